@@ -1,0 +1,56 @@
+/**
+ * The errors of the engine and of everything above it.
+ *
+ * A message is in sentence case, has no final period, and says what was attempted, the offending value and the way
+ * out. The CLI prints the message alone and shows a stack trace only with `--debug`.
+ */
+
+/** Base of every error that palimpsest raises on purpose; anything else is a bug. */
+export class PalimpsestError extends Error {
+  override name: string = "PalimpsestError";
+}
+
+/** A file of weights is malformed, or a tensor in it is not what was asked for. */
+export class WeightsError extends PalimpsestError {
+  override name = "WeightsError";
+}
+
+/** A model cannot be built: its config, its architecture, or an adapter that does not fit it. */
+export class ModelError extends PalimpsestError {
+  override name = "ModelError";
+}
+
+/** A tokenizer is missing, malformed, or disagrees with its model. */
+export class TokenizerError extends PalimpsestError {
+  override name = "TokenizerError";
+}
+
+/** A text dataset is missing, malformed, or has nothing that can be used. */
+export class TextError extends PalimpsestError {
+  override name = "TextError";
+}
+
+/** The GPU: no adapter, a lost device, a shader that does not compile, a limit that is too small. */
+export class DeviceError extends PalimpsestError {
+  override name = "DeviceError";
+}
+
+/** The GPU or the memory budget is too small for what was asked. */
+export class OutOfMemoryError extends DeviceError {
+  override name = "OutOfMemoryError";
+}
+
+/** A results folder cannot be written, read, or belongs to another run. */
+export class ResultsError extends PalimpsestError {
+  override name = "ResultsError";
+}
+
+/** The command line or a request is wrong: an unknown flag, a value out of its range. */
+export class UsageError extends PalimpsestError {
+  override name = "UsageError";
+}
+
+/** The user interrupted the work; what was finished is kept. */
+export class InterruptedError extends PalimpsestError {
+  override name = "InterruptedError";
+}

@@ -1,0 +1,109 @@
+/** Device memory: an account of it, and pools that hand the same buffers out again. */
+
+import { OutOfMemoryError } from "../errors.ts";
+import { formatBytes } from "../format.ts";
+
+const STORAGE = 0x80; // GPUBufferUsage.STORAGE
+const COPY = 0x4 | 0x8; // COPY_SRC | COPY_DST
+
+/** Smallest buffer; binding sizes are multiples of 4, and tiny ones are not worth telling apart. */
+const MIN_BYTES = 256;
+
+/**
+ * Hands out storage buffers. A released buffer is given again to a request of its size class.
+ *
+ * A pooled buffer may be released while commands that use it are recorded and not yet submitted: whoever gets it
+ * next records later, so the order on the queue is right. Host writes are not ordered that way, so buffers that the
+ * host fills (`upload`) come from a pool of their own and return only after the submit.
+ */
+export class BufferPool {
+  /** Bytes allocated and not destroyed. */
+  allocatedBytes = 0;
+  /** The highest that {@link allocatedBytes} has been. */
+  peakBytes = 0;
+  /** Recorders with commands that are not yet submitted. */
+  openRecorders = 0;
+
+  #free = new Map<string, GPUBuffer[]>();
+  #classOf = new WeakMap<GPUBuffer, string>();
+
+  constructor(
+    readonly device: GPUDevice,
+    /** The most bytes that may be allocated at once; the adapter itself does not tell. */
+    readonly budget: number,
+    private readonly onDestroy: () => void,
+  ) {}
+
+  /** A buffer of at least `bytes`, contents undefined, for `activation` or `upload`. */
+  acquire(bytes: number, kind: "activation" | "upload" = "activation"): GPUBuffer {
+    const size = Math.max(Math.min(sizeClass(bytes), this.#largest()), bytes);
+    const key = `${kind}/${size}`;
+    const reused = this.#free.get(key)?.pop();
+    if (reused) return reused;
+    const buffer = this.create(`${kind} ${size}`, size);
+    this.#classOf.set(buffer, key);
+    return buffer;
+  }
+
+  /** Gives a buffer from {@link acquire} back; one from {@link create} is destroyed. */
+  release(buffer: GPUBuffer): void {
+    const key = this.#classOf.get(buffer);
+    if (key === undefined) return this.destroy(buffer);
+    const list = this.#free.get(key);
+    if (list) list.push(buffer);
+    else this.#free.set(key, [buffer]);
+  }
+
+  /** A buffer outside the pools, for weights and other long-lived data; `bytes` is rounded up to 4. */
+  create(label: string, bytes: number): GPUBuffer {
+    const size = Math.max(16, Math.ceil(bytes / 4) * 4);
+    if (this.allocatedBytes + size > this.budget) this.trim();
+    if (this.allocatedBytes + size > this.budget) {
+      throw new OutOfMemoryError(
+        `Cannot allocate ${formatBytes(size)} for ${label}: ${
+          formatBytes(this.allocatedBytes)
+        } of the ` +
+          `memory budget of ${formatBytes(this.budget)} are in use`,
+      );
+    }
+    const most = this.#largest();
+    if (size > most) {
+      throw new OutOfMemoryError(
+        `Cannot allocate ${formatBytes(size)} for ${label}: the adapter binds at most ${
+          formatBytes(most)
+        } at once`,
+      );
+    }
+    const buffer = this.device.createBuffer({ label, size, usage: STORAGE | COPY });
+    this.allocatedBytes += size;
+    this.peakBytes = Math.max(this.peakBytes, this.allocatedBytes);
+    return buffer;
+  }
+
+  /** Frees a buffer for good. Work already submitted still completes. */
+  destroy(buffer: GPUBuffer): void {
+    this.allocatedBytes -= buffer.size;
+    this.onDestroy();
+    buffer.destroy();
+  }
+
+  /** Frees every pooled buffer that nobody holds; does nothing while recorded commands may still use them. */
+  trim(): void {
+    if (this.openRecorders > 0) return;
+    for (const list of this.#free.values()) for (const buffer of list) this.destroy(buffer);
+    this.#free.clear();
+  }
+
+  /** The largest buffer that can be bound whole, in bytes. */
+  #largest(): number {
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits;
+    return Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4) * 4;
+  }
+}
+
+/** Sizes are rounded up to an eighth of their power of two, so that batches of nearly one size share buffers. */
+export function sizeClass(bytes: number): number {
+  if (bytes <= MIN_BYTES) return MIN_BYTES;
+  const step = 2 ** Math.max(8, Math.floor(Math.log2(bytes)) - 3);
+  return Math.ceil(bytes / step) * step;
+}

@@ -1,0 +1,209 @@
+/** The device: opened with everything the adapter allows, watched for errors, and the owner of all that lives on it. */
+
+import { DeviceError, OutOfMemoryError } from "../errors.ts";
+import { type Backend, type BackendChoice, chooseAdapter } from "./backend.ts";
+import { BufferPool } from "./buffers.ts";
+import { type Kernel, KernelCache } from "./kernel.ts";
+import { type AdapterDescription, describeAdapter, type DeviceProfile } from "./profile.ts";
+import { Recorder } from "./recorder.ts";
+import { DeviceTensor } from "./tensor.ts";
+import { type Params, UniformSlots } from "./uniforms.ts";
+
+/** The limits that kernels and buffers run into; each is requested at the adapter's maximum. */
+export const LIMITS = [
+  "maxBufferSize",
+  "maxStorageBufferBindingSize",
+  "maxStorageBuffersPerShaderStage",
+  "maxComputeWorkgroupStorageSize",
+  "maxComputeInvocationsPerWorkgroup",
+  "maxComputeWorkgroupSizeX",
+  "maxComputeWorkgroupSizeY",
+  "maxComputeWorkgroupSizeZ",
+  "maxComputeWorkgroupsPerDimension",
+] as const;
+
+/** How to open a device. */
+export interface GpuOptions {
+  /** Which implementation; `auto` takes the first that has an adapter. */
+  backend?: BackendChoice;
+  /** The most device memory to use, in bytes; unlimited when absent. */
+  memoryBudget?: number;
+  /** Kernel variants of another class than the adapter's own, for tests and audits. */
+  profile?: DeviceProfile;
+  /** Lower limits than the adapter's, to test what a smaller adapter would do. */
+  limits?: Partial<Record<typeof LIMITS[number], number>>;
+}
+
+/** A WebGPU device with its caches. */
+export class Gpu {
+  readonly buffers: BufferPool;
+  readonly kernels: KernelCache;
+  #uniforms: UniformSlots;
+  #bindGroups = new Map<string, GPUBindGroup>();
+  #bufferIds = new WeakMap<GPUBuffer, number>();
+  #nextBufferId = 0;
+  #failure: DeviceError | undefined;
+  #closing = false;
+  #lost: Promise<never>;
+
+  private constructor(
+    readonly device: GPUDevice,
+    readonly backend: Backend,
+    readonly adapter: AdapterDescription,
+    readonly profile: DeviceProfile,
+    memoryBudget: number,
+  ) {
+    this.buffers = new BufferPool(device, memoryBudget, () => this.#bindGroups.clear());
+    this.kernels = new KernelCache(device);
+    this.#uniforms = new UniformSlots(device);
+    device.addEventListener("uncapturederror", (event) => {
+      const error = (event as GPUUncapturedErrorEvent).error;
+      event.preventDefault?.();
+      this.#failure ??= toDeviceError(error);
+    });
+    this.#lost = device.lost.then((info) => {
+      if (!this.#closing) {
+        this.#failure ??= new DeviceError(
+          `The GPU device was lost (${info.reason}): ${
+            info.message || "the driver gave no reason"
+          }`,
+        );
+      }
+      throw this.#failure ?? new DeviceError("The GPU device is closed");
+    });
+    this.#lost.catch(() => {});
+  }
+
+  /**
+   * Opens a device with the adapter's highest limits.
+   *
+   * @throws {DeviceError} when there is no adapter, or it refuses.
+   */
+  static async open(options: GpuOptions = {}): Promise<Gpu> {
+    const { backend, adapter } = await chooseAdapter(options.backend ?? "auto");
+    const requiredLimits: Record<string, number> = {};
+    for (const name of LIMITS) {
+      requiredLimits[name] = options.limits?.[name] ?? adapter.limits[name];
+    }
+    let device: GPUDevice;
+    try {
+      device = await adapter.requestDevice({ label: "palimpsest", requiredLimits });
+    } catch (cause) {
+      const reason = cause instanceof Error ? cause.message : String(cause);
+      throw new DeviceError(`Cannot open the ${backend} adapter: ${reason}`, { cause });
+    }
+    const description = describeAdapter(adapter);
+    const profile = options.profile ?? (description.software ? "software" : "gpu");
+    return new Gpu(device, backend, description, profile, options.memoryBudget ?? Infinity);
+  }
+
+  /** Starts recording commands. */
+  record(): Recorder {
+    return new Recorder(this);
+  }
+
+  /** A tensor with room for `shape` f32 or u32 elements, contents undefined, from the pool. */
+  tensor(shape: readonly number[]): DeviceTensor {
+    const elements = shape.reduce((product, size) => product * size, 1);
+    return new DeviceTensor(this, this.buffers.acquire(elements * 4), shape);
+  }
+
+  /** A tensor with these values. */
+  tensorFrom(
+    data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>,
+    shape: readonly number[],
+  ): DeviceTensor {
+    const buffer = this.buffers.create("tensor", data.byteLength);
+    this.device.queue.writeBuffer(buffer, 0, data);
+    return new DeviceTensor(this, buffer, shape);
+  }
+
+  /** Brings tensors back, all in one wait: on some backends a wait costs 10 ms however little it brings. */
+  async read(tensors: readonly DeviceTensor[]): Promise<ArrayBuffer[]> {
+    this.check();
+    const usage = 0x1 | 0x8; // MAP_READ | COPY_DST
+    const encoder = this.device.createCommandEncoder();
+    const staged = tensors.map((tensor) => {
+      const size = tensor.length * 4;
+      const staging = this.device.createBuffer({
+        label: "readback",
+        size: Math.max(4, size),
+        usage,
+      });
+      if (size > 0) encoder.copyBufferToBuffer(tensor.buffer, 0, staging, 0, size);
+      return staging;
+    });
+    this.device.queue.submit([encoder.finish()]);
+    try {
+      await this.#orLost(Promise.all(staged.map((staging) => staging.mapAsync(1))));
+      this.check();
+      return staged.map((staging, i) => staging.getMappedRange().slice(0, tensors[i].length * 4));
+    } finally {
+      for (const staging of staged) staging.destroy();
+    }
+  }
+
+  /** Waits until everything submitted is done. */
+  async finish(): Promise<void> {
+    await this.#orLost(this.device.queue.onSubmittedWorkDone());
+    this.check();
+  }
+
+  /** Fails with the first error that the device reported on its own; validation errors come late, but not silently. */
+  check(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** The bind group of these buffers and parameters for a kernel. */
+  bindGroup(
+    kernel: Kernel,
+    pipeline: GPUComputePipeline,
+    buffers: GPUBuffer[],
+    params: Params,
+  ): GPUBindGroup {
+    const uniform = this.#uniforms.get(params);
+    const key = `${kernel.id}:${buffers.map((b) => this.#bufferId(b)).join()}:${uniform.key}`;
+    let group = this.#bindGroups.get(key);
+    if (!group) {
+      const resources: GPUBindingResource[] = buffers.map((buffer) => ({ buffer }));
+      resources.push(uniform.binding);
+      group = this.device.createBindGroup({
+        layout: pipeline.getBindGroupLayout(0),
+        entries: resources.map((resource, binding) => ({ binding, resource })),
+      });
+      if (this.#bindGroups.size >= 1 << 14) this.#bindGroups.clear();
+      this.#bindGroups.set(key, group);
+    }
+    return group;
+  }
+
+  /** Ends the device and frees its memory. */
+  close(): void {
+    this.#closing = true;
+    this.device.destroy();
+  }
+
+  /** [Symbol.dispose] so that `using gpu = await Gpu.open()` closes it. */
+  [Symbol.dispose](): void {
+    this.close();
+  }
+
+  #bufferId(buffer: GPUBuffer): number {
+    let id = this.#bufferIds.get(buffer);
+    if (id === undefined) this.#bufferIds.set(buffer, id = this.#nextBufferId++);
+    return id;
+  }
+
+  // On some backends a pending wait never ends, or ends well, once the device is lost.
+  #orLost<T>(work: Promise<T>): Promise<T> {
+    return Promise.race([work, this.#lost]);
+  }
+}
+
+function toDeviceError(error: GPUError): DeviceError {
+  const outOfMemory = /OutOfMemory/.test(error.constructor?.name ?? "") ||
+    /out of memory/i.test(error.message);
+  return outOfMemory
+    ? new OutOfMemoryError(`The GPU ran out of memory: ${error.message}`)
+    : new DeviceError(`The GPU reported an error: ${error.message}`);
+}

@@ -1,0 +1,60 @@
+/** Kernels: a shader's source with its constants set, and the pipeline made of it. */
+
+import { DeviceError } from "../errors.ts";
+
+/** One specialisation of one .wgsl file. Made once, then looked up by {@link KernelCache}. */
+export interface Kernel {
+  /** The .wgsl file without its ending, such as `matmul`. */
+  readonly name: string;
+  readonly code: string;
+  /** Values of the shader's `override` constants. */
+  readonly constants: Readonly<Record<string, number>>;
+  /** Small and unique per device; part of the bind-group keys. */
+  readonly id: number;
+  /** Resolves when compiled; all kernels that were asked for compile side by side. */
+  readonly pipeline: Promise<GPUComputePipeline>;
+}
+
+/** Compiles each specialisation once. */
+export class KernelCache {
+  #kernels = new Map<string, Kernel>();
+
+  constructor(private readonly device: GPUDevice) {}
+
+  /** The kernel of a shader with these constants; compilation starts at once. */
+  get(name: string, code: string, constants: Record<string, number> = {}): Kernel {
+    const key = `${name} ${JSON.stringify(constants)}`;
+    let kernel = this.#kernels.get(key);
+    if (!kernel) {
+      const pipeline = this.#compile(name, code, constants);
+      pipeline.catch(() => {}); // whoever dispatches it gets the error
+      kernel = { name, code, constants, id: this.#kernels.size, pipeline };
+      this.#kernels.set(key, kernel);
+    }
+    return kernel;
+  }
+
+  /** Every specialisation made so far. */
+  list(): Kernel[] {
+    return [...this.#kernels.values()];
+  }
+
+  async #compile(name: string, code: string, constants: Record<string, number>) {
+    const module = this.device.createShaderModule({ label: name, code });
+    try {
+      return await this.device.createComputePipelineAsync({
+        label: name,
+        layout: "auto",
+        compute: { module, entryPoint: "main", constants },
+      });
+    } catch (cause) {
+      const info = await module.getCompilationInfo().catch(() => undefined);
+      const messages = info?.messages.map((m) => `line ${m.lineNum}: ${m.message}`) ?? [];
+      const reason = messages.join("; ") ||
+        (cause instanceof Error ? cause.message : String(cause));
+      throw new DeviceError(`Cannot compile kernel "${name}" on this adapter: ${reason}`, {
+        cause,
+      });
+    }
+  }
+}

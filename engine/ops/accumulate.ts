@@ -1,0 +1,30 @@
+/** Compensated sums over documents. */
+
+import accumulateCode from "../../shaders/accumulate.wgsl" with { type: "text" };
+import type { Recorder } from "../gpu/recorder.ts";
+import type { DeviceTensor } from "../gpu/tensor.ts";
+import { f32, u32 } from "../gpu/uniforms.ts";
+import { elementGrid } from "./grid.ts";
+
+/**
+ * Adds `x − minus` (or `x`) of each document to `state`: `x` `[documents · positions, width]`, `state`
+ * `[positions, width, 2]` of (sum, compensation).
+ */
+export function accumulate(
+  recorder: Recorder,
+  args: {
+    x: DeviceTensor;
+    minus?: DeviceTensor;
+    state: DeviceTensor;
+    documents: number;
+    positions: number;
+    width: number;
+  },
+): void {
+  const { x, minus, state, documents, positions, width } = args;
+  const difference = { DIFFERENCE: minus ? 1 : 0 };
+  const kernel = recorder.gpu.kernels.get("accumulate", accumulateCode, difference);
+  const buffers = [x.buffer, (minus ?? x).buffer, state.buffer];
+  const params = [u32(documents), u32(positions), u32(width), f32(1)];
+  recorder.dispatch(kernel, buffers, params, elementGrid(positions * width));
+}

@@ -1,0 +1,99 @@
+/** Kernels that work on rows of features: norms, edits and copies. */
+
+import addCode from "../../shaders/add.wgsl" with { type: "text" };
+import copyRowsCode from "../../shaders/copy_rows.wgsl" with { type: "text" };
+import editCode from "../../shaders/edit.wgsl" with { type: "text" };
+import projectCode from "../../shaders/project.wgsl" with { type: "text" };
+import rmsnormCode from "../../shaders/rmsnorm.wgsl" with { type: "text" };
+import rowNormCode from "../../shaders/row_norm.wgsl" with { type: "text" };
+import swigluCode from "../../shaders/swiglu.wgsl" with { type: "text" };
+import { foldGrid, type Recorder } from "../gpu/recorder.ts";
+import { f32, u32 } from "../gpu/uniforms.ts";
+import { elementGrid, rowBlock } from "./grid.ts";
+
+/** `out[r] = weight · x[r] / rms(x[r])`: `x`, `out` `[rows, width]`, `weight` `[width]`. */
+export function rmsnorm(
+  recorder: Recorder,
+  args: {
+    x: GPUBuffer;
+    weight: GPUBuffer;
+    out: GPUBuffer;
+    rows: number;
+    width: number;
+    eps: number;
+  },
+): void {
+  const { x, weight, out, rows, width, eps } = args;
+  const block = rowBlock(recorder.gpu, width);
+  const kernel = recorder.gpu.kernels.get("rmsnorm", rmsnormCode, block);
+  const params = [u32(rows), u32(width), f32(eps)];
+  recorder.dispatch(kernel, [x, weight, out], params, foldGrid(Math.ceil(rows / block.ROWS)));
+}
+
+/** `out[r] = ‖x[r]‖₂`: `x` `[rows, width]`, `out` `[rows]`. */
+export function rowNorm(
+  recorder: Recorder,
+  args: { x: GPUBuffer; out: GPUBuffer; rows: number; width: number },
+): void {
+  const { x, out, rows, width } = args;
+  const block = rowBlock(recorder.gpu, width);
+  const kernel = recorder.gpu.kernels.get("row_norm", rowNormCode, block);
+  recorder.dispatch(
+    kernel,
+    [x, out],
+    [u32(rows), u32(width)],
+    foldGrid(Math.ceil(rows / block.ROWS)),
+  );
+}
+
+/** Rows and what is done to each: `entries` `[count]` of (row, vector, coefficient bits, 0). */
+export interface EditArgs {
+  x: GPUBuffer;
+  vectors: GPUBuffer;
+  entries: GPUBuffer;
+  count: number;
+  width: number;
+}
+
+/** `x[r] ← x[r] + c·v`, or `x[r] ← c·v`, in place. */
+export function editRows(recorder: Recorder, op: "add" | "replace", args: EditArgs): void {
+  const { x, vectors, entries, count, width } = args;
+  const kernel = recorder.gpu.kernels.get("edit", editCode, { MODE: op === "add" ? 0 : 1 });
+  recorder.dispatch(
+    kernel,
+    [entries, vectors, x],
+    [u32(count), u32(width)],
+    elementGrid(count * width),
+  );
+}
+
+/** `x[r] ← x[r] + (c − ⟨x[r], v⟩)·v`, in place; every `v` has length 1. */
+export function projectRows(recorder: Recorder, args: EditArgs): void {
+  const { x, vectors, entries, count, width } = args;
+  const block = rowBlock(recorder.gpu, width);
+  const kernel = recorder.gpu.kernels.get("project", projectCode, block);
+  const grid = foldGrid(Math.ceil(count / block.ROWS));
+  recorder.dispatch(kernel, [entries, vectors, x], [u32(count), u32(width)], grid);
+}
+
+/** `out[to] = x[from]` for `count` pairs `(from, to)`. */
+export function copyRows(
+  recorder: Recorder,
+  args: { pairs: GPUBuffer; x: GPUBuffer; out: GPUBuffer; count: number; width: number },
+): void {
+  const { pairs, x, out, count, width } = args;
+  const kernel = recorder.gpu.kernels.get("copy_rows", copyRowsCode);
+  recorder.dispatch(kernel, [pairs, x, out], [u32(count), u32(width)], elementGrid(count * width));
+}
+
+/** `x ← x + y`, element by element. */
+export function addInPlace(recorder: Recorder, x: GPUBuffer, y: GPUBuffer, count: number): void {
+  const kernel = recorder.gpu.kernels.get("add", addCode);
+  recorder.dispatch(kernel, [y, x], [u32(count)], elementGrid(count));
+}
+
+/** `gate ← silu(gate)·up`, element by element. */
+export function swiglu(recorder: Recorder, gate: GPUBuffer, up: GPUBuffer, count: number): void {
+  const kernel = recorder.gpu.kernels.get("swiglu", swigluCode);
+  recorder.dispatch(kernel, [up, gate], [u32(count)], elementGrid(count));
+}

@@ -1,0 +1,25 @@
+// Residual addition.
+//
+//   x[i] ← x[i] + y[i]
+//
+// x, y [count] f32. Sums: none. Error: one rounding.
+
+struct Params {
+  count: u32,
+}
+
+@group(0) @binding(0) var<storage, read> y: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let i = (group.y * groups.x + group.x) * 64u + lane;
+  if (i < params.count) {
+    x[i] = x[i] + y[i];
+  }
+}

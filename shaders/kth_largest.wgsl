@@ -1,0 +1,76 @@
+// The k-th largest value of each row, exactly, by radix selection.
+//
+// x   [rows, width] f32; one workgroup a row; 1 ≤ k ≤ width
+// out [rows] of (threshold, ties): threshold is the k-th largest value as an ordered key; ties is how many of the
+//     elements equal to it belong to the k largest.
+// A float's ordered key is its bits with the sign flipped, or all bits flipped when it is negative: keys compare as
+// unsigned integers in the order of the floats (−0 below +0). Four passes of 8 bits each count the keys that agree
+// with the prefix found so far. The counts are integers, so the atomics have one result.
+// Sums: integers only. Error: none.
+
+override LANES: u32; // threads a row
+
+struct Params {
+  rows: u32,
+  width: u32,
+  k: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<u32>;
+@group(0) @binding(1) var<storage, read_write> out: array<vec2<u32>>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+var<workgroup> histogram: array<atomic<u32>, 256>;
+var<workgroup> prefix: u32;
+var<workgroup> remaining: u32;
+
+fn ordered_key(bits: u32) -> u32 {
+  return select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = group.y * groups.x + group.x;
+  if (row >= params.rows) {
+    return;
+  }
+  let first = row * params.width;
+  if (lane == 0u) {
+    prefix = 0u;
+    remaining = params.k;
+  }
+  for (var pass_index = 0u; pass_index < 4u; pass_index++) {
+    let shift = 24u - 8u * pass_index;
+    for (var bin = lane; bin < 256u; bin += LANES) {
+      atomicStore(&histogram[bin], 0u);
+    }
+    workgroupBarrier();
+    // Bits above the byte of this pass; a shift by 32 is not defined, so the first pass takes none.
+    let mask = select(0xffffffffu << ((shift + 8u) & 31u), 0u, pass_index == 0u);
+    for (var i = lane; i < params.width; i += LANES) {
+      let key = ordered_key(x[first + i]);
+      if ((key & mask) == prefix) {
+        atomicAdd(&histogram[(key >> shift) & 255u], 1u);
+      }
+    }
+    workgroupBarrier();
+    if (lane == 0u) {
+      var bin = 255u;
+      var left = remaining;
+      while (bin > 0u && atomicLoad(&histogram[bin]) < left) {
+        left -= atomicLoad(&histogram[bin]);
+        bin--;
+      }
+      remaining = left;
+      prefix |= bin << shift;
+    }
+    workgroupBarrier();
+  }
+  if (lane == 0u) {
+    out[row] = vec2(prefix, remaining);
+  }
+}
