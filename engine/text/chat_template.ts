@@ -1,0 +1,110 @@
+/**
+ * Chat templates: the Jinja program of `tokenizer_config.json` (or `chat_template.jinja`) that writes a list of messages as
+ * the text a chat model was trained on. It is part of an untrusted download, so it gets neither a clock nor unbounded ranges.
+ */
+
+import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
+import { TokenizerError } from "../errors.ts";
+
+/** One turn of a chat. */
+export interface ChatMessage {
+  /** `user`, `assistant`, `system`, or what else the template knows. */
+  role: string;
+  content: string;
+}
+
+/** What {@link renderChat} passes to the template. */
+export interface RenderOptions {
+  /** Whether to end with the opening of an assistant's turn, for the model to fill (default: false). */
+  addGenerationPrompt?: boolean;
+  bosToken?: string;
+  eosToken?: string;
+  /** Further variables, such as `enable_thinking`, `date_string`, or a function `strftime_now`. */
+  variables?: Record<string, unknown>;
+  /** What to call the model in messages. */
+  where?: string;
+}
+
+/** Templates count messages and tools; a longer range can only be a mistake or an attack. */
+const MAX_RANGE = 10_000;
+
+/**
+ * The template out of the `chat_template` field: a string, or a list of `{name, template}`, of which "default" counts.
+ *
+ * @returns the template's source, or undefined where there is none
+ */
+export function chatTemplateSource(field: unknown): string | undefined {
+  if (typeof field === "string") return field;
+  if (!Array.isArray(field)) return undefined;
+  const named = field.find((entry) => entry?.name === "default");
+  return typeof named?.template === "string" ? named.template : undefined;
+}
+
+/**
+ * Writes `messages` with a chat template. The text already holds BOS where the template writes one: encode it with
+ * `special: false`. Text in a message that spells a special token becomes that token, as in Hugging Face.
+ *
+ * The date is not given to the template (as the function `strftime_now`), so that a chat reads the same tomorrow; templates
+ * that only work with it are told so, and `variables` can pass one.
+ *
+ * @param template the Jinja source; see {@link chatTemplateSource}
+ * @throws {TokenizerError} if there is no template, it is malformed, or it refuses these messages (`raise_exception`)
+ */
+export function renderChat(
+  template: string | undefined,
+  messages: readonly ChatMessage[],
+  options: RenderOptions = {},
+): string {
+  const model = options.where === undefined ? "the model" : `"${options.where}"`;
+  if (template === undefined) {
+    throw new TokenizerError(
+      `Cannot write a chat for ${model}: its tokenizer_config.json has no chat_template (use a chat model, or add the ` +
+        `template that the model was trained with)`,
+    );
+  }
+  try {
+    const program = parse(tokenize(template, { lstrip_blocks: true, trim_blocks: true }));
+    return String(new Interpreter(environment(messages, options)).run(program).value);
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const lacksClock = template.includes("strftime_now") && reason.includes("not a function");
+    const hint = lacksClock ? " (it asks for the date: pass strftime_now)" : "";
+    throw new TokenizerError(
+      `Cannot write a chat for ${model}: its template says: ${reason}${hint}`,
+      {
+        cause,
+      },
+    );
+  }
+}
+
+function environment(messages: readonly ChatMessage[], options: RenderOptions): Environment {
+  const values: Record<string, unknown> = {
+    true: true,
+    True: true,
+    false: false,
+    False: false,
+    none: null,
+    None: null,
+    range,
+    raise_exception: (reason: unknown) => {
+      throw new TokenizerError(String(reason));
+    },
+    messages: messages.map(({ role, content }) => ({ role, content })),
+    add_generation_prompt: options.addGenerationPrompt ?? false,
+    bos_token: options.bosToken ?? "",
+    eos_token: options.eosToken ?? "",
+    ...options.variables,
+  };
+  const environment = new Environment();
+  for (const [name, value] of Object.entries(values)) environment.set(name, value);
+  return environment;
+}
+
+/** Python's `range`, at most {@link MAX_RANGE} long. */
+function range(first: number, last?: number, step = 1): number[] {
+  const [start, stop] = typeof last === "number" ? [first, last] : [0, first];
+  const length = Math.max(0, Math.ceil((stop - start) / (typeof step === "number" ? step : 1)));
+  if (!(length <= MAX_RANGE)) throw new TokenizerError(`a range of ${length} is too long`);
+  return Array.from({ length }, (_, i) => start + i * step);
+}
