@@ -25,7 +25,9 @@ export class ForwardPass {
   readonly #captured = new Captured();
   /** Order of the last hook that anything depends on; the pass ends there. */
   readonly #last: number;
-  #info!: GPUBuffer;
+  /** Token info for layers whose keys are in the cache, and for the others. */
+  #cacheInfo!: GPUBuffer;
+  #freshInfo!: GPUBuffer;
   #cacheRows: GPUBuffer | undefined;
 
   constructor(
@@ -60,8 +62,13 @@ export class ForwardPass {
     const { start, cache } = this.request;
     const { layers, hiddenSize } = this.#spec;
     if (this.#last === -Infinity) return this.#captured;
-    this.#info = this.recorder.upload(batch.info);
-    if (cache) this.#cacheRows = this.recorder.upload(keyRows(batch));
+    this.#cacheInfo = this.#freshInfo = this.recorder.upload(batch.info);
+    if (cache) {
+      this.#cacheRows = this.recorder.upload(keyRows(batch));
+      if (cache.firstLayer > (start?.layer ?? 0)) {
+        this.#freshInfo = this.recorder.upload(freshInfo(batch));
+      }
+    }
 
     const resid = this.#activation(hiddenSize);
     if (start) {
@@ -118,7 +125,8 @@ export class ForwardPass {
     const { recorder } = this;
     const { tokens } = this.batch;
     const { heads, kvHeads, headDim, attentionScale } = this.#spec;
-    const info = this.#info;
+    const cached = this.request.cache?.layer(layer);
+    const info = cached ? this.#cacheInfo : this.#freshInfo;
     const tables = this.model.ropeTable(this.#furthestPosition() + 1);
 
     const flatQ = this.#linear(x, linears["self_attn.q_proj"]);
@@ -130,7 +138,6 @@ export class ForwardPass {
     rope(recorder, { x: flatQ, tables, info, out: q, tokens, heads, headDim, toCache: false });
     this.#drop(flatQ);
 
-    const cached = this.request.cache?.layer(layer);
     const k = cached?.k ?? this.#activation(kvHeads * headDim);
     rope(recorder, {
       x: flatK,
@@ -301,4 +308,20 @@ function keyRows({ tokens, info }: Batch): Uint32Array<ArrayBuffer> {
     pairs[2 * t + 1] = ownStart + position - prefixLength;
   }
   return pairs;
+}
+
+/** Token info for layers that the cache leaves out: there the batch must hold its sequences from their beginning. */
+function freshInfo({ tokens, offsets, starts, info }: Batch): Uint32Array<ArrayBuffer> {
+  const fresh = new Uint32Array(4 * tokens);
+  starts.forEach((start, s) => {
+    if (start > 0) {
+      throw new UsageError(
+        `Cannot continue sequence ${s}: the cache does not hold its first layers`,
+      );
+    }
+    for (let t = offsets[s]; t < offsets[s + 1]; t++) {
+      fresh.set([0, 0, offsets[s], info[4 * t + 3]], 4 * t);
+    }
+  });
+  return fresh;
 }

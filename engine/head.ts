@@ -2,6 +2,7 @@
 
 import type { Recorder } from "./gpu/recorder.ts";
 import type { DeviceTensor } from "./gpu/tensor.ts";
+import { embed } from "./ops/embedding.ts";
 import { matmul } from "./ops/matmul.ts";
 import { rmsnorm } from "./ops/rows.ts";
 import type { Transformer } from "./transformer.ts";
@@ -29,4 +30,23 @@ export function logits(
   const out = recorder.gpu.tensor([rows, spec.vocabSize]);
   matmul(recorder, { x: normed.buffer, weight: weights.head.weight, y: out.buffer, rows });
   return out;
+}
+
+/** Rows of the unembedding matrix for the given tokens, as f32: `[ids, hidden]`, back on the host. */
+export async function unembeddingRows(
+  { gpu, spec, weights }: Transformer,
+  ids: readonly number[],
+): Promise<Float32Array<ArrayBuffer>> {
+  const recorder = gpu.record();
+  const rows = gpu.tensor([ids.length, spec.hiddenSize]);
+  try {
+    const buffer = recorder.upload(Uint32Array.from(ids));
+    const table = weights.head.weight;
+    embed(recorder, { ids: buffer, table, out: rows.buffer, tokens: ids.length, scale: 1 });
+    await recorder.submit();
+    return await rows.read();
+  } finally {
+    recorder.close();
+    rows.release();
+  }
 }

@@ -54,9 +54,9 @@ export class BufferPool {
     else this.#free.set(key, [buffer]);
   }
 
-  /** A buffer outside the pools, for weights and other long-lived data; `bytes` is rounded up to 4. */
+  /** A buffer outside the pools, for weights and other long-lived data; `bytes` is rounded up to 16. */
   create(label: string, bytes: number): GPUBuffer {
-    const size = Math.max(16, Math.ceil(bytes / 4) * 4);
+    const size = Math.max(16, Math.ceil(bytes / 16) * 16);
     if (this.allocatedBytes + size > this.budget) this.trim();
     if (this.allocatedBytes + size > this.budget) {
       throw new OutOfMemoryError(

@@ -1,0 +1,192 @@
+/**
+ * Patchscope with token-identity prompts (Ghandeharioun et al. 2024, as METHOD sets it up): a vector takes the place of
+ * the residual at the last token of `man -> man⏎1135 -> 1135⏎hello -> hello⏎?`, and the model says what it sees there.
+ *
+ * Only the last token differs between scales and vectors, and only after the layer. So each prompt is run once up to
+ * its last token, its keys and values of the later layers are kept, and every (vector, scale, prompt) is one token that
+ * starts after the layer and shares them. The engine's order of sums makes that bit-identical to a full run with the
+ * residual replaced.
+ */
+
+import type { KeyPlacement } from "../engine/batch.ts";
+import { UsageError } from "../engine/errors.ts";
+import { KvCache } from "../engine/kv_cache.ts";
+import {
+  intersectMean,
+  type Ranked,
+  softmaxRows,
+  topK,
+  unpackTopK,
+} from "../engine/ops/ranking.ts";
+import type { Transformer } from "../engine/transformer.ts";
+import { rowsPerGroup } from "./row_groups.ts";
+import { stackRows } from "./logit_lens.ts";
+
+/** 0.5 to 2.0 by 0.1, then 3, 4, 5, 10, 20, 40, …, 200: thirty in all. */
+export const PATCHSCOPE_SCALES: readonly number[] = [
+  ...Array.from({ length: 16 }, (_, i) => (5 + i) / 10),
+  ...[3, 4, 5, 10],
+  ...Array.from({ length: 10 }, (_, i) => 20 * (i + 1)),
+];
+
+/** The words of the three prompts. */
+const WORDS = [["man", "1135", "hello"], ["bear", "42", "blue"], ["921", "target", "anna"]];
+
+/** The three prompts; the last token of each is the one that is replaced. */
+export const PATCHSCOPE_PROMPTS: readonly string[] = WORDS.map((words) =>
+  [...words.map((word) => `${word} -> ${word}`), "?"].join("\n")
+);
+
+/** A token counts only if it is among so many likeliest for every prompt. */
+export const PATCHSCOPE_INTERSECTION = 16384;
+
+/** Tokens kept a scale. */
+export const PATCHSCOPE_TOP = 20;
+
+/** The likeliest tokens at one scale; `value` is the mean probability over the prompts. */
+export interface ScaleTokens {
+  scale: number;
+  tokens: Ranked[];
+}
+
+/** What a run needs besides vectors. */
+export interface PatchscopeOptions {
+  /** The residual after this layer is replaced. */
+  layer: number;
+  /** Token ids of the prompts. */
+  prompts: readonly (readonly number[])[];
+  /** Norm to which a vector is rescaled before it is multiplied by a scale. */
+  norm: number;
+  scales?: readonly number[];
+  k?: number;
+  intersection?: number;
+  /** Called after each group of vectors with the share that is done. */
+  progress?: (done: number, total: number) => void;
+  /** Ends the work between two groups. */
+  signal?: AbortSignal;
+}
+
+/**
+ * Reads vectors `[hidden]` at every scale.
+ *
+ * @returns for each vector the tokens at each scale
+ * @throws {UsageError} for a vector of length 0 or not finite
+ */
+export async function patchscope(
+  model: Transformer,
+  vectors: readonly Float32Array[],
+  options: PatchscopeOptions,
+): Promise<ScaleTokens[][]> {
+  const { prompts, layer, scales = PATCHSCOPE_SCALES } = options;
+  const P = prompts.length;
+  // One row for each (vector, scale); each of them runs once a prompt.
+  const rows = vectors.flatMap((v) => scales.map((scale) => rescaled(v, scale * options.norm)));
+  const size = rowsPerGroup(model, P) / P;
+  const prefixTokens = prompts.reduce((sum, prompt) => sum + prompt.length - 1, 0);
+  const capacity = prefixTokens + Math.min(size, rows.length) * P;
+  const cache = new KvCache(model.gpu, model.spec, capacity, layer + 1);
+  const ranked: Ranked[][] = [];
+  try {
+    const prefixes = await runPrefixes(model, cache, prompts);
+    for (let first = 0; first < rows.length; first += size) {
+      options.signal?.throwIfAborted();
+      ranked.push(
+        ...await runGroup(model, cache, prefixes, rows.slice(first, first + size), options),
+      );
+      options.progress?.(ranked.length, rows.length);
+    }
+  } finally {
+    cache.destroy();
+  }
+  return vectors.map((_, v) =>
+    scales.map((scale, s) => ({ scale, tokens: ranked[v * scales.length + s] }))
+  );
+}
+
+/** Runs every prompt but for its last token; the keys and values stay in the cache. */
+async function runPrefixes(
+  model: Transformer,
+  cache: KvCache,
+  prompts: readonly (readonly number[])[],
+): Promise<KeyPlacement[]> {
+  const placements = prompts.map((prompt) => ({
+    prefixStart: 0,
+    prefixLength: 0,
+    ownStart: cache.reserve(prompt.length - 1),
+    ownLength: 0,
+  }));
+  const running = prompts.keys().filter((p) => prompts[p].length > 1).toArray();
+  if (running.length > 0 && cache.firstLayer < model.spec.layers) {
+    const batch = model.batch(
+      running.map((p) => prompts[p].slice(0, -1)),
+      running.map((p) => placements[p]),
+    );
+    await model.forward(batch, { cache });
+  }
+  return prompts.map((prompt, p) => ({
+    prefixStart: placements[p].ownStart,
+    prefixLength: prompt.length - 1,
+    ownStart: 0,
+    ownLength: 0,
+  }));
+}
+
+/** Runs rows of residuals, each after every prefix, and ranks the tokens of each row. */
+async function runGroup(
+  model: Transformer,
+  cache: KvCache,
+  prefixes: readonly KeyPlacement[],
+  rows: readonly Float32Array<ArrayBuffer>[],
+  { prompts, layer, k = PATCHSCOPE_TOP, intersection = PATCHSCOPE_INTERSECTION }: PatchscopeOptions,
+): Promise<Ranked[][]> {
+  const { gpu, spec } = model;
+  const P = prompts.length;
+  const own = cache.reserve(rows.length * P);
+  const placements = rows.flatMap((_, r) =>
+    prefixes.map((prefix, p) => ({ ...prefix, ownStart: own + r * P + p }))
+  );
+  const last = rows.flatMap(() => prompts.map((prompt) => [prompt[prompt.length - 1]]));
+  const resid = gpu.tensorFrom(stackRows(rows.flatMap((row) => prompts.map(() => row))), [
+    rows.length * P,
+    spec.hiddenSize,
+  ]);
+  const recorder = gpu.record();
+  try {
+    const start = { layer: layer + 1, resid };
+    const captured = model.record(recorder, model.batch(last, placements), {
+      cache,
+      start,
+      capture: ["logits"],
+    });
+    const probabilities = captured.get("logits");
+    softmaxRows(recorder, probabilities);
+    const means = intersectMean(recorder, probabilities, P, intersection);
+    captured.release();
+    const top = topK(recorder, means, k);
+    means.release();
+    await recorder.submit();
+    const [data] = await gpu.read([top]);
+    top.release();
+    return unpackTopK(data, top.shape);
+  } finally {
+    recorder.close();
+    resid.release();
+    cache.rewind(own);
+  }
+}
+
+/** `length · v/‖v‖`, the norm taken in double. */
+export function rescaled(vector: Float32Array, length: number): Float32Array<ArrayBuffer> {
+  const norm = vectorNorm(vector);
+  if (!(norm > 0 && norm < Infinity)) {
+    throw new UsageError(
+      `Cannot read a vector of length ${norm} with Patchscope: it has no direction`,
+    );
+  }
+  return Float32Array.from(vector, (value) => length * (value / norm));
+}
+
+/** The L2 norm, in double. */
+export function vectorNorm(vector: Float32Array): number {
+  return Math.sqrt(vector.reduce((sum, value) => sum + value * value, 0));
+}
