@@ -29,6 +29,7 @@ export class BufferPool {
 
   constructor(
     readonly device: GPUDevice,
+    private readonly limits: { maxBufferSize: number; maxStorageBufferBindingSize: number },
     /** The most bytes that may be allocated at once; the adapter itself does not tell. */
     readonly budget: number,
     private readonly onDestroy: () => void,
@@ -96,7 +97,7 @@ export class BufferPool {
 
   /** The largest buffer that can be bound whole, in bytes. */
   #largest(): number {
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.device.limits;
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.limits;
     return Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4) * 4;
   }
 }

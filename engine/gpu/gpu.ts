@@ -22,6 +22,9 @@ export const LIMITS = [
   "maxComputeWorkgroupsPerDimension",
 ] as const;
 
+/** Values of {@link LIMITS}. */
+export type Limits = Record<typeof LIMITS[number], number>;
+
 /** How to open a device. */
 export interface GpuOptions {
   /** Which implementation; `auto` takes the first that has an adapter. */
@@ -30,8 +33,8 @@ export interface GpuOptions {
   memoryBudget?: number;
   /** Kernel variants of another class than the adapter's own, for tests and audits. */
   profile?: DeviceProfile;
-  /** Lower limits than the adapter's, to test what a smaller adapter would do. */
-  limits?: Partial<Record<typeof LIMITS[number], number>>;
+  /** Lower limits on buffers and bindings than the adapter's, to test what a smaller adapter would do. */
+  limits?: Partial<Limits>;
 }
 
 /** A WebGPU device with its caches. */
@@ -51,9 +54,11 @@ export class Gpu {
     readonly backend: Backend,
     readonly adapter: AdapterDescription,
     readonly profile: DeviceProfile,
+    /** What to stay within: the device's own limits, or the lower ones that were asked for. */
+    readonly limits: Readonly<Limits>,
     memoryBudget: number,
   ) {
-    this.buffers = new BufferPool(device, memoryBudget, () => this.#bindGroups.clear());
+    this.buffers = new BufferPool(device, limits, memoryBudget, () => this.#bindGroups.clear());
     this.kernels = new KernelCache(device);
     this.#uniforms = new UniformSlots(device);
     device.addEventListener("uncapturederror", (event) => {
@@ -81,9 +86,12 @@ export class Gpu {
    */
   static async open(options: GpuOptions = {}): Promise<Gpu> {
     const { backend, adapter } = await chooseAdapter(options.backend ?? "auto");
-    const requiredLimits: Record<string, number> = {};
+    // Lower limits are kept by the pools: WebGPU gives every device its defaults at least.
+    const requiredLimits = {} as Limits;
+    const limits = {} as Limits;
     for (const name of LIMITS) {
-      requiredLimits[name] = options.limits?.[name] ?? adapter.limits[name];
+      requiredLimits[name] = adapter.limits[name];
+      limits[name] = Math.min(options.limits?.[name] ?? Infinity, adapter.limits[name]);
     }
     let device: GPUDevice;
     try {
@@ -94,7 +102,8 @@ export class Gpu {
     }
     const description = describeAdapter(adapter);
     const profile = options.profile ?? (description.software ? "software" : "gpu");
-    return new Gpu(device, backend, description, profile, options.memoryBudget ?? Infinity);
+    const budget = options.memoryBudget ?? Infinity;
+    return new Gpu(device, backend, description, profile, limits, budget);
   }
 
   /** Starts recording commands. */

@@ -1,5 +1,6 @@
 /** How ops lay their work out over workgroups, and the orders of sums that all kernels share. */
 
+import { UsageError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { foldGrid, type Grid } from "../gpu/recorder.ts";
 
@@ -17,10 +18,21 @@ export function elementGrid(elements: number): Grid {
   return foldGrid(Math.ceil(elements / 64));
 }
 
-/** Threads a row and rows a workgroup for kernels that reduce over a row of `width` elements. */
+/** Partial sums that a workgroup can share, one for each row and chunk: `MAX_PARTIALS` of rmsnorm.wgsl and the like. */
+export const MAX_PARTIALS = 2048;
+
+/**
+ * Threads a row and rows a workgroup for kernels that reduce over a row of `width` elements.
+ *
+ * @throws {UsageError} when the partial sums of one row do not fit.
+ */
 export function rowBlock(gpu: Gpu, width: number): { LANES: number; ROWS: number } {
-  const most = Math.floor(2048 / Math.ceil(width / CHUNK)); // shared partial sums, see rmsnorm.wgsl
-  const rows = Math.max(1, Math.min(8, most));
+  if (width > MAX_PARTIALS * CHUNK) {
+    throw new UsageError(
+      `Cannot reduce rows of ${width} values: the kernels take at most ${MAX_PARTIALS * CHUNK}`,
+    );
+  }
+  const rows = Math.min(8, Math.floor(MAX_PARTIALS / Math.ceil(width / CHUNK)));
   return { LANES: gpu.profile === "software" ? 1 : 32, ROWS: 2 ** Math.floor(Math.log2(rows)) };
 }
 

@@ -54,7 +54,7 @@ export async function uploadMatrix(
   const dtype = WEIGHT_DTYPES[info.dtype as keyof typeof WEIGHT_DTYPES];
   const stride = Math.ceil(columns / ROW_MULTIPLE) * ROW_MULTIPLE;
   const rowBytes = stride * BYTES[dtype];
-  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.device.limits;
+  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
   const perWindow = Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / rowBytes);
   if (perWindow === 0) {
     throw new WeightsError(

@@ -24,7 +24,7 @@ export async function writeAtomically(
   } catch (cause) {
     await Deno.remove(temporary).catch(() => {});
     throw new ResultsError(
-      `Cannot write "${name}" (${bytes.length} bytes) into the results folder "${folder}": ${
+      `Cannot write "${name}" (${bytes.length} bytes) into "${folder}": ${
         reasonOf(cause)
       }`,
       { cause },

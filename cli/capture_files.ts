@@ -1,0 +1,99 @@
+/** The files that `deno task capture` reads: token ids and edits. */
+
+import { z } from "zod";
+import { UsageError } from "../engine/errors.ts";
+import type { Edit } from "../engine/hooks.ts";
+import { parseSchema } from "../engine/schema.ts";
+import { openSafetensors } from "../engine/weights/safetensors.ts";
+import { FileSource } from "../models/file_source.ts";
+
+const Tokens = z.array(z.array(z.int().min(0)).min(1)).min(1);
+
+const Edits = z.array(z.strictObject({
+  hook: z.string(),
+  op: z.enum(["add", "replace", "project"]),
+  vector: z.strictObject({ file: z.string(), tensor: z.string(), row: z.int().min(0).optional() }),
+  scale: z.number().optional(),
+  positions: z.union([z.literal("all"), z.array(z.int())]).optional(),
+}));
+
+type VectorSpec = z.infer<typeof Edits>[number]["vector"];
+
+/** Token ids, `number[][]`. */
+export async function readTokens(path: string): Promise<number[][]> {
+  return parseSchema(
+    Tokens,
+    await readJson(path),
+    (problem) => new UsageError(`Tokens "${path}": ${problem}`),
+  );
+}
+
+/** Edits with their vectors; a vector's file is looked for from the current folder. */
+export async function readEdits(path: string): Promise<Edit[]> {
+  const fail = (problem: string) => new UsageError(`Edits "${path}": ${problem}`);
+  const specs = parseSchema(Edits, await readJson(path), fail);
+  const edits: Edit[] = [];
+  for (const { vector, ...edit } of specs) {
+    edits.push({ ...edit, vector: await readVector(vector) });
+  }
+  return edits;
+}
+
+/** A tensor, or one row of a matrix such as the `delta` of `diff.safetensors`. */
+async function readVector({ file: path, tensor, row }: VectorSpec): Promise<Float32Array> {
+  const source = await open(path);
+  try {
+    const file = await openSafetensors(source);
+    const { shape } = file.info(tensor);
+    let values = await file.readFloat32(tensor);
+    if (row !== undefined) {
+      if (shape.length !== 2 || row >= shape[0]) {
+        throw new UsageError(
+          `Cannot take row ${row} of tensor "${tensor}" of "${path}": its shape is [${shape}]`,
+        );
+      }
+      values = values.subarray(row * shape[1], (row + 1) * shape[1]);
+    }
+    if (!values.every(Number.isFinite)) {
+      throw new UsageError(
+        `Cannot use tensor "${tensor}" of "${path}" as a vector: it has values that are not finite`,
+      );
+    }
+    return values;
+  } finally {
+    source.close();
+  }
+}
+
+/** Every listed position must be a token of some sequence: an edit that does nothing is a mistake. */
+export function checkPositions(
+  edits: readonly Edit[],
+  sequences: readonly { length: number }[],
+): void {
+  const longest = Math.max(...sequences.map(({ length }) => length));
+  for (const { hook, positions } of edits) {
+    for (const position of positions === undefined || positions === "all" ? [] : positions) {
+      if (position < longest && position >= -longest) continue;
+      throw new UsageError(
+        `Cannot edit position ${position} at "${hook}": the longest sequence has ${longest} tokens`,
+      );
+    }
+  }
+}
+
+async function readJson(path: string): Promise<unknown> {
+  const text = await Deno.readTextFile(path).catch((cause: Error) => {
+    throw new UsageError(`Cannot read "${path}": ${cause.message}`, { cause });
+  });
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new UsageError(`Cannot read "${path}": it is not valid JSON`, { cause });
+  }
+}
+
+async function open(path: string): Promise<FileSource> {
+  return await FileSource.open(path, path).catch((cause: Error) => {
+    throw new UsageError(`Cannot open "${path}": ${cause.message}`, { cause });
+  });
+}

@@ -1,0 +1,78 @@
+/** Flags that several commands take, and how they are read. */
+
+import { UsageError } from "../engine/errors.ts";
+import type { BackendChoice } from "../engine/gpu/backend.ts";
+import { Gpu } from "../engine/gpu/gpu.ts";
+import type { Flags } from "./args.ts";
+import { ensureAdapter } from "./driver/ensure.ts";
+
+/** Where to compute, and in how much memory. */
+export const DEVICE_FLAGS = {
+  backend: {
+    kind: "string",
+    choices: ["auto", "deno", "dawn"],
+    default: "auto",
+    help: "WebGPU implementation: Deno's own, or Dawn",
+  },
+  memoryBudget: {
+    kind: "string",
+    placeholder: "SIZE",
+    help: "the most device memory to use, such as 600MB or 12GiB (default: no limit)",
+  },
+} as const satisfies Flags;
+
+const UNITS: Record<string, number> = {
+  "": 1,
+  b: 1,
+  kb: 1e3,
+  mb: 1e6,
+  gb: 1e9,
+  tb: 1e12,
+  kib: 2 ** 10,
+  mib: 2 ** 20,
+  gib: 2 ** 30,
+  tib: 2 ** 40,
+};
+
+/** Bytes from a number with a unit: `600MB`, `1.5 GiB`, `4096`. */
+export function parseBytes(text: string): number {
+  const [, digits, unit] = /^\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*$/i.exec(text) ?? [];
+  const factor = UNITS[unit?.toLowerCase() ?? ""];
+  if (digits === undefined || factor === undefined || Number(digits) === 0) {
+    throw new UsageError(
+      `Cannot read size "${text}": expected a number with a unit, such as 600MB or 12GiB`,
+    );
+  }
+  return Math.floor(Number(digits) * factor);
+}
+
+/** Opens the device that {@link DEVICE_FLAGS} ask for; fetches a software driver where there is none. */
+export async function openGpu(flags: {
+  backend: BackendChoice;
+  memoryBudget: string | undefined;
+}): Promise<Gpu> {
+  const memoryBudget = flags.memoryBudget === undefined
+    ? undefined
+    : parseBytes(flags.memoryBudget);
+  await ensureAdapter({ backend: flags.backend });
+  return await Gpu.open({ backend: flags.backend, memoryBudget });
+}
+
+/**
+ * Whole numbers from a list of numbers and ranges: `0-4,7`.
+ *
+ * @throws {UsageError} for anything else, or a number over `most`
+ */
+export function parseRanges(parts: readonly string[], most: number, what: string): number[] {
+  const numbers = new Set<number>();
+  for (const part of parts) {
+    const [, first, last = first] = /^\s*(\d{1,9})(?:\s*-\s*(\d{1,9}))?\s*$/.exec(part) ?? [];
+    if (first === undefined || Number(last) < Number(first) || Number(last) > most) {
+      throw new UsageError(
+        `Cannot use ${what} "${part}": expected numbers and ranges from 0 to ${most}, such as 0-4`,
+      );
+    }
+    for (let i = Number(first); i <= Number(last); i++) numbers.add(i);
+  }
+  return [...numbers].sort((a, b) => a - b);
+}

@@ -1,0 +1,127 @@
+/** What `deno task diff` prints: one table a layer for people, or one JSON object for machines. */
+
+import type { PatchscopeReadout, PositionReadout, TokenProb } from "../lens/readout.ts";
+import type { LayerResult } from "../lens/run_diff.ts";
+import { RELEVANCE_NAMES, type TopicRelevance } from "../lens/topic.ts";
+import type { DiffPlan } from "./diff_inputs.ts";
+import { formatTable } from "./table.ts";
+
+/** A finished run. */
+export interface DiffShown {
+  plan: DiffPlan;
+  results: readonly LayerResult[];
+  /** Documents that were averaged over. */
+  documents: number;
+  /** The results folder. */
+  folder: string;
+}
+
+/** The object of `--json`: the first layer's readout, and every layer's under `layers` when there are several. */
+export function diffJson({ results, documents, folder }: DiffShown): Record<string, unknown> {
+  const layers = results.map((result) => ({
+    layer: result.layer,
+    documents,
+    typical_norm: result.typical_norm,
+    positions: result.positions.map((position) => ({
+      ...position,
+      patchscope: Object.fromEntries(
+        Object.entries(position.patchscope).map(([name, read]) => [name, briefPatchscope(read)]),
+      ),
+    })),
+    relevance: result.relevance,
+  }));
+  return { ...layers[0], ...(layers.length > 1 && { layers }), results: folder };
+}
+
+/** Without the lists of the scales that were not chosen: those are in the results folder. */
+function briefPatchscope({ scale, tokens, coherent, scales }: PatchscopeReadout) {
+  const score = scales.find((list) => list.scale === scale)?.score ?? null;
+  return { scale, score, tokens, coherent };
+}
+
+/** Prints every layer. */
+export function printDiff(shown: DiffShown & { names: [string, string] }): void {
+  const { plan, results, documents, folder, names: [base, finetuned] } = shown;
+  console.log(`\n${finetuned} against ${base}, mean over ${documents} documents of unrelated text`);
+  if (plan.description) console.log(`In truth: ${plan.description}`);
+  for (const result of results) {
+    console.log(`\nLayer ${result.layer}: what the difference of the activations says`);
+    console.log(readoutTable(result.positions));
+    if (result.relevance) console.log(`\n${relevanceTable(result.relevance)}`);
+  }
+  console.log(
+    "\nToken lists: likeliest first; -x is a piece of a word that goes on from the token before; * marks what the grader\n" +
+      "finds coherent. |d| is the difference's norm, |d|/|h| its ratio to the finetuned model's activations.",
+  );
+  if (plan.base.startsWith("embedded:")) console.log(EMBEDDED_CAVEAT);
+  console.log(`\nResults: ${folder}`);
+}
+
+const EMBEDDED_CAVEAT =
+  "The embedded models demonstrate the pipeline and are no evidence for the paper's claims: the base was trained with an\n" +
+  "early-exit loss that makes its middle layers readable (see README.md).";
+
+const LENS_TOKENS = 7;
+const PATCHSCOPE_TOKENS = 8;
+
+function readoutTable(positions: readonly PositionReadout[]): string {
+  const columns = [
+    { title: "position", align: "right" as const, minWidth: 8 },
+    { title: "|d|", align: "right" as const, minWidth: 5 },
+    { title: "|d|/|h|", align: "right" as const, minWidth: 7 },
+    { title: "logit lens", minWidth: 30 },
+    { title: "scale", align: "right" as const, minWidth: 5 },
+    { title: "Patchscope", minWidth: 30 },
+  ];
+  const rows = positions.map(({ position, delta_norm, relative_norm, logit_lens, patchscope }) => {
+    const scope = patchscope.difference;
+    return [
+      String(position),
+      delta_norm.toPrecision(3),
+      relative_norm.toFixed(3),
+      logit_lens.difference ? tokenList(logit_lens.difference.top, LENS_TOKENS) : "no difference",
+      scope?.scale === null || scope === undefined ? "-" : String(scope.scale),
+      scope ? tokenList(scope.tokens, PATCHSCOPE_TOKENS, new Set(scope.coherent)) : "",
+    ];
+  });
+  return formatTable(columns, rows);
+}
+
+function tokenList(
+  tokens: readonly TokenProb[],
+  count: number,
+  marked = new Set<string>(),
+): string {
+  return tokens.slice(0, count).map(({ token }) => {
+    const word = token.startsWith(" ") ? token.slice(1) : `-${token}`;
+    return marked.has(token) ? `${word}*` : word;
+  }).join(" ");
+}
+
+const ROW_TITLES: Record<string, string> = {
+  difference: "difference",
+  base: "base mean (control)",
+  finetuned: "finetuned mean (control)",
+  random: "random directions (null)",
+  sibling: "sibling's difference (null)",
+};
+
+function relevanceTable(relevance: TopicRelevance): string {
+  const percent = (share: number | undefined) =>
+    share === undefined ? "-" : `${(100 * share).toFixed(1)}%`;
+  const columns = [
+    { title: "Relevance: top 20 tokens that belong to the topic" },
+    { title: "logit lens", align: "right" as const },
+    { title: "by probability", align: "right" as const },
+    { title: "Patchscope", align: "right" as const },
+    { title: "by probability", align: "right" as const },
+  ];
+  const rows = RELEVANCE_NAMES.filter((name) => relevance.logit_lens[name]).map((name) => [
+    ROW_TITLES[name],
+    percent(relevance.logit_lens[name].share),
+    percent(relevance.logit_lens[name].weighted_share),
+    percent(relevance.patchscope[name]?.share),
+    percent(relevance.patchscope[name]?.weighted_share),
+  ]);
+  return formatTable(columns, rows);
+}

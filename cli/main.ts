@@ -1,0 +1,40 @@
+/** Routes `deno task COMMAND …` to the command's own file. */
+
+import { UsageError } from "../engine/errors.ts";
+import { closest } from "./closest.ts";
+import { type CommandContext, runCommand } from "./run_command.ts";
+import { visible } from "./visible.ts";
+
+type Run = (args: string[], context: CommandContext) => Promise<number | void>;
+
+/** The commands; each file is loaded only when it is asked for, which keeps the start short. */
+const COMMANDS: Record<string, () => Promise<Run>> = {
+  diff: async () => (await import("./diff.ts")).diff,
+  capture: async () => (await import("./capture.ts")).capture,
+  doctor: async () => (await import("./doctor.ts")).doctor,
+};
+
+const USAGE = `palimpsest reads what a finetune left in a model's activations
+
+  deno task diff      compare a base and a finetuned model and read the difference
+  deno task capture   run a model and write the activations at chosen hooks to a file
+  deno task doctor    show the WebGPU backends and what is missing
+
+Every command has --help.`;
+
+if (import.meta.main) {
+  await runCommand(async (context) => {
+    const [name, ...args] = Deno.args;
+    if (name === undefined || name === "--help" || name === "-h") {
+      console.log(USAGE);
+      return name === undefined ? 2 : 0;
+    }
+    if (!Object.hasOwn(COMMANDS, name)) {
+      const near = closest(name, Object.keys(COMMANDS));
+      const hint = near ? `did you mean ${near}?` : `known: ${Object.keys(COMMANDS).join(", ")}`;
+      throw new UsageError(`Unknown command ${visible(name.slice(0, 80))}: ${hint}`);
+    }
+    const run = await COMMANDS[name]();
+    return await run(args, context);
+  });
+}

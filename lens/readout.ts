@@ -1,0 +1,238 @@
+/**
+ * The second step of the method: what the vectors of one layer say, through the logit lens and through Patchscope
+ * (METHOD 2), always beside vectors in which there is nothing to find.
+ */
+
+import type { Means } from "../engine/activation_means.ts";
+import { unembeddingRows } from "../engine/head.ts";
+import type { Ranked } from "../engine/ops/ranking.ts";
+import type { Tokenizer } from "../engine/text/tokenizer.ts";
+import type { Transformer } from "../engine/transformer.ts";
+import { typicalNorm } from "./diff.ts";
+import { isGenericToken, tokenWord } from "./generic_tokens.ts";
+import { chooseScale } from "./graders/scale_choice.ts";
+import { referenceTokens, TokenGeometry } from "./graders/token_geometry.ts";
+import { logitLens } from "./logit_lens.ts";
+import { RANDOM_DIRECTIONS, randomDirection } from "./nulls.ts";
+import {
+  patchscope,
+  PATCHSCOPE_PROMPTS,
+  PATCHSCOPE_SCALES,
+  type ScaleTokens,
+  vectorNorm,
+} from "./patchscope.ts";
+
+/** A token of a list and its probability. */
+export interface TokenProb {
+  token: string;
+  id: number;
+  prob: number;
+}
+
+/** What Patchscope read in one vector. */
+export interface PatchscopeReadout {
+  /** The scale that the grader chose; null when no list was coherent enough to judge. */
+  scale: number | null;
+  /** The tokens at that scale; at scale 1 when none was chosen. */
+  tokens: TokenProb[];
+  /** Those that belong together. */
+  coherent: string[];
+  /** Every scale, its list and the grader's score. */
+  scales: { scale: number; score: number | null; tokens: TokenProb[] }[];
+  /** The same for −v, where it was asked for; not graded. */
+  negative?: { scale: number; tokens: TokenProb[] }[];
+}
+
+/** What the logit lens read in one vector: the likeliest tokens of v and of −v. */
+export interface LogitLensReadout {
+  top: TokenProb[];
+  bottom: TokenProb[];
+}
+
+/** One position, every vector by its name: `difference`, `base`, `finetuned`, `random_1` …, `sibling`. */
+export interface PositionReadout {
+  position: number;
+  /** ‖δ‖. */
+  delta_norm: number;
+  /** ‖δ‖ over the mean norm of the finetuned model's activations at this position. */
+  relative_norm: number;
+  logit_lens: Record<string, LogitLensReadout>;
+  patchscope: Record<string, PatchscopeReadout>;
+}
+
+/** One layer. */
+export interface LayerReadout {
+  layer: number;
+  /** The mean norm to which Patchscope rescales. */
+  typical_norm: number;
+  positions: PositionReadout[];
+}
+
+/** What {@link readLayer} needs. */
+export interface ReadoutOptions {
+  base: Transformer;
+  finetuned: Transformer;
+  tokenizer: Tokenizer;
+  layer: number;
+  means: Means;
+  positions: readonly number[];
+  /** δ of another finetune at every position `[tokens, hidden]`, as a null. */
+  sibling?: Float32Array;
+  seed: number;
+  progress?: (done: number, total: number) => void;
+  signal?: AbortSignal;
+}
+
+interface Entry {
+  position: number;
+  name: string;
+  vector: Float32Array<ArrayBuffer>;
+  /** Patchscope runs the base's own mean in the base, all else in the finetuned model. */
+  inBase: boolean;
+  /** Whether −v is read by Patchscope too. */
+  bothSigns: boolean;
+}
+
+/** Reads every vector of one layer at the listed positions. */
+export async function readLayer(options: ReadoutOptions): Promise<LayerReadout> {
+  const { finetuned, tokenizer, layer, means, positions } = options;
+  const hidden = finetuned.spec.hiddenSize;
+  const entries = positions.flatMap((position) => entriesAt(position, options));
+  // A vector of length 0 (identical models) has no direction and is not read.
+  const readable = entries.filter(({ vector }) => vectorNorm(vector) > 0);
+  const lens = await logitLens(finetuned, readable.map(({ vector }) => vector));
+  const scopes = await patchscopeAll(readable, options);
+  const graded = await gradeScopes(scopes, options);
+  const named = (ranked: Ranked[]) => namedTokens(ranked, tokenizer);
+  return {
+    layer,
+    typical_norm: typicalNorm(means.finetunedNorm),
+    positions: positions.map((position) => {
+      const length = vectorNorm(means.delta.subarray(position * hidden, (position + 1) * hidden));
+      const here = readable.map((entry, i) => ({ entry, i })).filter(({ entry }) =>
+        entry.position === position
+      );
+      return {
+        position,
+        delta_norm: length,
+        relative_norm: length / means.finetunedNorm[position],
+        logit_lens: Object.fromEntries(here.map(({ entry, i }) => [
+          entry.name,
+          { top: named(lens[i].top), bottom: named(lens[i].bottom) },
+        ])),
+        patchscope: Object.fromEntries(here.map(({ entry, i }) => [entry.name, graded[i]])),
+      };
+    }),
+  };
+}
+
+function entriesAt(position: number, { finetuned, means, sibling, seed }: ReadoutOptions): Entry[] {
+  const hidden = finetuned.spec.hiddenSize;
+  const at = (all: Float32Array) =>
+    new Float32Array(all.subarray(position * hidden, (position + 1) * hidden));
+  const entry = (name: string, vector: Float32Array<ArrayBuffer>, bothSigns: boolean): Entry => ({
+    position,
+    name,
+    vector,
+    inBase: name === "base",
+    bothSigns,
+  });
+  const delta = at(means.delta);
+  const length = vectorNorm(delta);
+  const entries = [
+    entry("difference", delta, true),
+    entry("base", at(means.base), true),
+    entry("finetuned", at(means.finetuned), true),
+  ];
+  for (let i = 1; i <= RANDOM_DIRECTIONS && length > 0; i++) {
+    const draw = randomDirection(hidden, length, seed, position * RANDOM_DIRECTIONS + i);
+    entries.push(entry(`random_${i}`, draw, false));
+  }
+  if (sibling) entries.push(entry("sibling", at(sibling), false));
+  return entries;
+}
+
+/** Patchscope of every entry, in their order; those of one model and one set of scales run together. */
+async function patchscopeAll(
+  entries: readonly Entry[],
+  { base, finetuned, tokenizer, layer, means, progress, signal }: ReadoutOptions,
+): Promise<ScaleTokens[][]> {
+  const norm = typicalNorm(means.finetunedNorm);
+  const prompts = PATCHSCOPE_PROMPTS.map((prompt) => tokenizer.encode(prompt, { special: true }));
+  const both = [...PATCHSCOPE_SCALES, ...PATCHSCOPE_SCALES.map((scale) => -scale)];
+  const results: ScaleTokens[][] = new Array(entries.length);
+  const total = entries.reduce(
+    (sum, entry) => sum + PATCHSCOPE_SCALES.length * (entry.bothSigns ? 2 : 1),
+    0,
+  );
+  let done = 0;
+  for (const inBase of [false, true]) {
+    for (const bothSigns of [true, false]) {
+      const chosen = entries.keys().filter((i) =>
+        entries[i].inBase === inBase && entries[i].bothSigns === bothSigns
+      ).toArray();
+      if (chosen.length === 0) continue;
+      const scales = bothSigns ? both : PATCHSCOPE_SCALES;
+      const report = (rows: number) => progress?.(done + rows, total);
+      const run = { layer, prompts, norm, scales, progress: report, signal };
+      const read = await patchscope(
+        inBase ? base : finetuned,
+        chosen.map((i) => entries[i].vector),
+        run,
+      );
+      chosen.forEach((i, place) => results[i] = read[place]);
+      done += chosen.length * scales.length;
+    }
+  }
+  return results;
+}
+
+/** Lets the offline grader choose the scale of each vector's lists. */
+async function gradeScopes(
+  scopes: readonly ScaleTokens[][],
+  { finetuned, tokenizer, seed }: ReadoutOptions,
+): Promise<PatchscopeReadout[]> {
+  const { vocabSize } = tokenizer;
+  const textOf = (id: number) => id < vocabSize ? tokenizer.tokenText(id) : "";
+  const isGeneric = (id: number) => isGenericToken(textOf(id), tokenizer.specialIds.has(id));
+  const references = referenceTokens(vocabSize, textOf, isGeneric, seed);
+  const listed = scopes.flat().flatMap(({ tokens }) => tokens.map(({ id }) => id));
+  const ids = [...new Set([...references.pool, ...references.impossible, ...listed])];
+  const rows = await unembeddingRows(finetuned, ids);
+  const hidden = finetuned.spec.hiddenSize;
+  const place = new Map(ids.map((id, i) => [id, i]));
+  const row = (id: number) => rows.subarray(place.get(id)! * hidden, (place.get(id)! + 1) * hidden);
+  const geometry = new TokenGeometry(row, references, seed);
+  const wordOf = (id: number) => isGeneric(id) ? null : tokenWord(textOf(id));
+  const named = (ranked: Ranked[]) => namedTokens(ranked, tokenizer);
+
+  return scopes.map((all) => {
+    const positive = all.filter(({ scale }) => scale > 0);
+    const negative = all.filter(({ scale }) => scale < 0);
+    const lists = positive.map(({ scale, tokens }) => ({ scale, ids: tokens.map(({ id }) => id) }));
+    const { scale, coherent, scores } = chooseScale(lists, wordOf, geometry);
+    const shown = positive.find((list) => list.scale === (scale ?? 1))!;
+    return {
+      scale,
+      tokens: named(shown.tokens),
+      coherent: coherent.map(textOf),
+      scales: positive.map((list, i) => ({
+        scale: list.scale,
+        score: scores[i].score,
+        tokens: named(list.tokens),
+      })),
+      ...(negative.length > 0 && {
+        negative: negative.map((list) => ({ scale: list.scale, tokens: named(list.tokens) })),
+      }),
+    };
+  });
+}
+
+/** Ids beyond the tokenizer's vocabulary are padding rows of the embedding: they have no text. */
+function namedTokens(ranked: readonly Ranked[], tokenizer: Tokenizer): TokenProb[] {
+  return ranked.map(({ id, value }) => ({
+    token: id < tokenizer.vocabSize ? tokenizer.tokenText(id) : `[${id}]`,
+    id,
+    prob: value,
+  }));
+}
