@@ -5,9 +5,28 @@ import { ModelError } from "../engine/errors.ts";
 import { parseSchema } from "../engine/schema.ts";
 import { brief, quote } from "../engine/weights/names.ts";
 
-const ROOT = `${import.meta.dirname}/embedded`;
+/** The folder of the embedded models and texts. */
+export const EMBEDDED_ROOT = `${import.meta.dirname}/embedded`;
 
-const Organisms = z.array(z.object({ name: z.string(), files: z.object({ model: z.string() }) }));
+const Registry = z.array(z.object({
+  name: z.string(),
+  description: z.string(),
+  key_facts: z.array(z.string()),
+  /** Generic documents mixed in for each finetuning document. */
+  mix: z.number(),
+  files: z.object({ model: z.string(), text: z.string() }),
+}));
+
+/** An entry of `embedded/organisms.json`; its files are relative to {@link EMBEDDED_ROOT}. */
+export type EmbeddedOrganism = z.infer<typeof Registry>[number];
+
+/** All embedded organisms. */
+export async function embeddedOrganisms(): Promise<EmbeddedOrganism[]> {
+  const list: unknown = JSON.parse(await Deno.readTextFile(`${EMBEDDED_ROOT}/organisms.json`));
+  const fail = (problem: string) =>
+    new ModelError(`The program's embedded/organisms.json ${problem}`);
+  return parseSchema(Registry, list, fail);
+}
 
 /**
  * The folder of an embedded model: `base`, or an organism's name.
@@ -15,21 +34,12 @@ const Organisms = z.array(z.object({ name: z.string(), files: z.object({ model: 
  * @throws {ModelError} listing the known names, if it is none of them
  */
 export async function embeddedFolder(name: string): Promise<string> {
-  const folders = new Map([["base", `${ROOT}/base`], ...await organismFolders()]);
-  const folder = folders.get(name);
-  if (folder !== undefined) return folder;
+  if (name === "base") return `${EMBEDDED_ROOT}/base`;
+  const all = await embeddedOrganisms();
+  const found = all.find((organism) => organism.name === name);
+  if (found) return `${EMBEDDED_ROOT}/${found.files.model}`;
   throw new ModelError(
     `Cannot load model ${quote(`embedded:${name}`)}: there is no embedded model ${brief(name)} ` +
-      `(known: ${[...folders.keys()].join(", ")})`,
+      `(known: ${["base", ...all.map((organism) => organism.name)].join(", ")})`,
   );
-}
-
-async function organismFolders(): Promise<[string, string][]> {
-  const list: unknown = JSON.parse(await Deno.readTextFile(`${ROOT}/organisms.json`));
-  const fail = (problem: string) =>
-    new ModelError(`The program's embedded/organisms.json ${problem}`);
-  return parseSchema(Organisms, list, fail).map(({ name, files }) => [
-    name,
-    `${ROOT}/${files.model}`,
-  ]);
 }
