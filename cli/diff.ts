@@ -34,6 +34,8 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
   loading.update(2);
   const tokenizer = await loadTokenizer(base);
   const texts = await loadDiffTexts(plan, flags.column);
+  loading.update(3);
+  loading.update(3);
   loading.done();
 
   const { spec } = base.transformer;
@@ -60,6 +62,7 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
     finetuned: { name: finetuned.source.name, files: await finetuned.source.sha256() },
     sibling: plan.sibling ?? null,
     texts: texts.hashes,
+    column: flags.column ?? null,
     documents,
     tokens,
     layers,
@@ -92,7 +95,7 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
       deno: Deno.version.deno,
       device_bytes: gpu.buffers.peakBytes,
     }),
-    progress: (label, total, unit) => startProgress({ label, total, unit }),
+    progress: (label, total, unit, begun) => startProgress({ label, total, unit, begun }),
     signal,
   };
   const results = await runDiff(run);

@@ -18,6 +18,8 @@ export interface ProgressOptions {
   total: number;
   /** The plural of what is counted: `documents`. */
   unit: string;
+  /** How many an earlier, interrupted run did: they tell nothing of the pace of this one. */
+  begun?: number;
   /** Shows nothing. */
   quiet?: boolean;
 }
@@ -52,9 +54,13 @@ function formatRate(perSecond: number): string {
 }
 
 /** `123 documents/s, 8s left`, or nothing before there is anything to tell it from. */
-function pace(done: number, { total, unit }: ProgressOptions, elapsedMs: number): string {
-  if (done <= 0 || elapsedMs < 1) return "";
-  const rate = done / (elapsedMs / 1000);
+function pace(
+  done: number,
+  { total, unit, begun = 0 }: ProgressOptions,
+  elapsedMs: number,
+): string {
+  if (done <= begun || elapsedMs < 1) return "";
+  const rate = (done - begun) / (elapsedMs / 1000);
   const left = Math.max(0, total - done) / rate;
   return `${formatRate(rate)} ${unit}/s, ${formatSeconds(left)} left`;
 }
@@ -67,16 +73,16 @@ export function plainProgress(
   options: ProgressOptions,
   output: PlainOutput = standardError,
 ): Progress {
-  const { label, total, unit } = options;
+  const { label, total, unit, begun = 0 } = options;
   const start = output.now();
   let last = start;
   let interval = FIRST_INTERVAL_MS;
-  let tenth = 0;
+  let tenth = total > 0 ? Math.floor(10 * begun / total) : 0;
   let finished = false;
-  let reached = 0;
+  let reached = begun;
   const line = (done: number, rest: string) =>
     output.writeLine(`${label}: ${done}/${total} ${unit}${rest ? `, ${rest}` : ""}`);
-  line(0, "");
+  line(begun, "");
   return {
     update(done, note) {
       if (finished) return;
@@ -102,7 +108,7 @@ export function plainProgress(
 }
 
 function barProgress(options: ProgressOptions): Progress {
-  const { label, total, unit } = options;
+  const { label, total, unit, begun = 0 } = options;
   const start = performance.now();
   const bar = new SingleBar({
     // cli-progress' own {eta} is of the last ten updates and jumps.
@@ -115,7 +121,7 @@ function barProgress(options: ProgressOptions): Progress {
     forceRedraw: false,
     formatBar: Format.BarFormat,
   }, Presets.shades_classic);
-  bar.start(total, 0, { pace: "" });
+  bar.start(total, begun, { pace: "" });
   // An interrupted process must not leave the terminal without its cursor.
   const stop = () => bar.stop();
   globalThis.addEventListener("unload", stop);

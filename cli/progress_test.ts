@@ -71,3 +71,16 @@ Deno.test("formatSeconds() writes hours, minutes and seconds", () => {
     ...["0s", "1s", "59s", "1m00s", "1m15s", "59m59s", "1h00m", "2h02m"],
   ]);
 });
+
+Deno.test("plainProgress() of resumed work begins where it was, and tells the pace from there", () => {
+  const output = record();
+  const progress = plainProgress({ ...options, begun: 400 }, output);
+  output.clock.ms = 100;
+  progress.update(400);
+  output.clock.ms = 1000;
+  progress.update(500);
+  assertEquals(output.lines, [
+    "Reading: 400/1000 documents",
+    "Reading: 500/1000 documents, 100 documents/s, 5s left",
+  ]);
+});

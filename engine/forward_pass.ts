@@ -23,6 +23,8 @@ export class ForwardPass {
   readonly #weights: ModelWeights;
   readonly #captures: Required<Capture>[];
   readonly #captured = new Captured();
+  /** Activations that are in use at this point of the pass. */
+  readonly #held = new Set<GPUBuffer>();
   /** Order of the last hook that anything depends on; the pass ends there. */
   readonly #last: number;
   /** Token info for layers whose keys are in the cache, and for the others. */
@@ -56,8 +58,18 @@ export class ForwardPass {
     }
   }
 
-  /** Records the whole pass. */
+  /** Records the whole pass. When that fails, what it took goes back to the pools. */
   run(): Captured {
+    try {
+      return this.#run();
+    } catch (error) {
+      for (const buffer of this.#held) this.#gpu.buffers.release(buffer);
+      this.#captured.release();
+      throw error;
+    }
+  }
+
+  #run(): Captured {
     const batch = this.batch;
     const { start, cache } = this.request;
     const { layers, hiddenSize } = this.#spec;
@@ -83,7 +95,7 @@ export class ForwardPass {
       ended = this.#block(layer, resid);
     }
     if (!ended) this.#tail(resid);
-    this.#gpu.buffers.release(resid);
+    this.#drop(resid);
     return this.#captured;
   }
 
@@ -207,16 +219,16 @@ export class ForwardPass {
       }
     }
     const kept = [...rows].sort((a, b) => a - b);
-    const gathered = this.#gather(resid, kept, hiddenSize);
-    const normed = finalNorm(this.model, this.recorder, gathered);
-    gathered.release();
+    const gathered = this.#hold(this.#gather(resid, kept, hiddenSize));
+    const normed = this.#hold(finalNorm(this.model, this.recorder, gathered));
+    this.#drop(gathered.buffer);
     const ended = this.#visit("ln_final.hook_normalized", normed.buffer, kept);
     if (!ended) {
-      const scores = logits(this.model, this.recorder, normed);
+      const scores = this.#hold(logits(this.model, this.recorder, normed));
       this.#visit("logits", scores.buffer, kept);
-      scores.release();
+      this.#drop(scores.buffer);
     }
-    normed.release();
+    this.#drop(normed.buffer);
   }
 
   /** `W x`, and the adapter's share if there is one: `[tokens, out]`. */
@@ -277,10 +289,18 @@ export class ForwardPass {
   }
 
   #activation(width: number): GPUBuffer {
-    return this.#gpu.buffers.acquire(this.batch.tokens * width * 4);
+    const buffer = this.#gpu.buffers.acquire(this.batch.tokens * width * 4);
+    this.#held.add(buffer);
+    return buffer;
+  }
+
+  #hold(tensor: DeviceTensor): DeviceTensor {
+    this.#held.add(tensor.buffer);
+    return tensor;
   }
 
   #drop(buffer: GPUBuffer): true {
+    this.#held.delete(buffer);
     this.#gpu.buffers.release(buffer);
     return true;
   }

@@ -21,9 +21,14 @@ export class KvCache {
     readonly firstLayer = 0,
   ) {
     const bytes = capacity * spec.kvHeads * spec.headDim * 4;
-    for (let layer = firstLayer; layer < spec.layers; layer++) {
-      this.#keys.push(gpu.buffers.create(`keys of layer ${layer}`, bytes));
-      this.#values.push(gpu.buffers.create(`values of layer ${layer}`, bytes));
+    try {
+      for (let layer = firstLayer; layer < spec.layers; layer++) {
+        this.#keys.push(gpu.buffers.create(`keys of layer ${layer}`, bytes));
+        this.#values.push(gpu.buffers.create(`values of layer ${layer}`, bytes));
+      }
+    } catch (error) {
+      this.destroy();
+      throw error;
     }
   }
 

@@ -10,7 +10,7 @@ import type { Capture, Edit, HookName } from "./hooks.ts";
 import type { KvCache } from "./kv_cache.ts";
 import type { ModelSpec } from "./model_spec.ts";
 import { ropeTable } from "./rope.ts";
-import { destroyWeights, type ModelWeights } from "./weights/model_weights.ts";
+import type { ModelWeights } from "./weights/model_weights.ts";
 
 /** What a forward pass shall do besides running. It stops after the last hook that is captured. */
 export interface ForwardRequest {
@@ -55,13 +55,13 @@ export class Captured {
 
 /** A model that can run. Made by `loadModel` of `models/`. */
 export class Transformer {
-  #ropeTable: { positions: number; buffer: GPUBuffer } | undefined;
+  /** Each larger than the one before, which recorded commands may still use. */
+  #ropeTables: { positions: number; buffer: GPUBuffer }[] = [];
 
   constructor(
     readonly gpu: Gpu,
     readonly spec: ModelSpec,
     readonly weights: ModelWeights,
-    private readonly onDestroy: () => void = () => destroyWeights(gpu, weights),
   ) {}
 
   /** Packs token ids for this model; see {@link packBatch}. */
@@ -96,21 +96,24 @@ export class Transformer {
 
   /** @internal The rotary table with at least this many positions. */
   ropeTable(positions: number): GPUBuffer {
-    if (!this.#ropeTable || this.#ropeTable.positions < positions) {
-      const room = Math.min(
-        this.spec.maxPositions,
-        2 ** Math.ceil(Math.log2(Math.max(positions, 256))),
-      );
-      const table = ropeTable(this.spec, room);
-      const buffer = this.gpu.tensorFrom(table, [table.length]).buffer;
-      this.#ropeTable = { positions: room, buffer }; // the smaller one may still be in use: it goes with the device
-    }
-    return this.#ropeTable.buffer;
+    const largest = this.#ropeTables.at(-1);
+    if (largest && largest.positions >= positions) return largest.buffer;
+    const room = Math.min(
+      this.spec.maxPositions,
+      2 ** Math.ceil(Math.log2(Math.max(positions, 256))),
+    );
+    const table = ropeTable(this.spec, room);
+    const buffer = this.gpu.tensorFrom(table, [table.length]).buffer;
+    this.#ropeTables.push({ positions: room, buffer });
+    return buffer;
   }
 
-  /** Frees the weights that this model owns. */
+  /** Frees the weights that this model owns. Its passes must be submitted. */
   destroy(): void {
-    this.onDestroy();
+    const tables = this.#ropeTables.splice(0).map(({ buffer }) => buffer);
+    for (const buffer of [...this.weights.owned.splice(0), ...tables]) {
+      this.gpu.buffers.destroy(buffer);
+    }
   }
 }
 

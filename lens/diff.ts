@@ -79,7 +79,7 @@ export async function meanDifference(gpu: Gpu, options: DiffOptions): Promise<Me
 /** How many documents fit into one batch. */
 function documentsPerBatch({ spec, gpu }: Transformer, tokens: number): number {
   const widest = Math.max(spec.hiddenSize, spec.intermediateSize, spec.heads * spec.headDim);
-  const most = Math.floor(gpu.device.limits.maxStorageBufferBindingSize / (4 * widest));
+  const most = Math.floor(gpu.limits.maxStorageBufferBindingSize / (4 * widest));
   return Math.max(1, Math.floor(Math.min(BATCH_TOKENS, most) / tokens));
 }
 

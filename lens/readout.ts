@@ -165,6 +165,7 @@ async function patchscopeAll(
     (sum, entry) => sum + PATCHSCOPE_SCALES.length * (entry.bothSigns ? 2 : 1),
     0,
   );
+  progress?.(0, total);
   let done = 0;
   for (const inBase of [false, true]) {
     for (const bothSigns of [true, false]) {

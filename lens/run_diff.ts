@@ -45,7 +45,8 @@ export interface DiffRun {
   folder: RunFolder;
   /** What the manifest says of each step besides its files. */
   provenance: () => Promise<Record<string, JsonValue>>;
-  progress: (label: string, total: number, unit: string) => StepProgress;
+  /** Begins to show a piece of work, of which an earlier, interrupted run did the first `begun`. */
+  progress: (label: string, total: number, unit: string, begun?: number) => StepProgress;
   signal?: AbortSignal;
 }
 
@@ -113,9 +114,8 @@ async function measure(
   const kept = await folder.readCheckpoint(name);
   const resume = kept ? await decodeStates(new Uint8Array(kept)) : undefined;
   const label = step === "diff" ? "Comparing activations" : "Comparing a sibling";
-  const bar = progress(label, documents.length, "documents");
+  const bar = progress(label, documents.length, "documents", resume?.[0].documents);
   try {
-    bar.update(resume?.[0].documents ?? 0);
     return await meanDifference(gpu, {
       base,
       finetuned,

@@ -53,7 +53,12 @@ export async function loadFinetuned(
 ): Promise<LoadedModel> {
   if (source.kind === "model") {
     const tuned = await loadModel(gpu, source, progress);
-    checkSameSizes(base, tuned);
+    try {
+      checkSameSizes(base, tuned);
+    } catch (error) {
+      tuned.transformer.destroy();
+      throw error;
+    }
     return tuned;
   }
   try {

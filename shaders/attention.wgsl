@@ -8,8 +8,10 @@
 // Sums:  keys in chunks of 64 that begin at multiples of 64, in order: the chunk's maximum first, then its
 //        exponentials (online softmax, Milakov and Gimelshein 2018). Within ⟨q, k⟩: chunks of 64 dimensions in order
 //        with fma. The order depends on the token's position alone, so prefill and cached decoding give the same bits.
-// Error: with n = position + 1 and s = 64 + head_dim/64, weights are within (s·Σ|scale·q·k| + 6 + n)·u relative and
-//        the weighted sum adds (n + n/64)·u·Σ p|v|, to first order, u = 2^-24, exp under WGSL's accuracy.
+// Error: with n = position + 1 keys in c chunks, s = 64 + ⌈head_dim/64⌉ and d[j] what a score is below the maximum, key
+//        j's exponential is within e[j] = (s·Σ|scale·q·k[j]| + 6 + 7c + 5·d[j])·u relative ((3 + 2|a|) ULP for exp(a), as
+//        WGSL has it), and out within Σ_j p[j]·|v[j]|·(e[j] + Σ_l p[l]·e[l] + (n + 2c + 70)·u); first order, u = 2^-24.
+//        Exponentials under 2^-126 may be flushed to 0.
 
 const KEYS = 64u; // keys a chunk
 const CHUNK4 = 16u; // vec4s in a chunk of 64 dimensions

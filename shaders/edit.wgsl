@@ -4,7 +4,7 @@
 //
 // x [rows, width] f32, in place; vectors [count, width] f32; entries [count] of
 // (row, vector, coefficient as f32 bits, unused). No row may stand in two entries of one dispatch.
-// Sums:  none. Error: one rounding (an fma, or a product).
+// Sums:  none. Error: one rounding of the product and one of the sum (WGSL leaves open whether fma rounds between).
 
 override MODE: u32;
 

@@ -5,7 +5,8 @@
 // x          [groups · prompts, width] f32
 // thresholds [groups · prompts] of (ordered key of the k-th largest, unused): see kth_largest.wgsl
 // out        [groups, width] f32
-// Sums:  prompts in order. Error: P·u relative (the terms are not negative), u = 2^-24.
+// Sums:  prompts in order.
+// Error: (P + 4)·u relative (the terms are not negative), u = 2^-24, division within WGSL's 2.5 ULP.
 
 struct Params {
   groups: u32,

@@ -11,7 +11,8 @@
 // Sums:  chunks of 64 k's, each from 0 with fma in rising k, then the chunks in order from 0, whatever m, ROWS or variant.
 //        The zeros that fill up the last four k's change no sum (an acc of −0 becomes +0, which no total can show).
 // Error: |dot − exact| ≤ γ(64 + ⌈k/64⌉)·Σ|x||w|, γ(j) = ju/(1 − ju), u = 2^-24: a product passes at most 64 fmas and
-//        ⌈k/64⌉ additions. accumulate rounds once more.
+//        ⌈k/64⌉ additions, and as many roundings where fma is not fused (the first sum is with 0). accumulate rounds
+//        the product by scale and the sum.
 //
 // A thread computes ROWS × 16 outputs; threads run over the columns, then the rows, eight to a workgroup, so that narrow
 // matrices leave no lane idle. A mat4x4 is 16 columns of one row of outputs, or four k's by four columns of weights.

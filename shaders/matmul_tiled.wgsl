@@ -7,7 +7,7 @@
 // x    [m, k] f32; w [n, w_stride] f32, f16 or bf16 as stored, w_stride ≥ k, a multiple of 8, zeros past k
 // y    [m, ldy] f32
 // Sums:  chunks of 64 k's (two tiles), each from 0 with fma in rising k, then the chunks in order from 0.
-// Error: |dot − exact| ≤ γ(64 + ⌈k/64⌉)·Σ|x||w|, γ(j) = ju/(1 − ju), u = 2^-24; accumulate rounds once more.
+// Error: |dot − exact| ≤ γ(64 + ⌈k/64⌉)·Σ|x||w|, γ(j) = ju/(1 − ju), u = 2^-24; accumulate rounds product and sum.
 //
 // A workgroup of 256 threads computes 64 × 64 outputs, 4 × 4 a thread: ⌈m/64⌉·⌈n/64⌉ workgroups. 32 k's of x and of w
 // lie in workgroup memory as f32, 16 KiB in all (the default limit), k-major and in vec4s of four rows: for one k

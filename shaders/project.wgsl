@@ -5,8 +5,8 @@
 // x [rows, width] f32, in place; vectors [count, width] f32, each of length 1; entries [count] of
 // (row, vector, coefficient as f32 bits, unused). No row may stand in two entries of one dispatch.
 // Sums:  the dot product in chunks of 64 in order with fma, then the chunks in order.
-// Error: the dot is within (64 + width/64)·u·Σ|x||v| (u = 2^-24, first order); the update adds one rounding of the
-//        difference and one fma.
+// Error: the dot is within (64 + width/64)·u·Σ|x||v| (u = 2^-24, first order); the update adds one rounding each of the
+//        difference, the product and the sum.
 
 override LANES: u32; // threads an entry
 override ROWS: u32; // entries a workgroup

@@ -6,8 +6,8 @@
 // Sums:  the squares in chunks of 64 consecutive elements, each summed in order with fma from 0, then the chunks in
 //        order. The order depends on width alone: not on the rows beside it, nor on LANES and ROWS.
 // Error: with u = 2^-24 and n = 64 + width/64, the mean of squares is within n·u relative (all terms are positive), so
-//        out is within (n/2 + 6)·u relative, to first order: half of it through the root, and at most 6 u for
-//        root, division and products under WGSL's accuracy for sqrt and division.
+//        out is within (n/2 + 18)·u relative, to first order: half of the sum's through the root, and 18 u for the
+//        root, the divisions and the product under WGSL's accuracy (4.5 ULP for sqrt, 2.5 for division).
 
 override LANES: u32; // threads a row
 override ROWS: u32; // rows a workgroup

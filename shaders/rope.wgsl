@@ -7,7 +7,8 @@
 // tables [positions, half] of (cos, sin) f32, made in double on the host
 // info   [tokens] of (prefix_start, prefix_length, own_start, position): see batch.ts
 // out    [·, heads, head_dim] f32; a token's row is its own index, or with TO_CACHE its place among the keys
-// Sums:  two terms. Error: 1 u (|x[i]·cos| + 2|x[i+half]·sin|) and the like: one product and one fma.
+// Sums:  two terms.
+// Error: 2u·(|x[i]·cos| + |x[i+half]·sin|) and the like, u = 2^-24: each product and their sum rounded.
 
 override TO_CACHE: bool;
 

@@ -5,8 +5,9 @@
 // x [rows, width] f32; one workgroup a row
 // Sums:  the row is cut into 256 slots of ceil(width / 256) consecutive elements; each slot is summed in order, then
 //        the slots in order. The order depends on width alone, not on LANES.
-// Error: relative, to first order: (width/256 + 256 + 8 + 2·|x − max|)·u, u = 2^-24, with exp and division under WGSL's
-//        accuracy.
+// Error: (width/256 + 256 + 17 + 5·(|x − max| + ln width))·u relative, to first order, u = 2^-24: the sum's, and under
+//        WGSL's accuracy (3 + 2|a|) ULP for exp(a) above and below, and 2.5 ULP for the division. Results under 2^-126
+//        may be flushed to 0.
 
 override LANES: u32; // threads a row, at most 256
 

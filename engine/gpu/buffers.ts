@@ -3,8 +3,13 @@
 import { OutOfMemoryError } from "../errors.ts";
 import { formatBytes } from "../format.ts";
 
-const STORAGE = 0x80; // GPUBufferUsage.STORAGE
-const COPY = 0x4 | 0x8; // COPY_SRC | COPY_DST
+const USAGE = 0x80 | 0x40 | 0x4 | 0x8; // STORAGE | UNIFORM | COPY_SRC | COPY_DST
+
+/** What one uniform binding holds: the least that WebGPU allows as the most. */
+export const UNIFORM_BYTES = 65536;
+
+/** Sizes are multiples of this, so that a window that ends with a buffer can begin on a binding's alignment. */
+const MULTIPLE = 256;
 
 /** Smallest buffer; binding sizes are multiples of 4, and tiny ones are not worth telling apart. */
 const MIN_BYTES = 256;
@@ -29,10 +34,14 @@ export class BufferPool {
 
   constructor(
     readonly device: GPUDevice,
-    private readonly limits: { maxBufferSize: number; maxStorageBufferBindingSize: number },
-    /** The most bytes that may be allocated at once; the adapter itself does not tell. */
-    readonly budget: number,
-    private readonly onDestroy: () => void,
+    private readonly options: {
+      limits: { maxBufferSize: number; maxStorageBufferBindingSize: number };
+      /** The most bytes that may be allocated at once; the adapter itself does not tell. */
+      budget: number;
+      /** Bytes of the smallest buffer. */
+      minimum: number;
+      onDestroy: () => void;
+    },
   ) {}
 
   /** A buffer of at least `bytes`, contents undefined, for `activation` or `upload`. */
@@ -55,16 +64,17 @@ export class BufferPool {
     else this.#free.set(key, [buffer]);
   }
 
-  /** A buffer outside the pools, for weights and other long-lived data; `bytes` is rounded up to 16. */
+  /** A buffer outside the pools, for weights and other long-lived data; `bytes` is rounded up to a multiple of 256. */
   create(label: string, bytes: number): GPUBuffer {
-    const size = Math.max(16, Math.ceil(bytes / 16) * 16);
-    if (this.allocatedBytes + size > this.budget) this.trim();
-    if (this.allocatedBytes + size > this.budget) {
+    const least = Math.min(this.options.minimum, this.#largest());
+    const size = Math.max(least, Math.ceil(bytes / MULTIPLE) * MULTIPLE, MULTIPLE);
+    if (this.allocatedBytes + size > this.options.budget) this.trim();
+    if (this.allocatedBytes + size > this.options.budget) {
       throw new OutOfMemoryError(
         `Cannot allocate ${formatBytes(size)} for ${label}: ${
           formatBytes(this.allocatedBytes)
         } of the ` +
-          `memory budget of ${formatBytes(this.budget)} are in use`,
+          `memory budget of ${formatBytes(this.options.budget)} are in use`,
       );
     }
     const most = this.#largest();
@@ -75,7 +85,7 @@ export class BufferPool {
         } at once`,
       );
     }
-    const buffer = this.device.createBuffer({ label, size, usage: STORAGE | COPY });
+    const buffer = this.device.createBuffer({ label, size, usage: USAGE });
     this.allocatedBytes += size;
     this.peakBytes = Math.max(this.peakBytes, this.allocatedBytes);
     return buffer;
@@ -84,7 +94,7 @@ export class BufferPool {
   /** Frees a buffer for good. Work already submitted still completes. */
   destroy(buffer: GPUBuffer): void {
     this.allocatedBytes -= buffer.size;
-    this.onDestroy();
+    this.options.onDestroy();
     buffer.destroy();
   }
 
@@ -97,8 +107,8 @@ export class BufferPool {
 
   /** The largest buffer that can be bound whole, in bytes. */
   #largest(): number {
-    const { maxBufferSize, maxStorageBufferBindingSize } = this.limits;
-    return Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / 4) * 4;
+    const { maxBufferSize, maxStorageBufferBindingSize } = this.options.limits;
+    return Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / MULTIPLE) * MULTIPLE;
   }
 }
 

@@ -2,10 +2,10 @@
 
 import { DeviceError, OutOfMemoryError } from "../errors.ts";
 import { type Backend, type BackendChoice, chooseAdapter } from "./backend.ts";
-import { BufferPool } from "./buffers.ts";
+import { BufferPool, UNIFORM_BYTES } from "./buffers.ts";
 import { type Kernel, KernelCache } from "./kernel.ts";
 import { type AdapterDescription, describeAdapter, type DeviceProfile } from "./profile.ts";
-import { Recorder } from "./recorder.ts";
+import { type Bound, Recorder } from "./recorder.ts";
 import { DeviceTensor } from "./tensor.ts";
 import { type Params, UniformSlots } from "./uniforms.ts";
 
@@ -58,7 +58,13 @@ export class Gpu {
     readonly limits: Readonly<Limits>,
     memoryBudget: number,
   ) {
-    this.buffers = new BufferPool(device, limits, memoryBudget, () => this.#bindGroups.clear());
+    this.buffers = new BufferPool(device, {
+      limits,
+      budget: memoryBudget,
+      // Kernels for software adapters read through uniform bindings, which are all of one size.
+      minimum: profile === "software" ? UNIFORM_BYTES : 0,
+      onDestroy: () => this.#bindGroups.clear(),
+    });
     this.kernels = new KernelCache(device);
     this.#uniforms = new UniformSlots(device);
     device.addEventListener("uncapturederror", (event) => {
@@ -167,14 +173,19 @@ export class Gpu {
   bindGroup(
     kernel: Kernel,
     pipeline: GPUComputePipeline,
-    buffers: GPUBuffer[],
+    buffers: readonly Bound[],
     params: Params,
   ): GPUBindGroup {
     const uniform = this.#uniforms.get(params);
-    const key = `${kernel.id}:${buffers.map((b) => this.#bufferId(b)).join()}:${uniform.key}`;
+    const places = buffers.map((bound) =>
+      "buffer" in bound
+        ? `${this.#bufferId(bound.buffer)}+${bound.offset}+${bound.size}`
+        : this.#bufferId(bound)
+    );
+    const key = `${kernel.id}:${places}:${uniform.key}`;
     let group = this.#bindGroups.get(key);
     if (!group) {
-      const resources: GPUBindingResource[] = buffers.map((buffer) => ({ buffer }));
+      const resources = buffers.map((bound) => "buffer" in bound ? bound : { buffer: bound });
       resources.push(uniform.binding);
       group = this.device.createBindGroup({
         layout: pipeline.getBindGroupLayout(0),

@@ -10,7 +10,7 @@ import type { Kernel } from "./kernel.ts";
 import type { Params } from "./uniforms.ts";
 
 type Command =
-  | { kind: "dispatch"; kernel: Kernel; buffers: GPUBuffer[]; params: Params; grid: Grid }
+  | { kind: "dispatch"; kernel: Kernel; buffers: readonly Bound[]; params: Params; grid: Grid }
   | {
     kind: "copy";
     from: GPUBuffer;
@@ -19,6 +19,9 @@ type Command =
     toOffset: number;
     size: number;
   };
+
+/** A buffer bound whole, or a part of it. */
+export type Bound = GPUBuffer | GPUBufferBinding;
 
 /** Workgroup counts along x, y and z. */
 export type Grid = readonly [number, number, number];
@@ -39,10 +42,10 @@ export class Recorder {
   }
 
   /**
-   * Records one dispatch. Buffers are bound whole, at bindings 0, 1, … in this order; the parameters come after the
-   * last as a uniform struct.
+   * Records one dispatch. Buffers are at bindings 0, 1, … in this order; the parameters come after the last as a
+   * uniform struct.
    */
-  dispatch(kernel: Kernel, buffers: GPUBuffer[], params: Params, grid: Grid): void {
+  dispatch(kernel: Kernel, buffers: readonly Bound[], params: Params, grid: Grid): void {
     if (grid.includes(0)) return;
     this.#commands.push({ kind: "dispatch", kernel, buffers, params, grid });
   }

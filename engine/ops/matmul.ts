@@ -1,12 +1,14 @@
 /** Matrix products with weights as they are stored. */
 
 import matmulCode from "../../shaders/matmul.wgsl" with { type: "text" };
+import matmulUniformCode from "../../shaders/matmul_uniform.wgsl" with { type: "text" };
 import matmulTiledCode from "../../shaders/matmul_tiled.wgsl" with { type: "text" };
+import { UNIFORM_BYTES } from "../gpu/buffers.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
-import type { WeightMatrix } from "../weights/matrix.ts";
+import { WEIGHT_DTYPES, type WeightMatrix } from "../weights/matrix.ts";
 
 /** `x` `[rows, columns of W]` and `y` `[rows, rows of W]`, f32; buffers of a multiple of 16 bytes. */
 export interface MatmulArgs {
@@ -20,8 +22,32 @@ export interface MatmulArgs {
 
 /** `y[r] = W x[r]`. Every variant sums in the same order: see matmul.wgsl. */
 export function matmul(recorder: Recorder, args: MatmulArgs): void {
+  const { gpu } = recorder;
+  if (gpu.profile === "gpu") return storageMatmul(recorder, args, tiledVariant(gpu, args));
+  if (fitsUniform(args)) return uniformMatmul(recorder, args);
+  return storageMatmul(recorder, args, portableVariant(gpu, args));
+}
+
+/** A kernel and how many workgroups it takes for `n` columns of output. */
+interface Variant {
+  kernel: Kernel;
+  groups: (n: number) => number;
+}
+
+function tiledVariant({ kernels }: Gpu, { weight, rows }: MatmulArgs): Variant {
+  const kernel = kernels.get("matmul_tiled", matmulTiledCode, { WEIGHT_DTYPE: weight.dtype });
+  return { kernel, groups: (n) => Math.ceil(rows / 64) * Math.ceil(n / 64) };
+}
+
+function portableVariant({ kernels }: Gpu, { weight, rows }: MatmulArgs): Variant {
+  const ROWS = rows >= 8 ? 8 : 1;
+  const ALIGNED = weight.columns % 4 === 0 ? 1 : 0;
+  const kernel = kernels.get("matmul", matmulCode, { WEIGHT_DTYPE: weight.dtype, ROWS, ALIGNED });
+  return { kernel, groups: (n) => Math.ceil(Math.ceil(rows / ROWS) * Math.ceil(n / 16) / 8) };
+}
+
+function storageMatmul(recorder: Recorder, args: MatmulArgs, { kernel, groups }: Variant): void {
   const { x, weight, y, rows, addScaled } = args;
-  const { kernel, groups } = variant(recorder.gpu, weight, rows);
   for (const window of weight.windows) {
     const params = [
       u32(rows),
@@ -37,19 +63,77 @@ export function matmul(recorder: Recorder, args: MatmulArgs): void {
   }
 }
 
-/** The kernel for this adapter and number of rows, and how many workgroups it takes for `n` columns of output. */
-function variant(
-  { kernels, profile }: Gpu,
-  weight: WeightMatrix,
-  m: number,
-): { kernel: Kernel; groups: (n: number) => number } {
-  const dtype = { WEIGHT_DTYPE: weight.dtype };
-  if (profile === "gpu") {
-    const kernel = kernels.get("matmul_tiled", matmulTiledCode, dtype);
-    return { kernel, groups: (n) => Math.ceil(m / 64) * Math.ceil(n / 64) };
+/** Rows that a thread of a uniform binding's window has at least, so that no window is mostly overhead. */
+const UNIFORM_ROWS = 16;
+
+/** Whether {@link uniformMatmul} can run this product, and is worth its many dispatches. */
+function fitsUniform({ x, weight, rows }: MatmulArgs): boolean {
+  return rows >= UNIFORM_ROWS && weight.columns % 4 === 0 && x.size >= UNIFORM_BYTES &&
+    weight.windows.every(({ buffer }) => buffer.size >= UNIFORM_BYTES) &&
+    Math.max(4 * weight.columns, rowBytes(weight)) * UNIFORM_ROWS <= UNIFORM_BYTES;
+}
+
+function uniformMatmul(recorder: Recorder, { x, weight, y, rows, addScaled }: MatmulArgs): void {
+  const WEIGHT_DTYPE = weight.dtype;
+  const kernel = recorder.gpu.kernels.get("matmul_uniform", matmulUniformCode, { WEIGHT_DTYPE });
+  const bytes = rowBytes(weight);
+  for (const window of weight.windows) {
+    for (const w of uniformWindows(window.buffer, window.rows, bytes)) {
+      for (const part of uniformWindows(x, rows, 4 * weight.columns)) {
+        const params = [
+          u32(part.rows),
+          u32(w.rows),
+          u32(weight.columns),
+          u32(weight.stride),
+          u32(weight.rows),
+          u32(part.firstRow),
+          u32(window.firstRow + w.firstRow),
+          u32(part.skip / 4),
+          u32(w.skip / (bytes / weight.stride)),
+          u32(addScaled === undefined ? 0 : 1),
+          f32(addScaled ?? 1),
+        ];
+        const threads = Math.ceil(part.rows / 8) * Math.ceil(w.rows / 16);
+        recorder.dispatch(
+          kernel,
+          [part.binding, w.binding, y],
+          params,
+          foldGrid(Math.ceil(threads / 8)),
+        );
+      }
+    }
   }
-  const ROWS = m >= 8 ? 8 : 1;
-  const constants = { ...dtype, ROWS, ALIGNED: weight.columns % 4 === 0 ? 1 : 0 };
-  const kernel = kernels.get("matmul", matmulCode, constants);
-  return { kernel, groups: (n) => Math.ceil(Math.ceil(m / ROWS) * Math.ceil(n / 16) / 8) };
+}
+
+const rowBytes = ({ stride, dtype }: WeightMatrix) =>
+  stride * (dtype === WEIGHT_DTYPES.F32 ? 4 : 2);
+
+/** Rows of a matrix as seen through one uniform binding. */
+interface UniformWindow {
+  binding: GPUBufferBinding;
+  firstRow: number;
+  rows: number;
+  /** Bytes from the binding's beginning to the first row. */
+  skip: number;
+}
+
+/** Cuts a matrix into windows of whole rows. Near the buffer's end the binding begins before the first row. */
+function uniformWindows(buffer: GPUBuffer, rows: number, bytes: number): UniformWindow[] {
+  const alignment = 256; // satisfies every adapter's minUniformBufferOffsetAlignment
+  // So many rows that every window begins on the alignment's grid, as far as the row's size lets them.
+  const most = Math.floor((UNIFORM_BYTES - alignment) / bytes);
+  const per = most >= UNIFORM_ROWS ? Math.floor(most / UNIFORM_ROWS) * UNIFORM_ROWS : most;
+  const last = Math.floor((buffer.size - UNIFORM_BYTES) / alignment) * alignment;
+  const windows: UniformWindow[] = [];
+  for (let firstRow = 0; firstRow < rows; firstRow += per) {
+    const start = firstRow * bytes;
+    const offset = Math.min(Math.floor(start / alignment) * alignment, last);
+    windows.push({
+      binding: { buffer, offset, size: UNIFORM_BYTES },
+      firstRow,
+      rows: Math.min(per, rows - firstRow),
+      skip: start - offset,
+    });
+  }
+  return windows;
 }

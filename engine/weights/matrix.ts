@@ -37,6 +37,7 @@ export interface WeightWindow {
 /**
  * Brings a matrix `[rows, columns]` from a checkpoint to the device.
  *
+ * @param owned gets every buffer that is made, also those of a matrix that fails half-way
  * @throws {WeightsError} when the tensor is missing, has another shape, or is not f32, f16 or bf16.
  */
 export async function uploadMatrix(
@@ -44,6 +45,7 @@ export async function uploadMatrix(
   checkpoint: Checkpoint,
   name: string,
   [rows, columns]: [number, number],
+  owned: GPUBuffer[] = [],
 ): Promise<WeightMatrix> {
   const info = checkpoint.expectShape(name, [rows, columns]);
   if (!(info.dtype in WEIGHT_DTYPES)) {
@@ -65,6 +67,7 @@ export async function uploadMatrix(
   for (let firstRow = 0; firstRow < rows; firstRow += perWindow) {
     const count = Math.min(perWindow, rows - firstRow);
     const buffer = gpu.buffers.create(name, count * rowBytes);
+    owned.push(buffer);
     windows.push({ buffer, firstRow, rows: count });
     const perPiece = Math.max(1, Math.floor(PIECE_BYTES / rowBytes));
     for (let row = 0; row < count; row += perPiece) {
@@ -83,10 +86,12 @@ export async function uploadVector(
   checkpoint: Checkpoint,
   name: string,
   size: number,
+  owned: GPUBuffer[] = [],
 ): Promise<GPUBuffer> {
   checkpoint.expectShape(name, [size]);
   const values = await checkpoint.readFloat32(name);
   const buffer = gpu.buffers.create(name, values.byteLength);
+  owned.push(buffer);
   gpu.device.queue.writeBuffer(buffer, 0, values);
   return buffer;
 }

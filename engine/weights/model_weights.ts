@@ -3,7 +3,7 @@
 import type { Gpu } from "../gpu/gpu.ts";
 import { BLOCK_LINEARS, type BlockLinear, linearShape, type ModelSpec } from "../model_spec.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { destroyMatrix, uploadMatrix, uploadVector, type WeightMatrix } from "./matrix.ts";
+import { uploadMatrix, uploadVector, type WeightMatrix } from "./matrix.ts";
 
 /** A low-rank update: `y += scale · B(A x)`, `A` `[rank, in]`, `B` `[out, rank]` (Hu et al. 2021). */
 export interface LowRank {
@@ -31,13 +31,15 @@ export interface ModelWeights {
   blocks: BlockWeights[];
   finalNorm: GPUBuffer;
   head: Linear;
+  /** Every buffer that goes when the model goes. With an adapter, its factors: the others are the base's. */
+  owned: GPUBuffer[];
 }
 
 /** Called after each block is on the device. */
 export type LoadProgress = (done: number, total: number) => void;
 
 /**
- * Brings a checkpoint to the device.
+ * Brings a checkpoint to the device; when that fails, what was made on the way is freed.
  *
  * @throws {WeightsError} when a tensor is missing, has another shape or an unsupported dtype.
  */
@@ -48,21 +50,23 @@ export async function loadWeights(
   progress?: LoadProgress,
 ): Promise<ModelWeights> {
   const { hiddenSize, vocabSize, tensors } = spec;
-  const embedding = await uploadMatrix(gpu, checkpoint, tensors.embedding, [vocabSize, hiddenSize]);
-  const blocks: BlockWeights[] = [];
-  for (let i = 0; i < spec.layers; i++) {
-    blocks.push(await loadBlock(gpu, spec, checkpoint, i));
-    progress?.(i + 1, spec.layers);
+  const owned: GPUBuffer[] = [];
+  const table = (name: string) =>
+    uploadMatrix(gpu, checkpoint, name, [vocabSize, hiddenSize], owned);
+  try {
+    const embedding = await table(tensors.embedding);
+    const blocks: BlockWeights[] = [];
+    for (let i = 0; i < spec.layers; i++) {
+      blocks.push(await loadBlock(gpu, spec, checkpoint, i, owned));
+      progress?.(i + 1, spec.layers);
+    }
+    const head = { weight: spec.tiedHead ? embedding : await table(tensors.head) };
+    const finalNorm = await uploadVector(gpu, checkpoint, tensors.finalNorm, hiddenSize, owned);
+    return { embedding, blocks, finalNorm, head, owned };
+  } catch (error) {
+    for (const buffer of owned) gpu.buffers.destroy(buffer);
+    throw error;
   }
-  const head = spec.tiedHead
-    ? embedding
-    : await uploadMatrix(gpu, checkpoint, tensors.head, [vocabSize, hiddenSize]);
-  return {
-    embedding,
-    blocks,
-    finalNorm: await uploadVector(gpu, checkpoint, tensors.finalNorm, hiddenSize),
-    head: { weight: head },
-  };
 }
 
 async function loadBlock(
@@ -70,14 +74,15 @@ async function loadBlock(
   spec: ModelSpec,
   checkpoint: Checkpoint,
   layer: number,
+  owned: GPUBuffer[],
 ): Promise<BlockWeights> {
   const module = spec.tensors.block(layer);
   const vector = (name: string) =>
-    uploadVector(gpu, checkpoint, `${module}.${name}.weight`, spec.hiddenSize);
+    uploadVector(gpu, checkpoint, `${module}.${name}.weight`, spec.hiddenSize, owned);
   const linears = {} as Record<BlockLinear, Linear>;
   for (const name of BLOCK_LINEARS) {
     const shape = linearShape(spec, name);
-    const weight = await uploadMatrix(gpu, checkpoint, `${module}.${name}.weight`, shape);
+    const weight = await uploadMatrix(gpu, checkpoint, `${module}.${name}.weight`, shape, owned);
     linears[name] = { weight };
   }
   return {
@@ -85,17 +90,4 @@ async function loadBlock(
     postAttentionNorm: await vector("post_attention_layernorm"),
     linears,
   };
-}
-
-/** Frees everything that {@link loadWeights} made. */
-export function destroyWeights(gpu: Gpu, weights: ModelWeights): void {
-  const matrices = [weights.embedding];
-  if (weights.head.weight !== weights.embedding) matrices.push(weights.head.weight);
-  for (const block of weights.blocks) {
-    gpu.buffers.destroy(block.inputNorm);
-    gpu.buffers.destroy(block.postAttentionNorm);
-    matrices.push(...Object.values(block.linears).map((linear) => linear.weight));
-  }
-  gpu.buffers.destroy(weights.finalNorm);
-  for (const matrix of matrices) destroyMatrix(gpu, matrix);
 }
