@@ -63,14 +63,22 @@ function storageMatmul(recorder: Recorder, args: MatmulArgs, { kernel, groups }:
   }
 }
 
-/** Rows that a thread of a uniform binding's window has at least, so that no window is mostly overhead. */
+/** Windows begin at multiples of so many rows: that puts them on every adapter's uniform alignment of 256 bytes. */
 const UNIFORM_ROWS = 16;
 
-/** Whether {@link uniformMatmul} can run this product, and is worth its many dispatches. */
+/** Threads of 8 × 16 outputs that a window must keep busy to be worth a dispatch of its own. */
+const UNIFORM_THREADS = 16;
+
+/** Whether {@link uniformMatmul} can run this product, and is worth its many dispatches: up to 512 columns. */
 function fitsUniform({ x, weight, rows }: MatmulArgs): boolean {
-  return rows >= UNIFORM_ROWS && weight.columns % 4 === 0 && x.size >= UNIFORM_BYTES &&
-    weight.windows.every(({ buffer }) => buffer.size >= UNIFORM_BYTES) &&
-    Math.max(4 * weight.columns, rowBytes(weight)) * UNIFORM_ROWS <= UNIFORM_BYTES;
+  const threads = (uniformRows(4 * weight.columns) / 8) * (uniformRows(rowBytes(weight)) / 16);
+  return rows >= UNIFORM_ROWS && weight.columns % 4 === 0 && threads >= UNIFORM_THREADS &&
+    [x, ...weight.windows.map(({ buffer }) => buffer)].every(({ size }) => size >= UNIFORM_BYTES);
+}
+
+/** Rows of so many bytes that a uniform binding holds, a multiple of {@link UNIFORM_ROWS}. */
+function uniformRows(bytes: number): number {
+  return Math.floor(UNIFORM_BYTES / bytes / UNIFORM_ROWS) * UNIFORM_ROWS;
 }
 
 function uniformMatmul(recorder: Recorder, { x, weight, y, rows, addScaled }: MatmulArgs): void {
@@ -119,15 +127,13 @@ interface UniformWindow {
 
 /** Cuts a matrix into windows of whole rows. Near the buffer's end the binding begins before the first row. */
 function uniformWindows(buffer: GPUBuffer, rows: number, bytes: number): UniformWindow[] {
-  const alignment = 256; // satisfies every adapter's minUniformBufferOffsetAlignment
-  // So many rows that every window begins on the alignment's grid, as far as the row's size lets them.
-  const most = Math.floor((UNIFORM_BYTES - alignment) / bytes);
-  const per = most >= UNIFORM_ROWS ? Math.floor(most / UNIFORM_ROWS) * UNIFORM_ROWS : most;
+  const alignment = 256;
+  const per = uniformRows(bytes);
   const last = Math.floor((buffer.size - UNIFORM_BYTES) / alignment) * alignment;
   const windows: UniformWindow[] = [];
   for (let firstRow = 0; firstRow < rows; firstRow += per) {
     const start = firstRow * bytes;
-    const offset = Math.min(Math.floor(start / alignment) * alignment, last);
+    const offset = Math.min(start, last);
     windows.push({
       binding: { buffer, offset, size: UNIFORM_BYTES },
       firstRow,
