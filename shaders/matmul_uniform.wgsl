@@ -9,7 +9,7 @@
 // w    [n, w_stride] f32, f16 or bf16 as stored, from element w_first on; w_stride ≥ k and w_first multiples of 8, zeros past k
 // y    [·, ldy] f32
 // Sums and error: those of matmul.wgsl, and the same bits: chunks of 64 k's, each from 0 with fma in rising k, then the
-//        chunks in order from 0; |dot − exact| ≤ γ(64 + ⌈k/64⌉)·Σ|x||w|, u = 2^-24; accumulate rounds once more.
+//        chunks in order from 0; |dot − exact| ≤ γ(64 + ⌈k/64⌉)·Σ|x||w|, u = 2^-24; accumulate rounds product and sum.
 //
 // A thread computes ROWS × 16 outputs; threads run over the columns, then the rows, eight to a workgroup. A mat4x4 is 16
 // columns of one row of outputs, or four k's by four columns of weights.

@@ -58,7 +58,7 @@ export class Recorder {
   /** A buffer with this content, valid until the submit. */
   upload(data: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): GPUBuffer {
     const buffer = this.gpu.buffers.acquire(data.byteLength, "upload");
-    this.gpu.device.queue.writeBuffer(buffer, 0, data);
+    this.gpu.write(buffer, data);
     this.#uploads.push(buffer);
     return buffer;
   }
@@ -67,6 +67,7 @@ export class Recorder {
   async submit(): Promise<void> {
     const pipelines = new Map<Kernel, GPUComputePipeline>();
     try {
+      this.gpu.check();
       for (const command of this.#commands) {
         if (command.kind !== "dispatch" || pipelines.has(command.kernel)) continue;
         pipelines.set(command.kernel, await command.kernel.pipeline);

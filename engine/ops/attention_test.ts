@@ -1,0 +1,199 @@
+import { assertEquals } from "@std/assert";
+import { packBatch } from "../batch.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
+import {
+  assertSameBits,
+  assertWithin,
+  closeTestGpus,
+  compute,
+  input,
+  normals,
+  output,
+  PROFILES,
+  testGpu,
+  withOutlier,
+} from "../test_gpu.ts";
+import { attention, rope } from "./attention.ts";
+import { attentionReference, type AttentionShape, ropeReference } from "./attention_reference.ts";
+
+Deno.test.afterAll(closeTestGpus);
+
+type Floats = Float32Array<ArrayBuffer>;
+
+interface Case extends AttentionShape {
+  name: string;
+  q: Floats;
+  k: Floats;
+  v: Floats;
+  info: Uint32Array<ArrayBuffer>;
+}
+
+const limits = { vocabSize: 1, maxPositions: 1000 };
+
+/** Token info of sequences of these lengths, packed end to end. */
+const ragged = (...lengths: number[]) =>
+  packBatch(lengths.map((length) => new Uint8Array(length)), limits).info;
+
+function makeCase(
+  name: string,
+  info: Uint32Array<ArrayBuffer>,
+  [heads, kvHeads, headDim]: number[],
+  options: { rows?: number; outlier?: boolean } = {},
+): Case {
+  const tokens = info.length / 4;
+  const rows = options.rows ?? tokens;
+  const spread = (x: Floats) => options.outlier ? withOutlier(x, headDim, 1) : x;
+  return {
+    name,
+    q: normals(1, tokens * heads * headDim),
+    k: spread(normals(2, rows * kvHeads * headDim)),
+    v: spread(normals(3, rows * kvHeads * headDim)),
+    info,
+    heads,
+    kvHeads,
+    headDim,
+    scale: 1 / Math.sqrt(headDim),
+  };
+}
+
+/** Two sequences on one prefix of 66 rows, and one that stands alone; keys lie in no order that a batch would have. */
+const shared = packBatch([new Uint8Array(3), new Uint8Array(70), new Uint8Array(2)], limits, [
+  { prefixStart: 90, prefixLength: 66, ownStart: 0, ownLength: 0 },
+  { prefixStart: 90, prefixLength: 66, ownStart: 10, ownLength: 5 },
+  { prefixStart: 0, prefixLength: 0, ownStart: 5, ownLength: 0 },
+]).info;
+
+const CASES: Case[] = [
+  makeCase("one token", ragged(1), [1, 1, 4]),
+  makeCase("a ragged batch", ragged(1, 70, 5, 2), [4, 4, 4]),
+  makeCase("three query heads a key head", ragged(3, 5), [6, 2, 24]),
+  makeCase("one key head", ragged(64, 65), [3, 1, 32]),
+  makeCase("several chunks of keys", ragged(150), [2, 1, 32]),
+  makeCase("large outliers", ragged(70, 3), [4, 2, 64], { outlier: true }),
+  makeCase("a shared prefix", shared, [4, 2, 24], { rows: 156 }),
+  makeCase("more than one chunk of dimensions", ragged(9, 66), [2, 2, 96]),
+  makeCase("two chunks of dimensions", ragged(9, 3), [2, 1, 128]),
+  makeCase("the widest head", ragged(6, 66), [2, 1, 256]),
+];
+
+function record(gpu: Gpu, recorder: Parameters<typeof attention>[0], one: Case) {
+  const { q, k, v, info, heads, kvHeads, headDim, scale } = one;
+  const out = output(gpu, [q.length]);
+  attention(recorder, {
+    q: input(gpu, q).buffer,
+    k: input(gpu, k).buffer,
+    v: input(gpu, v).buffer,
+    info: input(gpu, info).buffer,
+    out: out.buffer,
+    tokens: info.length / 4,
+    heads,
+    kvHeads,
+    headDim,
+    scale,
+  });
+  return out;
+}
+
+async function attend(profile: DeviceProfile, cases: readonly Case[]): Promise<Floats[]> {
+  const gpu = await testGpu(profile);
+  return await compute(gpu, (recorder) => cases.map((one) => record(gpu, recorder, one)));
+}
+
+Deno.test("attention is within its bound, and both variants give the same bits", async () => {
+  const actual = await attend("software", CASES);
+  const workgroup = await attend("gpu", CASES);
+  CASES.forEach((one, i) => {
+    assertWithin(actual[i], attentionReference(one.q, one.k, one.v, one.info, one), one.name);
+    assertSameBits(workgroup[i], actual[i], `the workgroup variant, ${one.name}`);
+  });
+});
+
+for (const profile of PROFILES) {
+  Deno.test(`tokens give the same bits one by one from a cache (${profile})`, async () => {
+    const whole = makeCase("whole", ragged(140), [2, 1, 24]);
+    const size = whole.headDim;
+    // The first 70 keys become a prefix at row 100, those after it the sequence's own at row 7.
+    const row = (j: number) => j < 70 ? 100 + j : 7 + j - 70;
+    const place = (x: Floats) => {
+      const cache = new Float32Array(170 * size).fill(NaN);
+      for (let j = 0; j < 140; j++) cache.set(x.subarray(j * size, (j + 1) * size), row(j) * size);
+      return cache;
+    };
+    const cached = { k: place(whole.k), v: place(whole.v) };
+    const positions = [0, 1, 62, 63, 64, 69, 70, 71, 127, 128, 139];
+    const [all, ...one] = await attend(profile, [
+      whole,
+      ...positions.map((position) => ({
+        ...whole,
+        ...cached,
+        q: whole.q.slice(position * 2 * size, (position + 1) * 2 * size),
+        info: Uint32Array.of(100, 70, 7, position),
+      })),
+    ]);
+    positions.forEach((position, i) =>
+      assertSameBits(
+        one[i],
+        all.slice(position * 2 * size, (position + 1) * 2 * size),
+        `position ${position}`,
+      )
+    );
+  });
+
+  Deno.test(`a sequence gives the same bits alone and in a batch (${profile})`, async () => {
+    const batch = makeCase("batch", ragged(5, 80, 3), [4, 2, 64], { outlier: true });
+    const tokens = (x: Floats, perToken: number) => x.slice(5 * perToken, 85 * perToken);
+    const alone = {
+      ...batch,
+      q: tokens(batch.q, 256),
+      k: tokens(batch.k, 128),
+      v: tokens(batch.v, 128),
+      info: ragged(80),
+    };
+    const [all, one] = await attend(profile, [batch, alone]);
+    assertSameBits(one, tokens(all, 256));
+  });
+}
+
+Deno.test("rope is within its bound, and finds its rows in a cache", async () => {
+  const gpu = await testGpu("software");
+  for (const [heads, headDim] of [[1, 2], [3, 24], [2, 128]]) {
+    const positions = [0, 1, 5, 2, 3, 90];
+    const tables = Float32Array.from(
+      { length: 91 * headDim },
+      (_, i) => i % 2 ? Math.sin(i) : Math.cos(i + 1),
+    );
+    // (prefixStart, prefixLength, ownStart, position): token t goes to row ownStart + position − prefixLength.
+    const places = [[0, 0, 8, 0], [0, 0, 8, 1], [3, 4, 0, 5], [0, 0, 4, 2], [9, 3, 0, 3], [
+      0,
+      80,
+      2,
+      90,
+    ]];
+    const cacheRows = [8, 9, 1, 6, 0, 12];
+    const x = withOutlier(normals(1, positions.length * heads * headDim), headDim, 0);
+    const [own, cache] = await compute(gpu, (recorder) => {
+      const args = {
+        x: input(gpu, x).buffer,
+        tables: input(gpu, tables).buffer,
+        info: input(gpu, Uint32Array.from(places.flat())).buffer,
+        tokens: positions.length,
+        heads,
+        headDim,
+      };
+      const own = output(gpu, [x.length]);
+      const cache = output(gpu, [13 * heads * headDim]);
+      rope(recorder, { ...args, out: own.buffer, toCache: false });
+      rope(recorder, { ...args, out: cache.buffer, toCache: true });
+      return [own, cache];
+    });
+    assertWithin(own, ropeReference(x, tables, positions, heads, headDim), `head of ${headDim}`);
+    const size = heads * headDim;
+    for (let row = 0; row < 13; row++) {
+      const token = cacheRows.indexOf(row);
+      const values = cache.slice(row * size, (row + 1) * size);
+      if (token < 0) assertEquals(values.findIndex((value) => !Number.isNaN(value)), -1);
+      else assertSameBits(values, own.slice(token * size, (token + 1) * size), `row ${row}`);
+    }
+  }
+});

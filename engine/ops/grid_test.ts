@@ -1,0 +1,65 @@
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { UsageError } from "../errors.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { foldGrid } from "../gpu/recorder.ts";
+import { CHUNK, KEY_CHUNK, longRowLanes, MAX_PARTIALS, rowBlock } from "./grid.ts";
+
+const shaders = new URL("../../shaders/", import.meta.url);
+const expected: Record<string, number> = {
+  CHUNK,
+  CHUNK4: CHUNK / 4,
+  KEYS: KEY_CHUNK,
+  MAX_PARTIALS,
+};
+
+Deno.test("every shader has the chunk sizes of grid.ts", () => {
+  const holders: string[] = [];
+  for (const { name } of Deno.readDirSync(shaders)) {
+    const code = Deno.readTextFileSync(new URL(name, shaders));
+    for (const [, constant, value] of code.matchAll(/^const (\w+) = (\d+)u;/gm)) {
+      if (!(constant in expected)) continue;
+      assertEquals(Number(value), expected[constant], `${constant} of ${name}`);
+      holders.push(`${name} ${constant}`);
+    }
+  }
+  assertEquals(holders.sort(), [
+    "attention.wgsl CHUNK4",
+    "attention.wgsl KEYS",
+    "attention_workgroup.wgsl CHUNK4",
+    "attention_workgroup.wgsl KEYS",
+    "matmul.wgsl CHUNK",
+    "matmul_tiled.wgsl CHUNK",
+    "matmul_uniform.wgsl CHUNK",
+    "project.wgsl CHUNK",
+    "project.wgsl MAX_PARTIALS",
+    "rmsnorm.wgsl CHUNK",
+    "rmsnorm.wgsl MAX_PARTIALS",
+    "row_norm.wgsl CHUNK",
+    "row_norm.wgsl MAX_PARTIALS",
+  ]);
+});
+
+Deno.test("the partial sums of a workgroup's rows fit, and too wide a row is refused", () => {
+  for (const profile of ["software", "gpu"] as const) {
+    const gpu = { profile } as Gpu;
+    for (const width of [1, 64, 65, 768, 5120, 16384, 16385, 65536, 131072]) {
+      const { ROWS, LANES } = rowBlock(gpu, width);
+      assert(ROWS >= 1 && ROWS * Math.ceil(width / CHUNK) <= MAX_PARTIALS, `width ${width}`);
+      assert(ROWS * LANES <= 256, "the least that an adapter allows");
+    }
+    assertThrows(
+      () => rowBlock(gpu, 131073),
+      UsageError,
+      "Cannot reduce rows of 131073 values: the kernels take at most 131072",
+    );
+    assert(longRowLanes(gpu).LANES <= 256);
+  }
+});
+
+Deno.test("foldGrid covers every workgroup within the limits of a dimension", () => {
+  for (const count of [0, 1, 65535, 65536, 70_000, 131_070, 131_071, 10_000_019]) {
+    const [x, y, z] = foldGrid(count);
+    assert(x <= 65535 && y <= 65535 && z === 1, `${count}: ${x} × ${y}`);
+    assert(x * y >= count && x * y < count + y, `${count}: ${x} × ${y}`);
+  }
+});

@@ -1,0 +1,156 @@
+import { assert, assertEquals } from "@std/assert";
+import { Gpu } from "../gpu/gpu.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
+import type { DeviceTensor } from "../gpu/tensor.ts";
+import {
+  assertSameBits,
+  assertWithin,
+  closeTestGpus,
+  compute,
+  input,
+  normals,
+  output,
+  PROFILES,
+  results,
+  run,
+  testGpu,
+  withOutlier,
+} from "../test_gpu.ts";
+import { destroyMatrix } from "../weights/matrix.ts";
+import { matmul } from "./matmul.ts";
+import { matmulReference } from "./matmul_reference.ts";
+import { type StoredDtype, testMatrix } from "./matrix_reference.ts";
+
+Deno.test.afterAll(closeTestGpus);
+
+const DTYPES: StoredDtype[] = ["F32", "F16", "BF16"];
+
+interface Case {
+  m: number;
+  n: number;
+  k: number;
+  dtype: StoredDtype;
+  addScaled?: number;
+}
+
+/** About the sizes of blocks (8 × 16), tiles (64 × 64, 32 deep) and chunks (64). */
+const CASES: Case[] = [];
+for (const k of [1, 3, 8, 63, 64, 65, 100, 200]) {
+  for (const n of [1, 5, 16, 17, 100]) {
+    for (const m of [1, 7, 8, 9, 37]) {
+      const dtype = DTYPES[CASES.length % 3]; // 3 and the cycles of 5 are coprime: sizes meet every dtype
+      CASES.push({ m, n, k, dtype, addScaled: (m + n + k) % 2 ? undefined : -0.7 });
+    }
+  }
+}
+// More than 64 KiB of activations and of weights, which is one uniform binding.
+CASES.push({ m: 100, n: 400, k: 200, dtype: "F16" });
+for (const dtype of DTYPES) {
+  CASES.push({ m: 65, n: 130, k: 200, dtype }, { m: 65, n: 130, k: 203, dtype, addScaled: 16 });
+}
+
+const inputs = CASES.map(({ m, n, k }, i) => {
+  const x = normals(3 * i, m * k);
+  return { x: i % 2 ? withOutlier(x, k) : x, y: normals(3 * i + 1, m * n), seed: 3 * i + 2 };
+});
+
+const name = ({ m, n, k, dtype, addScaled }: Case) =>
+  `[${m}, ${k}] · [${n}, ${k}]ᵀ, ${dtype}${addScaled === undefined ? "" : ", added"}`;
+
+/** Runs every case; the weights as they are after rounding to their dtype. */
+async function products(profile: DeviceProfile) {
+  const gpu = await testGpu(profile);
+  const matrices = await Promise.all(
+    CASES.map(({ n, k, dtype }, i) =>
+      testMatrix(gpu, normals(inputs[i].seed, n * k), [n, k], dtype)
+    ),
+  );
+  const actual = await compute(gpu, (recorder) =>
+    CASES.map(({ m, n, addScaled }, i) => {
+      const y = addScaled === undefined ? output(gpu, [m, n]) : input(gpu, inputs[i].y, [m, n]);
+      const weight = matrices[i].matrix;
+      const x = input(gpu, inputs[i].x).buffer;
+      matmul(recorder, { x, weight, y: y.buffer, rows: m, addScaled });
+      return y;
+    }));
+  for (const { matrix } of matrices) destroyMatrix(gpu, matrix);
+  return { actual, weights: matrices.map(({ values }) => values) };
+}
+
+Deno.test("matmul is within its bound, and both variants give the same bits", async () => {
+  const { actual, weights } = await products("software");
+  const { actual: tiled } = await products("gpu");
+  CASES.forEach((one, i) => {
+    const { m, n, k, addScaled } = one;
+    const { x, y } = inputs[i];
+    const add = addScaled === undefined ? undefined : { y, addScaled };
+    assertWithin(actual[i], matmulReference(x, weights[i], [m, n, k], add), name(one));
+    assertSameBits(tiled[i], actual[i], `the tiled variant, ${name(one)}`);
+  });
+});
+
+for (const profile of PROFILES) {
+  Deno.test(`a row has the same product alone and in a batch, bit by bit (${profile})`, async () => {
+    const gpu = await testGpu(profile);
+    const [m, n, k] = [21, 40, 200];
+    const x = withOutlier(normals(1, m * k), k);
+    for (const dtype of ["BF16", "F32"] as const) {
+      const { matrix } = await testMatrix(gpu, normals(2, n * k), [n, k], dtype);
+      const [all, ...alone] = await compute(gpu, (recorder) => {
+        const product = (from: number, to: number): DeviceTensor => {
+          const y = output(gpu, [to - from, n]);
+          const part = input(gpu, x.slice(from * k, to * k)).buffer;
+          matmul(recorder, { x: part, weight: matrix, y: y.buffer, rows: to - from });
+          return y;
+        };
+        return [product(0, m), ...Array.from({ length: m }, (_, r) => product(r, r + 1))];
+      });
+      alone.forEach((row, r) => assertSameBits(row, all.slice(r * n, (r + 1) * n), `row ${r}`));
+    }
+  });
+
+  Deno.test(`weights cut into windows give the same product (${profile})`, async () => {
+    const whole = await testGpu(profile);
+    using cut = await Gpu.open({ profile, limits: { maxStorageBufferBindingSize: 8192 } });
+    const [m, n, k] = [9, 100, 100];
+    const x = normals(1, m * k);
+    const product = async (gpu: Gpu, windows: number) => {
+      const { matrix } = await testMatrix(gpu, normals(2, n * k), [n, k], "F16");
+      assertEquals(matrix.windows.length, windows);
+      const y = output(gpu, [m, n]);
+      const add = input(gpu, normals(3, m * n), [m, n]);
+      await run(gpu, (recorder) => {
+        const args = { x: input(gpu, x).buffer, weight: matrix, rows: m };
+        matmul(recorder, { ...args, y: y.buffer });
+        matmul(recorder, { ...args, y: add.buffer, addScaled: 2 });
+      });
+      return await results(gpu, [y, add]);
+    };
+    const expected = await product(whole, 1);
+    const actual = await product(cut, 3); // 39 rows of 104 · 2 bytes in 8192
+    actual.forEach((result, i) => assertSameBits(result, expected[i]));
+    assert(expected[0].every(Number.isFinite));
+  });
+}
+
+Deno.test("f16 denormals and the extremes of each dtype widen exactly", async () => {
+  const values = {
+    F32: [1.1754943508222875e-38, 3.4028234663852886e38, -0.1, 2 ** -24],
+    F16: [2 ** -24, -(2 ** -14 - 2 ** -24), 65504, -0.0999755859375],
+    BF16: [1.1754943508222875e-38, 3.3895313892515355e38, -0.10009765625, 2 ** -24],
+  };
+  for (const dtype of DTYPES) {
+    const weights = Float32Array.from(values[dtype]);
+    for (const profile of PROFILES) {
+      const gpu = await testGpu(profile);
+      const { matrix } = await testMatrix(gpu, weights, [4, 1], dtype);
+      const [y] = await compute(gpu, (recorder) => {
+        const out = output(gpu, [1, 4]);
+        const x = input(gpu, Float32Array.of(1)).buffer;
+        matmul(recorder, { x, weight: matrix, y: out.buffer, rows: 1 });
+        return [out];
+      });
+      assertEquals(y, weights, `${dtype} (${profile})`);
+    }
+  }
+});

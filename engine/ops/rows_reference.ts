@@ -1,0 +1,91 @@
+/** Norms, edits and gates in float64, as plainly as they can be written, with the bounds that the shaders state. */
+
+import { type Reference, U } from "../test_gpu.ts";
+
+function reference(elements: number): Reference {
+  return { expected: new Float64Array(elements), bound: new Float64Array(elements) };
+}
+
+/** rmsnorm.wgsl. */
+export function rmsnormReference(
+  x: Float32Array,
+  weight: Float32Array,
+  rows: number,
+  width: number,
+  eps: number,
+): Reference {
+  const { expected, bound } = reference(rows * width);
+  for (let r = 0; r < rows; r++) {
+    let squares = 0;
+    for (let i = 0; i < width; i++) squares += x[r * width + i] ** 2;
+    const rms = Math.sqrt(squares / width + eps);
+    for (let i = 0; i < width; i++) {
+      const at = r * width + i;
+      expected[at] = weight[i] * x[at] / rms;
+      bound[at] = ((64 + width / 64) / 2 + 18) * U * Math.abs(expected[at]);
+    }
+  }
+  return { expected, bound };
+}
+
+/** row_norm.wgsl. */
+export function rowNormReference(x: Float32Array, rows: number, width: number): Reference {
+  const { expected, bound } = reference(rows);
+  for (let r = 0; r < rows; r++) {
+    let squares = 0;
+    for (let i = 0; i < width; i++) squares += x[r * width + i] ** 2;
+    expected[r] = Math.sqrt(squares);
+    bound[r] = ((64 + width / 64) / 2 + 9) * U * expected[r];
+  }
+  return { expected, bound };
+}
+
+/** What an edit does to a row. */
+export interface Entry {
+  row: number;
+  vector: number;
+  coefficient: number;
+}
+
+/** edit.wgsl and project.wgsl; rows without an entry stay as they are, bit by bit. */
+export function editReference(
+  op: "add" | "replace" | "project",
+  x: Float32Array,
+  vectors: Float32Array,
+  entries: readonly Entry[],
+  width: number,
+): Reference {
+  const { bound } = reference(x.length);
+  const expected = Float64Array.from(x);
+  for (const { row, vector, coefficient } of entries) {
+    let dot = 0;
+    let size = 0;
+    for (let i = 0; i < width; i++) {
+      const product = x[row * width + i] * vectors[vector * width + i];
+      dot += product;
+      size += Math.abs(product);
+    }
+    const change = op === "project" ? coefficient - dot : coefficient;
+    const changeBound = op === "project" ? (64 + width / 64) * U * size + U * Math.abs(change) : 0;
+    for (let i = 0; i < width; i++) {
+      const at = row * width + i;
+      const v = vectors[vector * width + i];
+      expected[at] = change * v + (op === "replace" ? 0 : x[at]);
+      bound[at] = changeBound * Math.abs(v) + U * (Math.abs(change * v) + Math.abs(expected[at]));
+    }
+  }
+  return { expected, bound };
+}
+
+/** swiglu.wgsl. */
+export function swigluReference(gate: Float32Array, up: Float32Array): Reference {
+  const { expected, bound } = reference(gate.length);
+  for (let i = 0; i < gate.length; i++) {
+    const a = gate[i];
+    const e = Math.exp(-a);
+    expected[i] = a / (1 + e) * up[i];
+    const exponential = (6 + 4 * Math.abs(a)) * e / (1 + e);
+    bound[i] = a < -80 ? 2e-33 * Math.abs(up[i]) : (exponential + 7) * U * Math.abs(expected[i]);
+  }
+  return { expected, bound };
+}

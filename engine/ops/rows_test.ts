@@ -1,0 +1,213 @@
+import { assertEquals } from "@std/assert";
+import {
+  assertSameBits,
+  assertWithin,
+  closeTestGpus,
+  compute,
+  input,
+  normals,
+  output,
+  PROFILES,
+  testGpu,
+  withOutlier,
+} from "../test_gpu.ts";
+import {
+  editReference,
+  type Entry,
+  rmsnormReference,
+  rowNormReference,
+  swigluReference,
+} from "./rows_reference.ts";
+import { addInPlace, copyRows, editRows, projectRows, rmsnorm, rowNorm, swiglu } from "./rows.ts";
+
+Deno.test.afterAll(closeTestGpus);
+
+/** Rows and widths about the sizes of chunks and workgroups; the last leaves no room for eight rows a workgroup. */
+const SHAPES = [[1, 1], [3, 3], [9, 63], [8, 64], [17, 65], [5, 200], [2, 2049], [5, 20_000]];
+
+const inputs = SHAPES.flatMap(([rows, width], i) => {
+  const x = normals(i, rows * width);
+  const weight = normals(100 + i, width);
+  const shape = { rows, width, weight, eps: 1e-6 };
+  return [
+    { ...shape, x, name: `[${rows}, ${width}]` },
+    { ...shape, x: withOutlier(x, width), name: `[${rows}, ${width}] with an outlier` },
+    { ...shape, x: x.map((v) => 1e-3 * v), eps: 1e-5, name: `[${rows}, ${width}], eps counts` },
+  ];
+});
+
+async function rmsnorms(profile: typeof PROFILES[number]) {
+  const gpu = await testGpu(profile);
+  return await compute(gpu, (recorder) =>
+    inputs.map(({ x, weight, rows, width, eps }) => {
+      const out = output(gpu, [rows, width]);
+      const buffers = { x: input(gpu, x).buffer, weight: input(gpu, weight).buffer };
+      rmsnorm(recorder, { ...buffers, out: out.buffer, rows, width, eps });
+      return out;
+    }));
+}
+
+async function rowNorms(profile: typeof PROFILES[number]) {
+  const gpu = await testGpu(profile);
+  return await compute(gpu, (recorder) =>
+    inputs.map(({ x, rows, width }) => {
+      const out = output(gpu, [rows]);
+      rowNorm(recorder, { x: input(gpu, x).buffer, out: out.buffer, rows, width });
+      return out;
+    }));
+}
+
+for (const profile of PROFILES) {
+  Deno.test(`rmsnorm is within its bound (${profile})`, async () => {
+    const actual = await rmsnorms(profile);
+    inputs.forEach(({ x, weight, rows, width, eps, name }, i) =>
+      assertWithin(actual[i], rmsnormReference(x, weight, rows, width, eps), name)
+    );
+  });
+
+  Deno.test(`row_norm is within its bound (${profile})`, async () => {
+    const actual = await rowNorms(profile);
+    inputs.forEach(({ x, rows, width, name }, i) =>
+      assertWithin(actual[i], rowNormReference(x, rows, width), name)
+    );
+  });
+
+  Deno.test(`a row has the same norm alone and in a batch, bit by bit (${profile})`, async () => {
+    const gpu = await testGpu(profile);
+    const [rows, width] = [11, 200];
+    const x = withOutlier(normals(1, rows * width), width);
+    const weight = input(gpu, normals(2, width)).buffer;
+    const norms = await compute(gpu, (recorder) => {
+      const one = (from: number, to: number) => {
+        const part = input(gpu, x.slice(from * width, to * width)).buffer;
+        const shape = { rows: to - from, width };
+        const normed = output(gpu, [to - from, width]);
+        const lengths = output(gpu, [to - from]);
+        rmsnorm(recorder, { x: part, weight, out: normed.buffer, ...shape, eps: 1e-6 });
+        rowNorm(recorder, { x: part, out: lengths.buffer, ...shape });
+        return [normed, lengths];
+      };
+      return [...one(0, rows), ...one(9, 10)];
+    });
+    assertSameBits(norms[2], norms[0].slice(9 * width, 10 * width), "rmsnorm");
+    assertSameBits(norms[3], norms[1].slice(9, 10), "row_norm");
+  });
+
+  for (const op of ["add", "replace", "project"] as const) {
+    Deno.test(`${op} edits the listed rows only (${profile})`, async () => {
+      const gpu = await testGpu(profile);
+      const cases = SHAPES.slice(1).map(([rows, width], i) => {
+        const vectors = normals(20 + i, 3 * width);
+        for (let v = 0; v < 3 && op === "project"; v++) {
+          const one = vectors.subarray(v * width, (v + 1) * width);
+          const norm = Math.hypot(...one);
+          one.forEach((value, i) => one[i] = value / norm);
+        }
+        // Every row but the second, from the last to the first.
+        const listed = Array.from({ length: rows }, (_, r) => rows - 1 - r).filter((r) => r !== 1);
+        const entries = listed.map((row, n): Entry => ({
+          row,
+          vector: n % 3,
+          coefficient: [0, 1, -2.5, 1000][n % 4],
+        }));
+        return { x: withOutlier(normals(10 + i, rows * width), width), vectors, entries, width };
+      });
+      const actual = await compute(
+        gpu,
+        (recorder) =>
+          cases.map(({ x, vectors, entries, width }) => {
+            const tensor = input(gpu, x);
+            const words = new Uint32Array(entries.length * 4);
+            const floats = new Float32Array(words.buffer);
+            entries.forEach(({ row, vector, coefficient }, n) => {
+              words.set([row, vector], 4 * n);
+              floats[4 * n + 2] = coefficient;
+            });
+            const args = {
+              x: tensor.buffer,
+              vectors: input(gpu, vectors).buffer,
+              entries: input(gpu, words).buffer,
+              count: entries.length,
+              width,
+            };
+            if (op === "project") projectRows(recorder, args);
+            else editRows(recorder, op, args);
+            return tensor;
+          }),
+      );
+      cases.forEach(({ x, vectors, entries, width }, i) =>
+        assertWithin(
+          actual[i],
+          editReference(op, x, vectors, entries, width),
+          `width ${width}`,
+        )
+      );
+    });
+  }
+}
+
+Deno.test("both variants of the norms give the same bits", async () => {
+  const [software, gpu] = [await rmsnorms("software"), await rmsnorms("gpu")];
+  software.forEach((result, i) => assertSameBits(gpu[i], result, `rmsnorm ${inputs[i].name}`));
+  const [a, b] = [await rowNorms("software"), await rowNorms("gpu")];
+  a.forEach((result, i) => assertSameBits(b[i], result, `row_norm ${inputs[i].name}`));
+});
+
+Deno.test("copy_rows copies bits, and only to the rows that are named", async () => {
+  const gpu = await testGpu("software");
+  const [rows, width] = [7, 37];
+  // Denormals, infinities and NaN are bits like any other.
+  const x = Uint32Array.from({ length: rows * width }, (_, i) => Math.imul(i, 0x9e3779b9));
+  const pairs = [[6, 0], [2, 4], [2, 1], [0, 5]];
+  const [copied] = await compute(gpu, (recorder) => {
+    const out = output(gpu, [6, width]);
+    copyRows(recorder, {
+      pairs: input(gpu, Uint32Array.from(pairs.flat())).buffer,
+      x: input(gpu, x).buffer,
+      out: out.buffer,
+      count: pairs.length,
+      width,
+    });
+    return [out];
+  });
+  const bits = new Uint32Array(copied.buffer);
+  const row = (data: Uint32Array, r: number) => data.slice(r * width, (r + 1) * width);
+  for (const [from, to] of pairs) assertEquals(row(bits, to), row(x, from));
+  for (const untouched of [2, 3]) assertEquals(new Set(row(bits, untouched)).size, 1);
+});
+
+Deno.test("add rounds once", async () => {
+  const gpu = await testGpu("software");
+  const [x, y] = [normals(1, 1000), withOutlier(normals(2, 1000), 10)];
+  const [sum] = await compute(gpu, (recorder) => {
+    const tensor = input(gpu, x);
+    addInPlace(recorder, tensor.buffer, input(gpu, y).buffer, x.length);
+    return [tensor];
+  });
+  assertEquals(sum, x.map((value, i) => value + y[i])); // stored as f32: one rounding
+});
+
+Deno.test("add reaches every element when the workgroups exceed one dimension", async () => {
+  const gpu = await testGpu("software");
+  const count = 70_000 * 64 - 5;
+  const x = Float32Array.from({ length: count }, (_, i) => i);
+  const [sum] = await compute(gpu, (recorder) => {
+    const tensor = input(gpu, x);
+    addInPlace(recorder, tensor.buffer, input(gpu, x).buffer, count);
+    return [tensor];
+  });
+  assertEquals(sum.findIndex((value, i) => value !== 2 * i), -1);
+});
+
+Deno.test("swiglu is within its bound, also where exp overflows", async () => {
+  const gpu = await testGpu("software");
+  const extremes = [0, -0, 1, -1, 20, -20, 79, -79, 81, -81, 89, -89, 100, -100, 1e30, -1e30];
+  const gate = Float32Array.from([...extremes, ...normals(1, 500).map((value) => 5 * value)]);
+  const up = normals(2, gate.length);
+  const [actual] = await compute(gpu, (recorder) => {
+    const tensor = input(gpu, gate);
+    swiglu(recorder, tensor.buffer, input(gpu, up).buffer, gate.length);
+    return [tensor];
+  });
+  assertWithin(actual, swigluReference(gate, up));
+});
