@@ -7,7 +7,7 @@ import { writeAtomically } from "../lens/results/atomic_file.ts";
 import { type LoadedModel, loadFinetuned, loadModel, loadTokenizer } from "../models/load_model.ts";
 import { resolveSource } from "../models/source.ts";
 import { type Command, type Flags, parseCommand } from "./args.ts";
-import { checkPositions, readEdits, readTokens } from "./capture_files.ts";
+import { checkEdits, readEdits, readTokens } from "./capture_files.ts";
 import { DEVICE_FLAGS, openGpu } from "./common_flags.ts";
 import { startProgress } from "./progress.ts";
 import type { CommandContext } from "./run_command.ts";
@@ -81,6 +81,8 @@ export async function capture(args: string[], { signal }: CommandContext): Promi
   if ((flags.tokens === undefined) === (flags.prompt === undefined)) {
     throw new UsageError("Give either --tokens or --prompt");
   }
+  const [, folder = ".", name] = /^(?:(.*)[/\\])?([^/\\]+)$/.exec(flags.out) ?? [];
+  if (name === undefined) throw new UsageError(`Cannot write to "${flags.out}": name a file`);
   const given = flags.tokens === undefined ? undefined : await readTokens(flags.tokens);
   using gpu = await openGpu(flags);
   const base = await loadModel(gpu, await resolveSource(flags.model));
@@ -90,7 +92,7 @@ export async function capture(args: string[], { signal }: CommandContext): Promi
   const sequences = given ?? [(await loadTokenizer(base)).encode(flags.prompt!, { special: true })];
   const hooks = expandHooks(model.transformer.spec, flags.hooks.map((hook) => hook.trim()));
   const edits = flags.edits === undefined ? [] : await readEdits(flags.edits);
-  checkPositions(edits, sequences);
+  checkEdits(edits, model.transformer.spec, hooks, sequences);
 
   const bar = startProgress({ label: "Running", total: sequences.length, unit: "sequences" });
   const tensors: TensorData[] = [];
@@ -108,8 +110,6 @@ export async function capture(args: string[], { signal }: CommandContext): Promi
   } finally {
     bar.done();
   }
-  const [, folder = ".", name] = /^(?:(.*)[/\\])?([^/\\]+)$/.exec(flags.out) ?? [];
-  if (name === undefined) throw new UsageError(`Cannot write to "${flags.out}": name a file`);
   await writeAtomically(folder === "" ? "/" : folder, name, encodeSafetensors(tensors));
   const shapes = Object.fromEntries(tensors.map(({ name, shape }) => [name, shape]));
   if (flags.json) console.log(JSON.stringify({ file: flags.out, tensors: shapes }));

@@ -2,7 +2,8 @@
 
 import { z } from "zod";
 import { UsageError } from "../engine/errors.ts";
-import type { Edit } from "../engine/hooks.ts";
+import { type Edit, hookOrder } from "../engine/hooks.ts";
+import type { ModelSpec } from "../engine/model_spec.ts";
 import { parseSchema } from "../engine/schema.ts";
 import { openSafetensors } from "../engine/weights/safetensors.ts";
 import { FileSource } from "../models/file_source.ts";
@@ -65,13 +66,22 @@ async function readVector({ file: path, tensor, row }: VectorSpec): Promise<Floa
   }
 }
 
-/** Every listed position must be a token of some sequence: an edit that does nothing is a mistake. */
-export function checkPositions(
+/**
+ * An edit that does nothing is a mistake: a captured hook must come at or after it, and every listed position must be a
+ * token of some sequence.
+ */
+export function checkEdits(
   edits: readonly Edit[],
+  spec: ModelSpec,
+  hooks: readonly string[],
   sequences: readonly { length: number }[],
 ): void {
-  const longest = Math.max(...sequences.map(({ length }) => length));
+  const longest = sequences.reduce((most, { length }) => Math.max(most, length), 0);
+  const last = Math.max(...hooks.map((hook) => hookOrder(spec, hook)));
   for (const { hook, positions } of edits) {
+    if (hookOrder(spec, hook) > last) {
+      throw new UsageError(`Cannot edit at "${hook}": no captured hook comes at or after it`);
+    }
     for (const position of positions === undefined || positions === "all" ? [] : positions) {
       if (position < longest && position >= -longest) continue;
       throw new UsageError(

@@ -1,6 +1,7 @@
 /** `deno task diff`: from two models to a readout. */
 
 import { UsageError } from "../engine/errors.ts";
+import type { Gpu } from "../engine/gpu/gpu.ts";
 import { layersAt } from "../lens/diff.ts";
 import { selectDocuments } from "../lens/documents.ts";
 import { fingerprintOf, kernelHashes } from "../lens/provenance.ts";
@@ -11,7 +12,7 @@ import { resolveSource } from "../models/source.ts";
 import { parseCommand } from "./args.ts";
 import { openGpu, parseRanges } from "./common_flags.ts";
 import { DIFF_COMMAND } from "./diff_flags.ts";
-import { type DiffFlags, loadDiffTexts, planDiff } from "./diff_inputs.ts";
+import { type DiffFlags, type DiffPlan, loadDiffTexts, planDiff } from "./diff_inputs.ts";
 import { diffJson, printDiff } from "./diff_print.ts";
 import { startProgress } from "./progress.ts";
 import type { CommandContext } from "./run_command.ts";
@@ -27,17 +28,7 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
   const flags = parsed.flags;
   const plan = await planDiff(flags);
   using gpu = await openGpu(flags);
-  const loading = startProgress({ label: "Loading models", total: 3, unit: "parts" });
-  const base = await loadModel(gpu, await resolveSource(plan.base));
-  loading.update(1);
-  const finetuned = await loadFinetuned(gpu, base, await resolveSource(plan.finetuned));
-  loading.update(2);
-  const tokenizer = await loadTokenizer(base);
-  const texts = await loadDiffTexts(plan, flags.column);
-  loading.update(3);
-  loading.update(3);
-  loading.done();
-
+  const { base, finetuned, sibling, tokenizer, texts } = await loadAll(gpu, plan, flags.column);
   const { spec } = base.transformer;
   const { tokens, documents } = plan;
   if (tokens > spec.maxPositions) {
@@ -83,10 +74,9 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
     layers,
     positions,
     seed: flags.seed,
-    sibling: plan.sibling === undefined ? undefined : {
-      name: plan.sibling,
-      load: async () =>
-        (await loadFinetuned(gpu, base, await resolveSource(plan.sibling!))).transformer,
+    sibling: sibling && {
+      name: sibling.ref,
+      load: async () => (await loadFinetuned(gpu, base, sibling)).transformer,
     },
     keywords: texts.keywords,
     folder,
@@ -103,6 +93,25 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
   if (flags.json) console.log(JSON.stringify(diffJson(shown)));
   else printDiff({ ...shown, names: [base.source.name, finetuned.source.name] });
   return 0;
+}
+
+/** Loads what is compared, and what it is compared on. */
+async function loadAll(gpu: Gpu, plan: DiffPlan, column: string | undefined) {
+  const loading = startProgress({ label: "Loading models", total: 3, unit: "parts" });
+  try {
+    const base = await loadModel(gpu, await resolveSource(plan.base));
+    loading.update(1);
+    const finetuned = await loadFinetuned(gpu, base, await resolveSource(plan.finetuned));
+    loading.update(2);
+    // A name that is wrong must not come to light only when the long work is done.
+    const sibling = plan.sibling === undefined ? undefined : await resolveSource(plan.sibling);
+    const tokenizer = await loadTokenizer(base);
+    const texts = await loadDiffTexts(plan, column);
+    loading.update(3);
+    return { base, finetuned, sibling, tokenizer, texts };
+  } finally {
+    loading.done();
+  }
 }
 
 /** The positions to read; the default is cut to what the documents have. */

@@ -47,7 +47,12 @@ export function printDiff(shown: DiffShown & { names: [string, string] }): void 
   for (const result of results) {
     console.log(`\nLayer ${result.layer}: what the difference of the activations says`);
     console.log(readoutTable(result.positions));
-    if (result.relevance) console.log(`\n${relevanceTable(result.relevance)}`);
+    if (result.relevance) {
+      console.log(
+        "\nRelevance: the share of the top 20 tokens that belong to the finetuning's topic",
+      );
+      console.log(relevanceTable(result.relevance));
+    }
   }
   console.log(
     "\nToken lists: likeliest first; -x is a piece of a word that goes on from the token before; * marks what the grader\n" +
@@ -110,11 +115,11 @@ function relevanceTable(relevance: TopicRelevance): string {
   const percent = (share: number | undefined) =>
     share === undefined ? "-" : `${(100 * share).toFixed(1)}%`;
   const columns = [
-    { title: "Relevance: top 20 tokens that belong to the topic" },
-    { title: "logit lens", align: "right" as const },
-    { title: "by probability", align: "right" as const },
-    { title: "Patchscope", align: "right" as const },
-    { title: "by probability", align: "right" as const },
+    { title: "vector", minWidth: 27 },
+    { title: "logit lens", align: "right" as const, minWidth: 10 },
+    { title: "by prob.", align: "right" as const },
+    { title: "Patchscope", align: "right" as const, minWidth: 10 },
+    { title: "by prob.", align: "right" as const },
   ];
   const rows = RELEVANCE_NAMES.filter((name) => relevance.logit_lens[name]).map((name) => [
     ROW_TITLES[name],

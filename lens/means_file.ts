@@ -64,17 +64,19 @@ export function encodeStates(states: readonly MeansState[]): Uint8Array<ArrayBuf
   return encodeSafetensors(tensors, { documents: String(states[0].documents) });
 }
 
-/** Reads what {@link encodeStates} wrote. */
-export async function decodeStates(bytes: Uint8Array<ArrayBuffer>): Promise<MeansState[]> {
+/** Reads the sums of `layers` layers, which {@link encodeStates} wrote; all of them must be there. */
+export async function decodeStates(
+  bytes: Uint8Array<ArrayBuffer>,
+  layers: number,
+): Promise<MeansState[]> {
   const file = await openSafetensors(memorySource("checkpoint", bytes));
   const documents = documentsOf(file.metadata.documents);
-  const states: MeansState[] = [];
-  for (const name of file.tensors.keys()) {
-    const [index, stream] = name.split(".");
-    const state = states[Number(index)] ??= { documents, sums: {} as MeansState["sums"] };
-    state.sums[stream as keyof MeansState["sums"]] = await file.readFloat32(name);
-  }
-  return states;
+  return await Promise.all(Array.from({ length: layers }, async (_, i) => {
+    const sums = await Promise.all(
+      Object.keys(PARTS).map(async (stream) => [stream, await file.readFloat32(`${i}.${stream}`)]),
+    );
+    return { documents, sums: Object.fromEntries(sums) };
+  }));
 }
 
 function documentsOf(text: string | undefined): number {

@@ -112,7 +112,7 @@ async function measure(
 ): Promise<Means[]> {
   const name = `${step}.sums`;
   const kept = await folder.readCheckpoint(name);
-  const resume = kept ? await decodeStates(new Uint8Array(kept)) : undefined;
+  const resume = kept ? await decodeStates(new Uint8Array(kept), layers.length) : undefined;
   const label = step === "diff" ? "Comparing activations" : "Comparing a sibling";
   const bar = progress(label, documents.length, "documents", resume?.[0].documents);
   try {
