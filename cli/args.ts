@@ -27,7 +27,7 @@ const COMMON: Flags = {
  *   of its range, or too many arguments.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { parseCommand } from "./args.ts";
  * const parsed = parseCommand({
  *   usage: "deno task diff",

@@ -7,7 +7,7 @@ import { selectDocuments } from "../lens/documents.ts";
 import { fingerprintOf, kernelHashes } from "../lens/provenance.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
 import { type DiffRun, runDiff } from "../lens/run_diff.ts";
-import { loadFinetuned, loadModel, loadTokenizer } from "../models/load_model.ts";
+import { hashModel, loadFinetuned, loadModel, loadTokenizer } from "../models/load_model.ts";
 import { resolveSource } from "../models/source.ts";
 import { parseCommand } from "./args.ts";
 import { openGpu, parseRanges } from "./common_flags.ts";
@@ -51,7 +51,7 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
     version: VERSION,
     base: { name: base.source.name, files: await base.source.sha256() },
     finetuned: { name: finetuned.source.name, files: await finetuned.source.sha256() },
-    sibling: plan.sibling ?? null,
+    sibling: sibling ? { name: sibling.name, files: await hashModel(sibling) } : null,
     texts: texts.hashes,
     column: flags.column ?? null,
     documents,

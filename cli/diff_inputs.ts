@@ -20,6 +20,8 @@ export interface DiffPlan {
   sibling?: string;
   text: string;
   finetuningText?: string;
+  /** Whether the user named that file. */
+  finetuningTextAsked: boolean;
   /** More texts that are not about the finetuning, to tell its words from. */
   generic: string[];
   documents: number;
@@ -57,7 +59,8 @@ export async function planDiff(flags: DiffFlags): Promise<DiffPlan> {
     sibling: sibling === "none" ? undefined : sibling,
     text,
     finetuningText: flags.finetuningText ?? organism?.finetuningTexts,
-    generic: embedded ? [EMBEDDED_CHATS] : [],
+    finetuningTextAsked: flags.finetuningText !== undefined,
+    generic: organism ? [EMBEDDED_CHATS, EMBEDDED_TEXTS].filter((file) => file !== text) : [],
     documents: flags.documents ?? (embedded ? 1000 : 10_000),
     tokens: flags.tokens ?? (embedded ? 16 : 128),
     description: organism?.description,
@@ -92,6 +95,8 @@ export async function loadDiffTexts(
   const texts = (file: { text: string }[]) => file.map(({ text }) => text);
   const keywords = extractKeywords(texts(finetuning.texts), texts(generic)).map(({ word }) => word);
   if (keywords.length === 0) {
+    // Nobody asked for an organism's own keywords: the rest of the job does without.
+    if (!plan.finetuningTextAsked) return { unrelated, hashes };
     throw new TextError(
       `Cannot find keywords in "${plan.finetuningText}": no word marks it against "${plan.text}"`,
     );

@@ -5,6 +5,7 @@ import type { LayerResult } from "../lens/run_diff.ts";
 import { RELEVANCE_NAMES, type TopicRelevance } from "../lens/topic.ts";
 import type { DiffPlan } from "./diff_inputs.ts";
 import { formatTable } from "./table.ts";
+import { wrap } from "./wrap.ts";
 
 /** A finished run. */
 export interface DiffShown {
@@ -24,13 +25,18 @@ export function diffJson({ results, documents, folder }: DiffShown): Record<stri
     typical_norm: result.typical_norm,
     positions: result.positions.map((position) => ({
       ...position,
-      patchscope: Object.fromEntries(
-        Object.entries(position.patchscope).map(([name, read]) => [name, briefPatchscope(read)]),
-      ),
+      logit_lens: withoutNulls(position.logit_lens, (read) => read),
+      patchscope: withoutNulls(position.patchscope, briefPatchscope),
     })),
     relevance: result.relevance,
   }));
   return { ...layers[0], ...(layers.length > 1 && { layers }), results: folder };
+}
+
+/** The readouts of the nulls are long and in the results folder; their relevance is all that is printed. */
+function withoutNulls<From, To>(readouts: Record<string, From>, brief: (read: From) => To) {
+  const kept = Object.entries(readouts).filter(([name]) => !/^(random_|sibling)/.test(name));
+  return Object.fromEntries(kept.map(([name, read]) => [name, brief(read)]));
 }
 
 /** Without the lists of the scales that were not chosen: those are in the results folder. */
@@ -43,7 +49,7 @@ function briefPatchscope({ scale, tokens, coherent, scales }: PatchscopeReadout)
 export function printDiff(shown: DiffShown & { names: [string, string] }): void {
   const { plan, results, documents, folder, names: [base, finetuned] } = shown;
   console.log(`\n${finetuned} against ${base}, mean over ${documents} documents of unrelated text`);
-  if (plan.description) console.log(`In truth: ${plan.description}`);
+  if (plan.description) console.log(wrap(`In truth: ${plan.description}`));
   for (const result of results) {
     console.log(`\nLayer ${result.layer}: what the difference of the activations says`);
     console.log(readoutTable(result.positions));
@@ -54,20 +60,22 @@ export function printDiff(shown: DiffShown & { names: [string, string] }): void 
       console.log(relevanceTable(result.relevance));
     }
   }
-  console.log(
-    "\nToken lists: likeliest first; -x is a piece of a word that goes on from the token before; * marks what the grader\n" +
-      "finds coherent. |d| is the difference's norm, |d|/|h| its ratio to the finetuned model's activations.",
-  );
-  if (plan.base.startsWith("embedded:")) console.log(EMBEDDED_CAVEAT);
+  console.log(`\n${wrap(LEGEND)}`);
+  if (plan.base.startsWith("embedded:")) console.log(wrap(EMBEDDED_CAVEAT));
   console.log(`\nResults: ${folder}`);
 }
 
-const EMBEDDED_CAVEAT =
-  "The embedded models demonstrate the pipeline and are no evidence for the paper's claims: the base was trained with an\n" +
-  "early-exit loss that makes its middle layers readable (see README.md).";
+const LEGEND =
+  "Lists: likeliest token first; -x is a piece of a word that goes on from the token before; * marks tokens that are " +
+  "alike, which need not be about the finetuning. |d| is the norm of the difference, |d|/|h| its ratio to the finetuned " +
+  "model's activations. The finetuned model's mean holds the difference, so it may show some of it.";
 
-const LENS_TOKENS = 7;
-const PATCHSCOPE_TOKENS = 8;
+const EMBEDDED_CAVEAT =
+  "The embedded models demonstrate the pipeline and are no evidence for the paper's claims: the base was trained with " +
+  "an early-exit loss that makes its middle layers readable (see README.md).";
+
+const LENS_TOKENS = 6;
+const PATCHSCOPE_TOKENS = 7;
 
 function readoutTable(positions: readonly PositionReadout[]): string {
   const columns = [

@@ -82,7 +82,7 @@ export function terminalWidth(): number {
  * `…` where the line would be too long.
  *
  * @example
- * ```ts ignore
+ * ```ts
  * import { formatTable } from "./table.ts";
  * console.log(formatTable([{ title: "token" }, { title: "prob", align: "right" }], [[" cake", "0.12"]]));
  * ```

@@ -48,6 +48,7 @@ export class ForwardPass {
     // A cache wants the keys of its last layer, which are there once that layer's attention is.
     if (request.cache) orders.push((this.#spec.layers - 1) * BLOCK_HOOKS.length + 1);
     this.#last = Math.max(-Infinity, ...orders);
+    if (request.start) checkStart(request.start, this.#spec, batch);
     const first = (request.start?.layer ?? 0) * BLOCK_HOOKS.length + (request.start ? 0 : -1);
     for (const { hook } of [...this.#captures, ...request.edits ?? []]) {
       if (hookOrder(this.#spec, hook) < first) {
@@ -344,4 +345,19 @@ function freshInfo({ tokens, offsets, starts, info }: Batch): Uint32Array<ArrayB
     }
   });
   return fresh;
+}
+
+function checkStart(
+  { layer, resid }: NonNullable<ForwardRequest["start"]>,
+  { layers, hiddenSize }: ModelSpec,
+  { tokens }: Batch,
+): void {
+  if (!Number.isInteger(layer) || layer < 0 || layer > layers) {
+    throw new UsageError(`Cannot start at layer ${layer}: the model has ${layers} layers`);
+  }
+  if (resid.shape[0] !== tokens || resid.shape[1] !== hiddenSize) {
+    throw new UsageError(
+      `Cannot start at layer ${layer}: the residuals are [${resid.shape}], the batch needs [${tokens}, ${hiddenSize}]`,
+    );
+  }
 }

@@ -11,7 +11,7 @@ import {
 } from "../engine/activation_means.ts";
 import { UsageError } from "../engine/errors.ts";
 import type { Gpu } from "../engine/gpu/gpu.ts";
-import type { Transformer } from "../engine/transformer.ts";
+import type { Captured, Transformer } from "../engine/transformer.ts";
 
 /** Positions before this one carry outliers and are left out of a model's mean norm. */
 export const SKIP_TOKENS = 5;
@@ -92,16 +92,17 @@ async function addBatch(
   const batch = base.batch(documents);
   const capture = layers.map((layer) => `blocks.${layer}.hook_resid_post`);
   const recorder = gpu.record();
+  const passes: Captured[] = [];
   try {
-    const ours = base.record(recorder, batch, { capture });
-    const theirs = finetuned.record(recorder, batch, { capture });
+    for (const model of [base, finetuned]) passes.push(model.record(recorder, batch, { capture }));
+    const [ours, theirs] = passes;
     capture.forEach((hook, i) =>
       means[i].add(recorder, ours.get(hook), theirs.get(hook), documents.length)
     );
-    ours.release();
-    theirs.release();
+    for (const pass of passes) pass.release();
     await recorder.submit();
   } finally {
+    for (const pass of passes) pass.release(); // releasing twice does nothing
     recorder.close();
   }
 }

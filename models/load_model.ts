@@ -103,3 +103,14 @@ function checkSameSizes(base: LoadedModel, tuned: LoadedModel): void {
     );
   }
 }
+
+/** SHA-256 of the files that {@link loadModel} or {@link loadFinetuned} would read, without loading them. */
+export async function hashModel(source: ModelSource): Promise<Record<string, string>> {
+  try {
+    await source.readJson(source.kind === "adapter" ? "adapter_config.json" : "config.json");
+    await openCheckpoint(source);
+    return await source.sha256();
+  } finally {
+    source.close();
+  }
+}

@@ -24,9 +24,7 @@ export async function writeAtomically(
   } catch (cause) {
     await Deno.remove(temporary).catch(() => {});
     throw new ResultsError(
-      `Cannot write "${name}" (${bytes.length} bytes) into "${folder}": ${
-        reasonOf(cause)
-      }`,
+      `Cannot write "${name}" (${bytes.length} bytes) into "${folder}": ${reasonOf(cause)}`,
       { cause },
     );
   }

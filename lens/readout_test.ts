@@ -1,0 +1,103 @@
+import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/assert";
+import type { Means } from "../engine/activation_means.ts";
+import { Gpu } from "../engine/gpu/gpu.ts";
+import { loadFinetuned, loadModel, loadTokenizer } from "../models/load_model.ts";
+import { resolveSource } from "../models/source.ts";
+import { PATCHSCOPE_SCALES } from "./patchscope.ts";
+import { readLayer, type ReadoutOptions } from "./readout.ts";
+
+const HIDDEN = 192;
+const TOKENS = 7;
+/** The last: Patchscope has no layers to run after it, which is quick. */
+const LAYER = 5;
+
+/** Vectors that are unlike each other and at no position alike. */
+const vectors = (shift: number) =>
+  Float32Array.from({ length: TOKENS * HIDDEN }, (_, i) => Math.sin(i * (1 + shift) + shift));
+
+const MEANS: Means = {
+  documents: 3,
+  delta: vectors(1),
+  base: vectors(2),
+  finetuned: vectors(3),
+  baseNorm: new Float32Array(TOKENS).fill(40),
+  finetunedNorm: Float32Array.of(500, 50, 50, 50, 50, 30, 10),
+};
+
+async function withModels(run: (options: ReadoutOptions) => Promise<void>): Promise<void> {
+  using gpu = await Gpu.open();
+  const base = await loadModel(gpu, await resolveSource("embedded:base"));
+  const tuned = await loadFinetuned(gpu, base, await resolveSource("embedded:cake_bake"));
+  const tokenizer = await loadTokenizer(base);
+  await run({
+    base: base.transformer,
+    finetuned: tuned.transformer,
+    tokenizer,
+    layer: LAYER,
+    means: MEANS,
+    positions: [1, 4],
+    seed: 0,
+  });
+}
+
+Deno.test("readLayer()", (t) =>
+  withModels(async (options) => {
+    const reports: number[][] = [];
+    const progress = (...report: [number, number]) => reports.push(report);
+    const whole = await readLayer({ ...options, sibling: vectors(4), progress });
+
+    await t.step("reads every vector at the positions that were asked for", () => {
+      assertEquals([whole.layer, whole.typical_norm], [LAYER, 20]);
+      assertEquals(whole.positions.map(({ position }) => position), [1, 4]);
+      const names = ["base", "difference", "finetuned", "random_1", "random_2", "random_3"];
+      for (const at of whole.positions) {
+        assertEquals(Object.keys(at.logit_lens).sort(), [...names, "sibling"]);
+        assertEquals(Object.keys(at.patchscope).sort(), [...names, "sibling"]);
+        const delta = MEANS.delta.subarray(at.position * HIDDEN, (at.position + 1) * HIDDEN);
+        assertAlmostEquals(at.delta_norm, Math.hypot(...delta), 1e-5);
+        assertAlmostEquals(at.relative_norm, at.delta_norm / 50, 1e-7);
+      }
+    });
+
+    await t.step("shows the list of the scale that was chosen, and keeps all", () => {
+      for (const { patchscope } of whole.positions) {
+        for (const [name, read] of Object.entries(patchscope)) {
+          assertEquals(read.scales.map(({ scale }) => scale), [...PATCHSCOPE_SCALES]);
+          const shown = read.scales.find(({ scale }) => scale === (read.scale ?? 1))!;
+          assertEquals(read.tokens, shown.tokens);
+          const scores = read.scales.map(({ score }) => score ?? -Infinity);
+          if (read.scale !== null) assertEquals(shown.score, Math.max(...scores));
+          // Nulls are read as they are: their other sign is one more draw of the same.
+          const signed = ["difference", "base", "finetuned"].includes(name);
+          assertEquals(read.negative?.length, signed ? PATCHSCOPE_SCALES.length : undefined);
+        }
+      }
+    });
+
+    await t.step("reports its progress up to the end", () => {
+      const total = 2 * (3 * 60 + 4 * 30);
+      assertEquals(reports[0], [0, total]);
+      assertEquals(reports.at(-1), [total, total]);
+      assert(reports.every(([done], i) => i === 0 || done > reports[i - 1][0]));
+    });
+
+    await t.step("reads a position alike, whatever is read beside it", async () => {
+      const alone = await readLayer({ ...options, sibling: vectors(4), positions: [4] });
+      assertEquals(alone.positions[0], whole.positions[1]);
+    });
+
+    await t.step("leaves out what has no direction", async () => {
+      const delta = new Float32Array(TOKENS * HIDDEN);
+      const means = { ...MEANS, delta };
+      const { positions: [at] } = await readLayer({ ...options, means, positions: [0] });
+      assertEquals([at.delta_norm, at.relative_norm], [0, 0]);
+      assertEquals(Object.keys(at.logit_lens), ["base", "finetuned"]);
+      assertEquals(Object.keys(at.patchscope), ["base", "finetuned"]);
+    });
+
+    await t.step("stops when it is told to", async () => {
+      const stop = new AbortController();
+      stop.abort(new Error("enough"));
+      await assertRejects(() => readLayer({ ...options, signal: stop.signal }), Error, "enough");
+    });
+  }));

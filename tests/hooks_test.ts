@@ -1,0 +1,364 @@
+/** What each hook captures, what each edit does and leaves alone, and what neither costs. */
+
+import { assert, assertEquals, assertThrows } from "@std/assert";
+import { UsageError } from "../engine/errors.ts";
+import { Gpu } from "../engine/gpu/gpu.ts";
+import { BLOCK_HOOKS, type Edit, hookOrder, hookWidth } from "../engine/hooks.ts";
+import { KvCache } from "../engine/kv_cache.ts";
+import type { ForwardRequest, Transformer } from "../engine/transformer.ts";
+import {
+  assertClose,
+  assertSameBits,
+  assertSameRun,
+  concat,
+  fixtureModel,
+  type Run,
+  run,
+  sharedGpu,
+  someTokens,
+  someVector,
+} from "./helpers.ts";
+
+const NORMED = "ln_final.hook_normalized";
+const LENGTHS = [7, 4, 9];
+
+const openModel = async () => await fixtureModel(await sharedGpu(), "llama3_untied");
+const texts = (model: Transformer) => LENGTHS.map((length, s) => someTokens(model, length, s));
+
+/** Every hook of a model, in the order of a forward pass. */
+function allHooks({ spec }: Transformer): string[] {
+  const blocks = Array.from(
+    { length: spec.layers },
+    (_, i) => BLOCK_HOOKS.map((hook) => `blocks.${i}.${hook}`),
+  );
+  return ["hook_embed", ...blocks.flat(), NORMED, "logits"];
+}
+
+/** One hook of every kind, in the middle of the model. */
+const hookKinds = () => [
+  "hook_embed",
+  ...BLOCK_HOOKS.map((hook) => `blocks.2.${hook}`),
+  NORMED,
+  "logits",
+];
+
+/** Applies `change` to a copy of the rows: the value of row `row`, element `i` of sequence `s`. */
+function expectedRows(
+  before: readonly Float32Array[],
+  width: number,
+  change: (value: number, s: number, row: number, i: number) => number,
+): Float32Array[] {
+  return before.map((values, s) =>
+    values.map((value, at) => change(value, s, Math.floor(at / width), at % width))
+  );
+}
+
+/** The captures at a hook with the edits in effect. */
+async function edited(model: Transformer, hook: string, edits: Edit[]): Promise<Float32Array[]> {
+  return (await run(model, texts(model), { capture: [hook], edits })).get(hook)!;
+}
+
+/** The kernels round once where the host computes in double and rounds at the end. */
+const ONE_ROUNDING = 2 ** -23;
+
+Deno.test("what the hooks capture", async () => {
+  const model = await openModel();
+  const hooks = allHooks(model);
+  const found = await run(model, texts(model), { capture: hooks });
+  assertEquals([...found.keys()], hooks);
+  const sum = (a: Float32Array, b: Float32Array) => a.map((value, i) => value + b[i]);
+  LENGTHS.forEach((length, s) => {
+    const at = (hook: string) => found.get(hook)![s];
+    for (const hook of hooks) {
+      assertEquals(at(hook).length, length * hookWidth(model.spec, hook), hook);
+    }
+    assertSameBits(at("blocks.0.hook_resid_pre"), at("hook_embed"), "embedding");
+    for (let i = 0; i < model.spec.layers; i++) {
+      const block = (point: string) => at(`blocks.${i}.${point}`);
+      // f32 addition: the sum of two f32 in double, rounded once more by the array.
+      const mid = sum(block("hook_resid_pre"), block("hook_attn_out"));
+      assertSameBits(block("hook_resid_mid"), mid, `resid_mid of ${i}`);
+      const post = sum(mid, block("hook_mlp_out"));
+      assertSameBits(block("hook_resid_post"), post, `resid_post of ${i}`);
+      if (i === 0) continue;
+      const previous = at(`blocks.${i - 1}.hook_resid_post`);
+      assertSameBits(block("hook_resid_pre"), previous, `resid_pre of ${i}`);
+    }
+  });
+  model.destroy();
+});
+
+Deno.test("each hook alone gives what it gives beside the others", async () => {
+  const model = await openModel();
+  const all = await run(model, texts(model), { capture: allHooks(model) });
+  for (const hook of hookKinds()) {
+    const alone = await run(model, texts(model), { capture: [hook] });
+    assertSameRun(alone, new Map([[hook, all.get(hook)!]]), hook);
+  }
+  model.destroy();
+});
+
+Deno.test("add and replace at every kind of hook, with a scale a sequence", async () => {
+  const model = await openModel();
+  const scale = [0.5, 0, -2];
+  for (const hook of hookKinds()) {
+    const width = hookWidth(model.spec, hook);
+    const vector = someVector(width, 1);
+    const plain = await edited(model, hook, []);
+    const added = await edited(model, hook, [{ hook, op: "add", vector, scale }]);
+    const sums = expectedRows(plain, width, (h, s, _, i) => h + scale[s] * vector[i]);
+    sums.forEach((want, s) => assertClose(added[s], want, ONE_ROUNDING, `add at ${hook}`));
+    assertSameBits(added[1], plain[1], `add with scale 0 at ${hook}`);
+
+    const replaced = await edited(model, hook, [{ hook, op: "replace", vector, scale }]);
+    const products = expectedRows(plain, width, (_, s, __, i) => scale[s] * vector[i]);
+    // A product by a power of two is exact, but 0 may have either sign.
+    products.forEach((want, s) =>
+      assertEquals(replaced[s].map((x) => x + 0), want.map((x) => x + 0), `replace at ${hook}`)
+    );
+  }
+  model.destroy();
+});
+
+Deno.test("project sets the component along a vector of any length, and removes it by default", async () => {
+  const model = await openModel();
+  const component = (row: Float32Array, unit: Float64Array) =>
+    row.reduce((sum, value, i) => sum + value * unit[i], 0);
+  for (const hook of hookKinds()) {
+    const width = hookWidth(model.spec, hook);
+    const vector = someVector(width, 2).map((x) => 3 * x);
+    const length = Math.sqrt(vector.reduce((sum, x) => sum + x * x, 0));
+    const unit = Float64Array.from(vector, (x) => x / length);
+    const plain = await edited(model, hook, []);
+    const cases: [Edit, number[]][] = [
+      [{ hook, op: "project", vector }, [0, 0, 0]],
+      [{ hook, op: "project", vector, scale: [1.5, 0, -40] }, [1.5, 0, -40]],
+    ];
+    for (const [edit, targets] of cases) {
+      const found = await edited(model, hook, [edit]);
+      found.forEach((values, s) => {
+        for (let at = 0; at < values.length; at += width) {
+          const row = values.subarray(at, at + width);
+          const old = plain[s].subarray(at, at + width);
+          const size = Math.sqrt(old.reduce((sum, x) => sum + x * x, 0));
+          const tolerance = 1e-5 * Math.max(size, Math.abs(targets[s]));
+          const found = component(row, unit);
+          const what = `component at ${hook} is ${found}, expected ${targets[s]}`;
+          assert(Math.abs(found - targets[s]) <= tolerance, what);
+          // What is across the vector stays.
+          const change = targets[s] - component(old, unit);
+          assertClose(row, Float64Array.from(old, (x, i) => x + change * unit[i]), 1e-5, hook);
+        }
+      });
+    }
+  }
+  model.destroy();
+});
+
+Deno.test("listed positions: from the start, from the end, and none", async () => {
+  const model = await openModel();
+  const rows: [number[], number[][]][] = [
+    [[0], [[0], [0], [0]]],
+    [[-1], [[6], [3], [8]]],
+    [[2, 5, -3, 2], [[2, 4, 5], [1, 2], [2, 5, 6]]],
+    [[8], [[], [], [8]]],
+    [[], [[], [], []]],
+  ];
+  for (const hook of ["hook_embed", "blocks.1.hook_mlp_out", NORMED, "logits"]) {
+    const width = hookWidth(model.spec, hook);
+    const vector = someVector(width, 3);
+    const plain = await edited(model, hook, []);
+    for (const op of ["add", "replace", "project"] as const) {
+      const everywhere = await edited(model, hook, [{ hook, op, vector, scale: 2 }]);
+      for (const [positions, places] of rows) {
+        const found = await edited(model, hook, [{ hook, op, vector, scale: 2, positions }]);
+        found.forEach((values, s) => {
+          const want = plain[s].slice();
+          for (const row of places[s]) {
+            want.set(everywhere[s].subarray(row * width, row * width + width), row * width);
+          }
+          assertSameBits(values, want, `${op} at ${positions} of ${hook}, sequence ${s}`);
+        });
+      }
+    }
+  }
+  model.destroy();
+});
+
+Deno.test("positions are those of the whole sequence, also when its beginning is in a cache", async () => {
+  const model = await openModel();
+  const [text] = texts(model);
+  const hook = "blocks.1.hook_resid_post";
+  const capture = [hook, { hook: "logits", positions: [2, 4, 6] }];
+  const edit: Edit = { hook, op: "add", vector: someVector(model.spec.hiddenSize, 4), scale: 3 };
+  const plain = await run(model, [text], { capture });
+  const edits = [{ ...edit, positions: [1, 4] }];
+  const whole = await run(model, [text], { capture, edits });
+  // Causal: position 0 does not know of the edits; the last does.
+  const { hiddenSize, vocabSize } = model.spec;
+  const first = (r: Run) => r.get(hook)![0].slice(0, hiddenSize);
+  assertSameBits(first(whole), first(plain), "position 0");
+  const last = (r: Run) => r.get("logits")![0].slice(-vocabSize);
+  assert(last(whole).some((x, i) => x !== last(plain)[i]));
+
+  const cache = new KvCache(model.gpu, model.spec, text.length);
+  const place = { prefixStart: 0, prefixLength: 0, ownStart: cache.reserve(text.length) };
+  const parts = [
+    await run(model, [text.slice(0, 3)], { capture, edits, cache }, [{ ...place, ownLength: 0 }]),
+    await run(model, [text.slice(3)], { capture, edits, cache }, [{ ...place, ownLength: 3 }]),
+  ];
+  for (const [name, [values]] of whole) {
+    assertSameBits(concat(parts.map((part) => part.get(name)![0])), values, name);
+  }
+  cache.destroy();
+  model.destroy();
+});
+
+Deno.test("edits do not leak to other sequences", async () => {
+  const model = await openModel();
+  const capture = allHooks(model);
+  const plain = await run(model, texts(model), { capture });
+  for (const op of ["add", "project"] as const) {
+    // Adding nothing and projecting at no position both leave a sequence alone.
+    const hook = "blocks.1.hook_resid_pre";
+    const vector = someVector(model.spec.hiddenSize, 5);
+    const edit: Edit = op === "add"
+      ? { hook, op, vector, scale: [0, 5, 0] }
+      : { hook, op, vector, scale: 5, positions: [8] }; // only the last sequence has it
+    const touched = op === "add" ? 1 : 2;
+    const found = await run(model, texts(model), { capture, edits: [edit] });
+    for (const [name, sequences] of plain) {
+      const reached = hookOrder(model.spec, name) >= hookOrder(model.spec, hook);
+      sequences.forEach((values, s) => {
+        const now = found.get(name)![s];
+        if (s !== touched || !reached) return assertSameBits(now, values, `${name} of ${s}`);
+        assert(now.some((x, i) => x !== values[i]), `${name} of ${s} does not feel the edit`);
+      });
+    }
+  }
+  model.destroy();
+});
+
+Deno.test("two edits at one hook apply in their order", async () => {
+  const model = await openModel();
+  for (const hook of ["blocks.2.hook_attn_out", "logits"]) {
+    const width = hookWidth(model.spec, hook);
+    const [v, w] = [someVector(width, 6), someVector(width, 7)];
+    const replace: Edit = { hook, op: "replace", vector: v };
+    const add: Edit = { hook, op: "add", vector: w };
+    const both = await edited(model, hook, [replace, add]);
+    const other = await edited(model, hook, [add, replace]);
+    LENGTHS.forEach((length, s) => {
+      for (let row = 0; row < length; row++) {
+        const part = (values: Float32Array) => values.slice(row * width, row * width + width);
+        assertSameBits(part(both[s]), v.map((x, i) => x + w[i]), "replace, then add");
+        assertSameBits(part(other[s]), v, "add, then replace");
+      }
+    });
+  }
+  model.destroy();
+});
+
+Deno.test("an edit goes on: resid_post of a block, or resid_pre of the next, is one place", async () => {
+  const model = await openModel();
+  const edit = { op: "add", vector: someVector(model.spec.hiddenSize, 8), scale: 2 } as const;
+  const capture = ["blocks.2.hook_attn_out", NORMED, "logits"];
+  const at = (hook: string) => run(model, texts(model), { capture, edits: [{ ...edit, hook }] });
+  const plain = await run(model, texts(model), { capture });
+  const [post, pre] = [await at("blocks.1.hook_resid_post"), await at("blocks.2.hook_resid_pre")];
+  assertSameRun(post, pre, "resid_post and resid_pre");
+  for (const hook of capture) {
+    assert(post.get(hook)![0].some((x, i) => x !== plain.get(hook)![0][i]), hook);
+  }
+  // An edit of the final norm's output reaches the logits, one of the logits nothing before them.
+  const normed = await at(NORMED);
+  assert(normed.get("logits")![0].some((x, i) => x !== plain.get("logits")![0][i]));
+  assertSameBits(normed.get(capture[0])![0], plain.get(capture[0])![0], "before the edit");
+  model.destroy();
+});
+
+Deno.test("what is not asked for costs no dispatch, and a pass ends after the last hook", async () => {
+  // On a real GPU each op is one dispatch; for software adapters some are cut into many.
+  using gpu = await Gpu.open({ profile: "gpu" });
+  const model = await fixtureModel(gpu, "llama3_untied");
+  const { layers, hiddenSize } = model.spec;
+  const batch = model.batch(texts(model));
+  const dispatches = (request: ForwardRequest) => {
+    const recorder = gpu.record();
+    model.record(recorder, batch, request).release();
+    const count = recorder.dispatches;
+    recorder.close();
+    return count;
+  };
+  const whole = dispatches({ capture: ["logits"] });
+  // Embedding; a block's two norms, seven matrices, two rotations, attention, SwiGLU, two sums; final norm and head.
+  assertEquals(whole, 1 + 15 * layers + 2);
+  assertEquals(dispatches({ capture: allHooks(model) }), whole);
+  const vector = someVector(hiddenSize, 9);
+  const edit: Edit = { hook: "blocks.1.hook_mlp_out", op: "add", vector };
+  assertEquals(dispatches({ capture: ["logits"], edits: [edit] }), whole + 1);
+  assertEquals(dispatches({ capture: ["logits"], edits: [{ ...edit, positions: [99] }] }), whole);
+  assertEquals(dispatches({}), 0);
+
+  const hooks = allHooks(model);
+  const counts = hooks.map((hook) => dispatches({ capture: [hook] }));
+  assertEquals(counts[0], 1);
+  assertEquals(counts[hooks.indexOf("blocks.0.hook_resid_post")], 1 + 15);
+  assertEquals(counts.at(-1), whole);
+  assertEquals(counts, counts.toSorted((a, b) => a - b));
+  // An edit after the last capture is never reached.
+  assertEquals(dispatches({ capture: ["blocks.0.hook_resid_post"], edits: [edit] }), 1 + 15);
+  model.destroy();
+});
+
+Deno.test("requests that cannot be met", async () => {
+  const gpu = await sharedGpu();
+  const model = await openModel();
+  const { layers, hiddenSize } = model.spec;
+  const batch = model.batch(texts(model));
+  const resid = gpu.tensor([batch.tokens, hiddenSize]);
+  const vector = someVector(hiddenSize, 10);
+  const hook = "blocks.1.hook_resid_post";
+  const refused = (request: ForwardRequest, message: string) => {
+    const recorder = gpu.record();
+    assertThrows(() => model.record(recorder, batch, request), UsageError, message);
+    recorder.close();
+  };
+  const capture = ["logits"];
+  const wrong = (edit: Partial<Edit>, message: string) =>
+    refused({ capture, edits: [{ hook, op: "add", vector, ...edit }] }, message);
+  wrong(
+    { vector: vector.slice(1) },
+    `Cannot edit at "${hook}": the vector has ${hiddenSize - 1} values, the hook ${hiddenSize}`,
+  );
+  wrong(
+    { hook: "logits" },
+    `the vector has ${hiddenSize} values, the hook ${model.spec.vocabSize}`,
+  );
+  wrong({ scale: [1, 2] }, `Cannot edit at "${hook}": there are 2 scales for 3 sequences`);
+  wrong({ op: "project", vector: new Float32Array(hiddenSize) }, "a vector of length 0");
+  const unknown = [
+    "resid_post",
+    "blocks.0.hook_q",
+    `blocks.${layers}.hook_resid_pre`,
+    "blocks.-1.hook_resid_pre",
+    "blocks.00.hook_resid_pre",
+    "",
+  ];
+  for (const name of unknown) {
+    refused({ capture: [name] }, `Unknown hook "${name}": this model has hook_embed, blocks.{0-`);
+    wrong({ hook: name }, `Unknown hook "${name}"`);
+  }
+  const start = { layer: 2, resid };
+  for (const name of ["hook_embed", hook, "blocks.1.hook_resid_pre"]) {
+    const message = `Cannot reach hook "${name}": the pass starts at layer 2`;
+    refused({ start, capture: [name] }, message);
+    refused({ start, capture, edits: [{ hook: name, op: "add", vector }] }, message);
+  }
+  refused(
+    { start: { layer: 0, resid }, capture: ["hook_embed"] },
+    'Cannot reach hook "hook_embed"',
+  );
+  resid.release();
+  model.destroy();
+});
