@@ -53,7 +53,7 @@ Deno.test("diff: a full checkpoint, read beside its sibling", async () => {
     const [at] = json.positions;
     assert(at.delta_norm > 0);
     assertEquals(Object.keys(at.logit_lens).sort(), ["base", "difference", "finetuned"]);
-    const kept = JSON.parse(await Deno.readTextFile(`${out}/readout_2.json`));
+    const kept = JSON.parse(await Deno.readTextFile(`${out}/readout_${json.layer}.json`));
     assertEquals(kept.positions[0].logit_lens.sibling.top.length, 100);
     assert(json.relevance.sibling >= 0);
     const names = await Array.fromAsync(Deno.readDir(out), (entry) => entry.name);
