@@ -13,7 +13,7 @@ import {
   testGpu,
   U,
   withOutlier,
-} from "./test_gpu.ts";
+} from "../tests/test_gpu.ts";
 
 Deno.test.afterAll(closeTestGpus);
 

@@ -3,7 +3,7 @@ import addCode from "../../shaders/add.wgsl" with { type: "text" };
 import editCode from "../../shaders/edit.wgsl" with { type: "text" };
 import { DeviceError } from "../errors.ts";
 import { addInPlace } from "../ops/rows.ts";
-import { run } from "../test_gpu.ts";
+import { run } from "../../tests/test_gpu.ts";
 import { Gpu } from "./gpu.ts";
 import { u32 } from "./uniforms.ts";
 

@@ -6,7 +6,7 @@ import {
 } from "@std/assert";
 import { DeviceError } from "../errors.ts";
 import { addInPlace, copyRows } from "../ops/rows.ts";
-import { closeTestGpus, input, output, results, run, testGpu } from "../test_gpu.ts";
+import { closeTestGpus, input, output, results, run, testGpu } from "../../tests/test_gpu.ts";
 import type { Gpu } from "./gpu.ts";
 
 Deno.test.afterAll(closeTestGpus);

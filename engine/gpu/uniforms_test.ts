@@ -1,6 +1,6 @@
 import { assertEquals, assertNotEquals, assertNotStrictEquals } from "@std/assert";
 import { editRows } from "../ops/rows.ts";
-import { compute, input } from "../test_gpu.ts";
+import { compute, input } from "../../tests/test_gpu.ts";
 import { Gpu } from "./gpu.ts";
 import { f32, u32, UniformSlots } from "./uniforms.ts";
 

@@ -1,6 +1,6 @@
 /** Sums over documents in float64, plainly, with the bound that accumulate.wgsl states. */
 
-import { type Reference, U } from "../test_gpu.ts";
+import { type Reference, U } from "../../tests/test_gpu.ts";
 
 /** `Σ_d (x[d] − y[d])`, or `Σ_d x[d]`: `x`, `y` `[documents, size]`. */
 export function sumReference(

@@ -8,7 +8,7 @@ import {
   normals,
   testGpu,
   withOutlier,
-} from "../test_gpu.ts";
+} from "../../tests/test_gpu.ts";
 import { accumulate } from "./accumulate.ts";
 import { sumReference } from "./accumulate_reference.ts";
 

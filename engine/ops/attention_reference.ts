@@ -1,6 +1,6 @@
 /** Rotary embedding and causal attention in float64, plainly, with the bounds that the shaders state. */
 
-import { type Reference, U } from "../test_gpu.ts";
+import { type Reference, U } from "../../tests/test_gpu.ts";
 
 /** Sizes of an attention. */
 export interface AttentionShape {

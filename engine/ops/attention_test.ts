@@ -13,7 +13,7 @@ import {
   PROFILES,
   testGpu,
   withOutlier,
-} from "../test_gpu.ts";
+} from "../../tests/test_gpu.ts";
 import { attention, rope } from "./attention.ts";
 import { attentionReference, type AttentionShape, ropeReference } from "./attention_reference.ts";
 

@@ -1,6 +1,6 @@
 /** The embedding in float64, with the bound that embedding.wgsl states. */
 
-import { type Reference, U } from "../test_gpu.ts";
+import { type Reference, U } from "../../tests/test_gpu.ts";
 
 /** `scale · table[ids[t]]`: `table` `[vocab, hidden]`. */
 export function embeddingReference(

@@ -8,7 +8,7 @@ import {
   normals,
   output,
   testGpu,
-} from "../test_gpu.ts";
+} from "../../tests/test_gpu.ts";
 import { embed } from "./embedding.ts";
 import { embeddingReference } from "./embedding_reference.ts";
 import { testMatrix } from "./matrix_reference.ts";

@@ -1,6 +1,6 @@
 /** The matrix product in float64, as plainly as it can be written, with the bound that matmul.wgsl states. */
 
-import { type Reference, U } from "../test_gpu.ts";
+import { type Reference, U } from "../../tests/test_gpu.ts";
 
 /** `y = x·wᵀ`, or `y + addScaled·(x·wᵀ)`: `x` `[m, k]`, `w` `[n, k]`, `y` `[m, n]`. */
 export function matmulReference(

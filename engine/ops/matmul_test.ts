@@ -15,7 +15,7 @@ import {
   run,
   testGpu,
   withOutlier,
-} from "../test_gpu.ts";
+} from "../../tests/test_gpu.ts";
 import { destroyMatrix } from "../weights/matrix.ts";
 import { matmul } from "./matmul.ts";
 import { matmulReference } from "./matmul_reference.ts";

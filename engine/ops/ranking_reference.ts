@@ -1,6 +1,6 @@
 /** Softmax and rankings in float64, plainly, with the bounds that the shaders state. */
 
-import { type Reference, U } from "../test_gpu.ts";
+import { type Reference, U } from "../../tests/test_gpu.ts";
 
 /** softmax.wgsl. */
 export function softmaxReference(x: Float32Array, rows: number, width: number): Reference {

@@ -13,7 +13,7 @@ import {
   run,
   testGpu,
   withOutlier,
-} from "../test_gpu.ts";
+} from "../../tests/test_gpu.ts";
 import { intersectMean, softmaxRows, topK, unpackTopK } from "./ranking.ts";
 import { intersectMeanReference, softmaxReference, topKReference } from "./ranking_reference.ts";
 

@@ -1,6 +1,6 @@
 /** Norms, edits and gates in float64, as plainly as they can be written, with the bounds that the shaders state. */
 
-import { type Reference, U } from "../test_gpu.ts";
+import { type Reference, U } from "../../tests/test_gpu.ts";
 
 function reference(elements: number): Reference {
   return { expected: new Float64Array(elements), bound: new Float64Array(elements) };

@@ -10,7 +10,7 @@ import {
   PROFILES,
   testGpu,
   withOutlier,
-} from "../test_gpu.ts";
+} from "../../tests/test_gpu.ts";
 import {
   editReference,
   type Entry,

@@ -1,10 +1,10 @@
 /** What the tests of the device share: one device a profile, guarded buffers, seeded inputs and comparisons. */
 
 import { assertEquals } from "@std/assert";
-import { Gpu } from "./gpu/gpu.ts";
-import type { DeviceProfile } from "./gpu/profile.ts";
-import type { Recorder } from "./gpu/recorder.ts";
-import { DeviceTensor } from "./gpu/tensor.ts";
+import { Gpu } from "../engine/gpu/gpu.ts";
+import type { DeviceProfile } from "../engine/gpu/profile.ts";
+import type { Recorder } from "../engine/gpu/recorder.ts";
+import { DeviceTensor } from "../engine/gpu/tensor.ts";
 
 /** Both sets of kernel variants; each runs on any adapter. */
 export const PROFILES: readonly DeviceProfile[] = ["software", "gpu"];
