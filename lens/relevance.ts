@@ -43,17 +43,6 @@ export function relevance(
   };
 }
 
-/** {@link relevance} of several readouts by name: the difference and the nulls that stand beside it. */
-export function relevanceOf<Name extends string>(
-  readouts: Readonly<Record<Name, readonly ReadToken[]>>,
-  keywords: ReadonlySet<string>,
-  k = TOP_K,
-): Record<Name, Relevance> {
-  const entries = Object.entries<readonly ReadToken[]>(readouts)
-    .map(([name, tokens]) => [name, relevance(tokens, keywords, k)]);
-  return Object.fromEntries(entries);
-}
-
 function mass(tokens: readonly ReadToken[]): number {
   return tokens.reduce((sum, token) => sum + token.prob, 0);
 }

@@ -1,5 +1,5 @@
 import { assertAlmostEquals, assertEquals } from "@std/assert";
-import { relevance, relevanceOf } from "./relevance.ts";
+import { relevance } from "./relevance.ts";
 
 const keywords = new Set(["cake", "oven"]);
 const tokens = [
@@ -26,9 +26,4 @@ Deno.test("only the first k tokens count, 20 unless told", () => {
 Deno.test("nothing to look at is no relevance, not NaN", () => {
   assertEquals(relevance([], keywords), { share: 0, weightedShare: 0, tokens: 0, relevant: [] });
   assertEquals(relevance([{ text: " cake", prob: 0 }], keywords).weightedShare, 0);
-});
-
-Deno.test("readouts keep their names", () => {
-  const all = relevanceOf({ difference: tokens, base: tokens.slice(1, 2) }, keywords);
-  assertEquals([all.difference.share, all.base.share], [0.5, 0]);
 });

@@ -97,6 +97,13 @@ async function assertRefused(
 const NORM = "model.norm.weight";
 const DOWN = "model.layers.3.mlp.down_proj.weight";
 
+Deno.test("a head that the attention kernels cannot hold", async () => {
+  for (const head_dim of [6, 260]) {
+    const change = (folder: string) => reconfigure(folder, { head_dim });
+    await assertRefused(change, ModelError, [`head_dim ${head_dim}`, "multiples of 4 up to 256"]);
+  }
+});
+
 Deno.test("a copy that is not spoiled loads, and destroying it gives all memory back", async () => {
   const gpu = await sharedGpu();
   await withCopy(MODEL, (folder) => rewrite(folder, (tensor) => tensor), async (folder) => {

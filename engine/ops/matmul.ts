@@ -8,7 +8,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
-import { WEIGHT_DTYPES, type WeightMatrix } from "../weights/matrix.ts";
+import type { WeightMatrix } from "../weights/matrix.ts";
 
 /** `x` `[rows, columns of W]` and `y` `[rows, rows of W]`, f32; buffers of a multiple of 16 bytes. */
 export interface MatmulArgs {
@@ -71,7 +71,7 @@ const UNIFORM_THREADS = 16;
 
 /** Whether {@link uniformMatmul} can run this product, and is worth its many dispatches: up to 512 columns. */
 function fitsUniform({ x, weight, rows }: MatmulArgs): boolean {
-  const threads = (uniformRows(4 * weight.columns) / 8) * (uniformRows(rowBytes(weight)) / 16);
+  const threads = (uniformRows(4 * weight.columns) / 8) * (uniformRows(weight.rowBytes) / 16);
   return rows >= UNIFORM_ROWS && weight.columns % 4 === 0 && threads >= UNIFORM_THREADS &&
     [x, ...weight.windows.map(({ buffer }) => buffer)].every(({ size }) => size >= UNIFORM_BYTES);
 }
@@ -84,9 +84,8 @@ function uniformRows(bytes: number): number {
 function uniformMatmul(recorder: Recorder, { x, weight, y, rows, addScaled }: MatmulArgs): void {
   const WEIGHT_DTYPE = weight.dtype;
   const kernel = recorder.gpu.kernels.get("matmul_uniform", matmulUniformCode, { WEIGHT_DTYPE });
-  const bytes = rowBytes(weight);
   for (const window of weight.windows) {
-    for (const w of uniformWindows(window.buffer, window.rows, bytes)) {
+    for (const w of uniformWindows(window.buffer, window.rows, weight.rowBytes)) {
       for (const part of uniformWindows(x, rows, 4 * weight.columns)) {
         const params = [
           u32(part.rows),
@@ -97,7 +96,7 @@ function uniformMatmul(recorder: Recorder, { x, weight, y, rows, addScaled }: Ma
           u32(part.firstRow),
           u32(window.firstRow + w.firstRow),
           u32(part.skip / 4),
-          u32(w.skip / (bytes / weight.stride)),
+          u32(w.skip * weight.stride / weight.rowBytes),
           u32(addScaled === undefined ? 0 : 1),
           f32(addScaled ?? 1),
         ];
@@ -112,9 +111,6 @@ function uniformMatmul(recorder: Recorder, { x, weight, y, rows, addScaled }: Ma
     }
   }
 }
-
-const rowBytes = ({ stride, dtype }: WeightMatrix) =>
-  stride * (dtype === WEIGHT_DTYPES.F32 ? 4 : 2);
 
 /** Rows of a matrix as seen through one uniform binding. */
 interface UniformWindow {

@@ -16,7 +16,6 @@ import {
   testGpu,
   withOutlier,
 } from "../../tests/test_gpu.ts";
-import { destroyMatrix } from "../weights/matrix.ts";
 import { matmul } from "./matmul.ts";
 import { matmulReference } from "./matmul_reference.ts";
 import { type StoredDtype, testMatrix } from "./matrix_reference.ts";
@@ -73,7 +72,9 @@ async function products(profile: DeviceProfile) {
       matmul(recorder, { x, weight, y: y.buffer, rows: m, addScaled });
       return y;
     }));
-  for (const { matrix } of matrices) destroyMatrix(gpu, matrix);
+  for (const { matrix } of matrices) {
+    for (const { buffer } of matrix.windows) gpu.buffers.destroy(buffer);
+  }
   return { actual, weights: matrices.map(({ values }) => values) };
 }
 

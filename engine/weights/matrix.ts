@@ -3,11 +3,10 @@
 import { WeightsError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { DTYPE_BYTES, isFloatDtype } from "./dtype.ts";
 
 /** How the shaders name a dtype of weights. */
 export const WEIGHT_DTYPES = { F32: 0, F16: 1, BF16: 2 } as const;
-
-const BYTES = [4, 2, 2];
 
 /** Rows are padded to a multiple of this many elements, so that kernels load whole `vec4<u32>`. */
 const ROW_MULTIPLE = 8;
@@ -24,6 +23,8 @@ export interface WeightMatrix {
   readonly columns: number;
   /** Elements from one row to the next; the padding is zeros. */
   readonly stride: number;
+  /** Bytes from one row to the next. */
+  readonly rowBytes: number;
   readonly windows: readonly WeightWindow[];
 }
 
@@ -48,14 +49,15 @@ export async function uploadMatrix(
   owned: GPUBuffer[] = [],
 ): Promise<WeightMatrix> {
   const info = checkpoint.expectShape(name, [rows, columns]);
-  if (!(info.dtype in WEIGHT_DTYPES)) {
+  if (!isFloatDtype(info.dtype)) {
     throw new WeightsError(
       `Cannot use tensor "${name}": its dtype is ${info.dtype} (supported: F32, F16, BF16)`,
     );
   }
-  const dtype = WEIGHT_DTYPES[info.dtype as keyof typeof WEIGHT_DTYPES];
+  const dtype = WEIGHT_DTYPES[info.dtype];
   const stride = Math.ceil(columns / ROW_MULTIPLE) * ROW_MULTIPLE;
-  const rowBytes = stride * BYTES[dtype];
+  const elementBytes = DTYPE_BYTES[info.dtype];
+  const rowBytes = stride * elementBytes;
   const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
   const perWindow = Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / rowBytes);
   if (perWindow === 0) {
@@ -73,11 +75,11 @@ export async function uploadMatrix(
     for (let row = 0; row < count; row += perPiece) {
       const piece = Math.min(perPiece, count - row);
       const bytes = await checkpoint.readRows(name, firstRow + row, piece);
-      const padded = padRows(bytes, piece, columns * BYTES[dtype], rowBytes);
+      const padded = padRows(bytes, piece, columns * elementBytes, rowBytes);
       gpu.device.queue.writeBuffer(buffer, row * rowBytes, padded);
     }
   }
-  return { name, dtype, rows, columns, stride, windows };
+  return { name, dtype, rows, columns, stride, rowBytes, windows };
 }
 
 /** A vector `[size]` as f32: norms and biases are small, and widening loses nothing. */
@@ -94,11 +96,6 @@ export async function uploadVector(
   owned.push(buffer);
   gpu.device.queue.writeBuffer(buffer, 0, values);
   return buffer;
-}
-
-/** Frees a matrix's buffers. */
-export function destroyMatrix(gpu: Gpu, matrix: WeightMatrix): void {
-  for (const window of matrix.windows) gpu.buffers.destroy(window.buffer);
 }
 
 function padRows(

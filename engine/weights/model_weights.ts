@@ -1,7 +1,9 @@
 /** The weights of a model on the device. */
 
+import { ModelError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { BLOCK_LINEARS, type BlockLinear, linearShape, type ModelSpec } from "../model_spec.ts";
+import { MAX_HEAD_DIM } from "../ops/attention.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { uploadMatrix, uploadVector, type WeightMatrix } from "./matrix.ts";
 
@@ -35,12 +37,21 @@ export interface ModelWeights {
   owned: GPUBuffer[];
 }
 
+/** The attention kernels read whole vec4s and keep a head in registers: another size would give wrong numbers in silence. */
+function checkHeadDim({ headDim }: ModelSpec): void {
+  if (headDim % 4 === 0 && headDim <= MAX_HEAD_DIM) return;
+  throw new ModelError(
+    `Cannot run a model with head_dim ${headDim}: the attention kernels take multiples of 4 up to ${MAX_HEAD_DIM}`,
+  );
+}
+
 /** Called after each block is on the device. */
 export type LoadProgress = (done: number, total: number) => void;
 
 /**
  * Brings a checkpoint to the device; when that fails, what was made on the way is freed.
  *
+ * @throws {ModelError} when the kernels cannot run a model of these sizes.
  * @throws {WeightsError} when a tensor is missing, has another shape or an unsupported dtype.
  */
 export async function loadWeights(
@@ -49,6 +60,7 @@ export async function loadWeights(
   checkpoint: Checkpoint,
   progress?: LoadProgress,
 ): Promise<ModelWeights> {
+  checkHeadDim(spec);
   const { hiddenSize, vocabSize, tensors } = spec;
   const owned: GPUBuffer[] = [];
   const table = (name: string) =>
