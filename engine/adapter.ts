@@ -1,9 +1,12 @@
-/** A base model with a LoRA adapter on it: the base's buffers are shared, only the low-rank factors are new. */
+/** A base model with a LoRA adapter on it: the base's buffers are shared, only what the adapter brings is new. */
 
+import type { Gpu } from "./gpu/gpu.ts";
+import { linearPlace, type ModelSpec } from "./model_spec.ts";
 import { Transformer } from "./transformer.ts";
-import type { LoraAdapter } from "./weights/lora.ts";
-import { uploadMatrix } from "./weights/matrix.ts";
-import type { BlockWeights, LowRank } from "./weights/model_weights.ts";
+import type { Checkpoint } from "./weights/checkpoint.ts";
+import type { LoraAdapter, LoraModule, LoraPair } from "./weights/lora.ts";
+import { uploadMatrix, uploadValues, type WeightMatrix } from "./weights/matrix.ts";
+import type { BlockWeights, LowRank, ModelWeights } from "./weights/model_weights.ts";
 
 /**
  * Brings an adapter's factors to the device; when that fails, what was made on the way is freed. Destroying the result
@@ -11,25 +14,80 @@ import type { BlockWeights, LowRank } from "./weights/model_weights.ts";
  */
 export async function withAdapter(base: Transformer, adapter: LoraAdapter): Promise<Transformer> {
   const { gpu, spec, weights } = base;
-  const { checkpoint, modules } = adapter;
-  const owned: GPUBuffer[] = [];
+  const upload = new AdapterUpload(gpu, spec, adapter.checkpoint);
   const blocks: BlockWeights[] = weights.blocks.map((block) => ({
     ...block,
     linears: { ...block.linears },
   }));
+  const changed: ModelWeights = { ...weights, blocks, owned: upload.owned };
   try {
-    for (const { layer, linear, rank, scale, a, b } of modules) {
-      const { weight } = blocks[layer].linears[linear];
-      const lora: LowRank = {
-        a: await uploadMatrix(gpu, checkpoint, a.name, [rank, weight.columns], owned),
-        b: await uploadMatrix(gpu, checkpoint, b.name, [weight.rows, rank], owned),
-        scale,
-      };
-      blocks[layer].linears[linear] = { weight, lora };
+    for (const module of adapter.modules) await upload.module(blocks[module.layer], module);
+    const { embedding, head } = adapter.tables;
+    if (embedding) changed.embedding = await upload.table(embedding.name);
+    if (head) {
+      const same = head === embedding;
+      changed.head = { weight: same ? changed.embedding : await upload.table(head.name) };
     }
+    if (adapter.head) changed.head = { ...changed.head, lora: await upload.pair(adapter.head) };
+    if (adapter.embedding) changed.embeddingLora = await upload.embedding(adapter.embedding);
   } catch (error) {
-    for (const buffer of owned) gpu.buffers.destroy(buffer);
+    for (const buffer of upload.owned) gpu.buffers.destroy(buffer);
     throw error;
   }
-  return new Transformer(gpu, spec, { ...weights, blocks, owned });
+  return new Transformer(gpu, spec, changed);
+}
+
+/** Makes the adapter's buffers. */
+class AdapterUpload {
+  readonly owned: GPUBuffer[] = [];
+
+  constructor(
+    private readonly gpu: Gpu,
+    private readonly spec: ModelSpec,
+    private readonly checkpoint: Checkpoint,
+  ) {}
+
+  /** Adds a module's factors to the linear layers whose rows it holds; they share A, and each has its rows of B. */
+  async module({ linears: own }: BlockWeights, module: LoraModule): Promise<void> {
+    const { a: { name: aName, shape: [rank, columns] }, b, scale } = module;
+    const a = await this.#matrix({ name: aName, rows: rank, columns });
+    for (const linear of module.linears) {
+      const { rows } = own[linear].weight;
+      const { firstRow, moduleRows: tensorRows } = linearPlace(this.spec, linear);
+      const part = { name: b.name, rows, columns: rank, firstRow, tensorRows };
+      own[linear] = { ...own[linear], lora: { a, b: await this.#matrix(part), scale } };
+    }
+  }
+
+  /** The factors of one whole matrix. */
+  async pair({ a, b, scale }: LoraPair): Promise<LowRank> {
+    const whole = ({ name, shape: [rows, columns] }: LoraPair["a"]) =>
+      this.#matrix({ name, rows, columns });
+    return { a: await whole(a), b: await whole(b), scale };
+  }
+
+  /** The factors of an embedding: A is turned, for its columns are looked up by token. */
+  async embedding({ a, b, rank, scale }: LoraPair): Promise<LowRank> {
+    const { vocabSize, hiddenSize } = this.spec;
+    const values = await this.checkpoint.readFloat32(a.name);
+    const turned = new Float32Array(values.length);
+    for (let id = 0; id < vocabSize; id++) {
+      for (let r = 0; r < rank; r++) turned[id * rank + r] = values[r * vocabSize + id];
+    }
+    const part = { name: a.name, rows: vocabSize, columns: rank };
+    return {
+      a: await uploadValues(this.gpu, part, turned, this.owned),
+      b: await this.#matrix({ name: b.name, rows: hiddenSize, columns: rank }),
+      scale,
+    };
+  }
+
+  /** A whole `[vocab, hidden]`. */
+  async table(name: string): Promise<WeightMatrix> {
+    return await this.#matrix({ name, rows: this.spec.vocabSize, columns: this.spec.hiddenSize });
+  }
+
+  #matrix(part: Parameters<typeof uploadMatrix>[2]): Promise<WeightMatrix> {
+    return uploadMatrix(this.gpu, this.checkpoint, part, this.owned);
+  }
 }

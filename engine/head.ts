@@ -20,15 +20,27 @@ export function finalNorm(
   return out;
 }
 
-/** Logits `[rows, vocab]` of normalised rows `[rows, hidden]`. */
-export function logits(
+/**
+ * The unembedding `[rows, vocab]` of normalised rows `[rows, hidden]`. A model's logits are this, softcapped where its spec
+ * says so; the logit lens reads it as it is.
+ */
+export function unembed(
   { spec, weights }: Transformer,
   recorder: Recorder,
   normed: DeviceTensor,
 ): DeviceTensor {
   const rows = normed.shape[0];
   const out = recorder.gpu.tensor([rows, spec.vocabSize]);
-  matmul(recorder, { x: normed.buffer, weight: weights.head.weight, y: out.buffer, rows });
+  const { weight, lora } = weights.head;
+  const x = normed.buffer;
+  matmul(recorder, { x, weight, y: out.buffer, rows });
+  if (lora) {
+    const low = recorder.gpu.tensor([rows, lora.a.rows]);
+    matmul(recorder, { x, weight: lora.a, y: low.buffer, rows });
+    const y = out.buffer;
+    matmul(recorder, { x: low.buffer, weight: lora.b, y, rows, addScaled: lora.scale });
+    low.release();
+  }
   return out;
 }
 

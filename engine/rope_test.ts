@@ -1,5 +1,4 @@
 import { assert, assertAlmostEquals, assertEquals } from "@std/assert";
-import type { ModelSpec } from "./model_spec.ts";
 import { ropeFrequencies, ropeTable } from "./rope.ts";
 
 const none = { kind: "none" } as const;
@@ -10,13 +9,18 @@ function assertFrequencies(actual: Float64Array, expected: readonly number[]): v
 }
 
 Deno.test("frequencies fall geometrically from 1", () => {
-  assertFrequencies(ropeFrequencies({ theta: 10_000, scaling: none }, 4), [1, 0.01]);
-  assertFrequencies(ropeFrequencies({ theta: 16, scaling: none }, 8), [1, 0.5, 0.25, 0.125]);
+  assertFrequencies(ropeFrequencies({ theta: 10_000, rotaryDim: 4, scaling: none }), [1, 0.01]);
+  assertFrequencies(ropeFrequencies({ theta: 16, rotaryDim: 8, scaling: none }), [
+    1,
+    0.5,
+    0.25,
+    0.125,
+  ]);
 });
 
 Deno.test("linear scaling divides every frequency", () => {
   const scaling = { kind: "linear", factor: 4 } as const;
-  assertFrequencies(ropeFrequencies({ theta: 10_000, scaling }, 4), [0.25, 0.0025]);
+  assertFrequencies(ropeFrequencies({ theta: 10_000, rotaryDim: 4, scaling }), [0.25, 0.0025]);
 });
 
 Deno.test("llama3 scaling keeps short waves, divides long ones and blends between", () => {
@@ -28,7 +32,7 @@ Deno.test("llama3 scaling keeps short waves, divides long ones and blends betwee
     highFreqFactor: 10,
     originalMaxPositions: 2 * Math.PI * 64,
   } as const;
-  assertFrequencies(ropeFrequencies({ theta: 256, scaling }, 8), [
+  assertFrequencies(ropeFrequencies({ theta: 256, rotaryDim: 8, scaling }), [
     1, // 64 turns, over 10: kept
     1 / 4, // 16 turns: kept
     (0.75 / 8 + 0.25) / 16, // 4 turns, a quarter of the way from 2 to 10
@@ -44,8 +48,8 @@ Deno.test("llama3 scaling with the numbers of Llama 3.1", () => {
     highFreqFactor: 4,
     originalMaxPositions: 8192,
   } as const;
-  const plain = ropeFrequencies({ theta: 500_000, scaling: none }, 128);
-  const scaled = ropeFrequencies({ theta: 500_000, scaling }, 128);
+  const plain = ropeFrequencies({ theta: 500_000, rotaryDim: 128, scaling: none });
+  const scaled = ropeFrequencies({ theta: 500_000, rotaryDim: 128, scaling });
   // 8192/4 = 2048 and 8192/1 tokens are the wavelengths where blending begins and ends: pairs 28.2 and 35.0.
   for (let i = 0; i < 64; i++) {
     const ratio = plain[i] / scaled[i];
@@ -56,9 +60,8 @@ Deno.test("llama3 scaling with the numbers of Llama 3.1", () => {
 });
 
 Deno.test("the table holds cos and sin of the angles, of frequencies as f32", () => {
-  const spec = { rope: { theta: 10_000, scaling: none }, headDim: 6 } as ModelSpec;
   const positions = 5000;
-  const table = ropeTable(spec, positions);
+  const table = ropeTable({ theta: 10_000, rotaryDim: 6, scaling: none }, positions);
   assertEquals(table.length, positions * 3 * 2);
   assertEquals([...table.subarray(0, 6)], [1, 0, 1, 0, 1, 0]);
   for (const position of [1, 7, 4999]) {
@@ -69,4 +72,14 @@ Deno.test("the table holds cos and sin of the angles, of frequencies as f32", ()
       assertEquals(table[at + 1], Math.fround(Math.sin(angle)));
     }
   }
+});
+
+Deno.test("longrope divides each frequency by its own factor, and scales cos and sin", () => {
+  const scaling = { kind: "longrope", factors: [1, 4], attentionFactor: 1.5 } as const;
+  const rope = { theta: 10_000, rotaryDim: 4, scaling };
+  assertFrequencies(ropeFrequencies(rope), [1, 0.0025]);
+  const table = ropeTable(rope, 3);
+  assertEquals([...table.subarray(0, 4)], [1.5, 0, 1.5, 0]);
+  assertEquals(table[8], Math.fround(1.5 * Math.cos(2)));
+  assertEquals(table[11], Math.fround(1.5 * Math.sin(2 * Math.fround(0.0025))));
 });

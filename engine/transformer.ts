@@ -5,10 +5,11 @@ import { ForwardPass } from "./forward_pass.ts";
 import type { Gpu } from "./gpu/gpu.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import type { DeviceTensor } from "./gpu/tensor.ts";
-import { finalNorm, logits } from "./head.ts";
+import { finalNorm, unembed } from "./head.ts";
+import { Captured } from "./hook_points.ts";
 import type { Capture, Edit, HookName } from "./hooks.ts";
 import type { KvCache } from "./kv_cache.ts";
-import type { ModelSpec } from "./model_spec.ts";
+import type { ModelSpec, RopeSpec } from "./model_spec.ts";
 import { ropeTable } from "./rope.ts";
 import type { ModelWeights } from "./weights/model_weights.ts";
 
@@ -18,45 +19,16 @@ export interface ForwardRequest {
   edits?: readonly Edit[];
   /** Keys and values go here, at the rows that the batch's placements name. */
   cache?: KvCache;
+  /** Token ids `[tokens]` u32 on the device, in the place of the batch's own; below the vocabulary's size. */
+  ids?: GPUBuffer;
   /** Begin at a layer with given residuals `[tokens, hidden]` (its `hook_resid_pre`) instead of the embedding. */
   start?: { layer: number; resid: DeviceTensor };
 }
 
-/** What a forward pass kept: at each captured hook a tensor `[rows, width]` and the rows of each sequence. */
-export class Captured {
-  #tensors = new Map<HookName, { tensor: DeviceTensor; offsets: Uint32Array }>();
-
-  /** @internal Stores one capture. */
-  set(hook: HookName, tensor: DeviceTensor, offsets: Uint32Array): void {
-    this.#tensors.set(hook, { tensor, offsets });
-  }
-
-  /** Activations at a hook, sequences end to end. */
-  get(hook: HookName): DeviceTensor {
-    return this.#tensors.get(hook)!.tensor;
-  }
-
-  /** Where each sequence's rows begin at a hook, and the end of the last: `[sequences + 1]`. */
-  offsets(hook: HookName): Uint32Array {
-    return this.#tensors.get(hook)!.offsets;
-  }
-
-  /** The hooks that were captured. */
-  hooks(): HookName[] {
-    return [...this.#tensors.keys()];
-  }
-
-  /** Gives all buffers back. */
-  release(): void {
-    for (const { tensor } of this.#tensors.values()) tensor.release();
-    this.#tensors.clear();
-  }
-}
-
 /** A model that can run. Made by `loadModel` of `models/`. */
 export class Transformer {
-  /** Each larger than the one before, which recorded commands may still use. */
-  #ropeTables: { positions: number; buffer: GPUBuffer }[] = [];
+  /** Of one kind of rotation each larger than the one before, which recorded commands may still use. */
+  #ropeTables: { rope: RopeSpec; positions: number; buffer: GPUBuffer }[] = [];
 
   constructor(
     readonly gpu: Gpu,
@@ -86,25 +58,25 @@ export class Transformer {
     }
   }
 
-  /** Logits `[rows, vocab]` of residual rows `[rows, hidden]`: final norm, then unembedding. */
+  /** Final norm, then unembedding, of residual rows `[rows, hidden]`: `[rows, vocab]`, without the final softcap. */
   unembed(recorder: Recorder, resid: DeviceTensor): DeviceTensor {
     const normed = finalNorm(this, recorder, resid);
-    const scores = logits(this, recorder, normed);
+    const scores = unembed(this, recorder, normed);
     normed.release();
     return scores;
   }
 
-  /** @internal The rotary table with at least this many positions. */
-  ropeTable(positions: number): GPUBuffer {
-    const largest = this.#ropeTables.at(-1);
+  /** @internal A rotary table with at least this many positions. */
+  ropeTable(rope: RopeSpec, positions: number): GPUBuffer {
+    const largest = this.#ropeTables.findLast((table) => table.rope === rope);
     if (largest && largest.positions >= positions) return largest.buffer;
     const room = Math.min(
       this.spec.maxPositions,
       2 ** Math.ceil(Math.log2(Math.max(positions, 256))),
     );
-    const table = ropeTable(this.spec, room);
+    const table = ropeTable(rope, room);
     const buffer = this.gpu.tensorFrom(table, [table.length]).buffer;
-    this.#ropeTables.push({ positions: room, buffer });
+    this.#ropeTables.push({ rope, positions: room, buffer });
     return buffer;
   }
 
@@ -117,4 +89,5 @@ export class Transformer {
   }
 }
 
+export { Captured };
 export type { Batch, Capture, Edit, KeyPlacement, Positions };

@@ -10,9 +10,9 @@
 
 override LANES: u32; // threads an entry
 override ROWS: u32; // entries a workgroup
+override PARTIALS: u32; // at least ROWS × chunks a row
 
 const CHUNK = 64u;
-const MAX_PARTIALS = 2048u; // ROWS × chunks a row
 
 struct Params {
   entries: u32,
@@ -24,7 +24,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> x: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-var<workgroup> partials: array<f32, MAX_PARTIALS>;
+var<workgroup> partials: array<f32, PARTIALS>;
 
 @compute @workgroup_size(LANES, ROWS)
 fn main(

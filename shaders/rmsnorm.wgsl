@@ -11,9 +11,9 @@
 
 override LANES: u32; // threads a row
 override ROWS: u32; // rows a workgroup
+override PARTIALS: u32; // at least ROWS × chunks a row
 
 const CHUNK = 64u;
-const MAX_PARTIALS = 2048u; // ROWS × chunks a row
 
 struct Params {
   rows: u32,
@@ -26,7 +26,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> out: array<f32>;
 @group(0) @binding(3) var<uniform> params: Params;
 
-var<workgroup> partials: array<f32, MAX_PARTIALS>;
+var<workgroup> partials: array<f32, PARTIALS>;
 
 @compute @workgroup_size(LANES, ROWS)
 fn main(

@@ -16,6 +16,27 @@ import { parseConfig } from "../models/config.ts";
 /** Where the tiny models with references from Hugging Face's code are. */
 export const FIXTURES = `${import.meta.dirname}/fixtures`;
 
+/** All of them. */
+export const FIXTURE_MODELS = [
+  "llama2_mha",
+  "llama3_tied",
+  "llama3_untied",
+  "qwen2_tied",
+  "qwen2_untied",
+  "qwen2_swa",
+  "qwen3_tied",
+  "qwen3_untied",
+  "gemma2",
+  "gemma3_text",
+  "gemma3_mm",
+  "mistral",
+  "olmo2",
+  "phi3",
+];
+
+/** The spellings of a fixture's config: transformers 4.57's, the Hub's older one, transformers 5's. */
+export const CONFIGS = ["config.json", "config.hub.json", "config.v5.json"];
+
 let shared: Promise<Gpu> | undefined;
 
 /** One device for all tests of a file: compiling the kernels takes longer than running them. */
@@ -33,16 +54,24 @@ export async function openTensors(path: string): Promise<Checkpoint> {
   return await Checkpoint.open(memorySource(path, await Deno.readFile(path)));
 }
 
-/** A fixture's model, with one of the three spellings of its config. */
+/** A fixture's model, with one of the three spellings of its config, or a parsed one. */
 export async function fixtureModel(
   gpu: Gpu,
   name: string,
-  config = "config.json",
+  config: unknown = "config.json",
 ): Promise<Transformer> {
   const folder = `${FIXTURES}/${name}`;
-  const spec = parseConfig(await readJson(`${folder}/${config}`), name);
-  const checkpoint = await openTensors(`${folder}/model.safetensors`);
-  return new Transformer(gpu, spec, await loadWeights(gpu, spec, checkpoint));
+  const json = typeof config === "string" ? await readJson(`${folder}/${config}`) : config;
+  const spec = parseConfig(json, name);
+  return new Transformer(gpu, spec, await loadWeights(gpu, spec, await openModel(folder)));
+}
+
+/** A fixture's weights, in one file or in shards. */
+async function openModel(folder: string): Promise<Checkpoint> {
+  const index = await readJson(`${folder}/model.safetensors.index.json`).catch(() => undefined);
+  if (index === undefined) return await openTensors(`${folder}/model.safetensors`);
+  const read = async (file: string) => memorySource(file, await Deno.readFile(`${folder}/${file}`));
+  return await Checkpoint.openSharded(index, "model.safetensors.index.json", read);
 }
 
 /** A fixture's adapter on its base. */

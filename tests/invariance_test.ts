@@ -1,181 +1,13 @@
 /** Reproducible by construction: whatever the batch, the cache or the variant of the kernels, the same bits. */
 
 import { assertEquals } from "@std/assert";
-import type { KeyPlacement } from "../engine/batch.ts";
-import { Gpu } from "../engine/gpu/gpu.ts";
-import { KvCache } from "../engine/kv_cache.ts";
-import type { Captured, Transformer } from "../engine/transformer.ts";
-import { loadModel } from "../models/load_model.ts";
-import { resolveSource } from "../models/source.ts";
-import {
-  assertSameBits,
-  assertSameRun,
-  concat,
-  fixtureAdapter,
-  fixtureModel,
-  readAll,
-  residPosts,
-  type Run,
-  run,
-  sharedGpu,
-  someTokens,
-} from "./helpers.ts";
+import { assertSameBits, concat, fixtureModel, run, sharedGpu, someTokens } from "./helpers.ts";
+import { embeddedBase, invarianceTests } from "./invariance_suite.ts";
 
-/**
- * A tiny model and a larger one. The long text has more keys than two chunks of the softmax, the short one fewer rows
- * than the kernels take at a time.
- */
-const MODELS: Record<string, { open: (gpu: Gpu) => Promise<Transformer>; long: number }> = {
-  "llama3_tied": { open: (gpu) => fixtureModel(gpu, "llama3_tied"), long: 150 },
-  "embedded base": { open: embeddedBase, long: 70 },
-};
-
-async function embeddedBase(gpu: Gpu): Promise<Transformer> {
-  return (await loadModel(gpu, await resolveSource("embedded:base"))).transformer;
-}
-
-const everything = (model: Transformer) => ["hook_embed", ...residPosts(model), "logits"];
-
-/** The captures of one sequence that came in several passes, as if it had been one. */
-const joined = (parts: readonly Run[]): Run =>
-  new Map([...parts[0].keys()].map((hook) => [hook, [concat(parts.map((p) => p.get(hook)![0]))]]));
-
-/** One sequence of a run. */
-const only = (whole: Run, s: number): Run =>
-  new Map([...whole].map(([hook, sequences]) => [hook, [sequences[s]]]));
-
-/** Runs a sequence in pieces of the given lengths through a cache. */
-async function inPieces(
-  model: Transformer,
-  text: readonly number[],
-  lengths: readonly number[],
-): Promise<Run> {
-  // Rows in front, so that a sequence's place in the cache is not 0.
-  const cache = new KvCache(model.gpu, model.spec, text.length + 3);
-  cache.reserve(3);
-  const ownStart = cache.reserve(text.length);
-  const passes: Captured[] = [];
-  let done = 0;
-  for (const length of lengths) {
-    const place = { prefixStart: 0, prefixLength: 0, ownStart, ownLength: done };
-    const batch = model.batch([text.slice(done, done + length)], [place]);
-    passes.push(await model.forward(batch, { cache, capture: everything(model) }));
-    done += length;
-  }
-  assertEquals(done, text.length);
-  const parts = await readAll(model.gpu, passes);
-  cache.destroy();
-  return joined(parts);
-}
-
-for (const [name, { open, long }] of Object.entries(MODELS)) {
-  Deno.test(`${name}: alone, in any place of a batch, and again`, async () => {
-    const model = await open(await sharedGpu());
-    const texts = [long, 5, 1, 23].map((length, seed) => someTokens(model, length, seed));
-    const capture = everything(model);
-    const alone: Run[] = [];
-    for (const text of texts) alone.push(await run(model, [text], { capture }));
-    for (const order of [[0, 1, 2, 3], [3, 2, 1, 0], [1, 0], [2, 1]]) {
-      const batch = await run(model, order.map((s) => texts[s]), { capture });
-      order.forEach((s, place) =>
-        assertSameRun(only(batch, place), alone[s], `sequence ${s} at place ${place} of ${order}`)
-      );
-    }
-    const again = await run(model, [texts[0]], { capture });
-    assertSameRun(again, alone[0], "a second run");
-    model.destroy();
-  });
-
-  Deno.test(`${name}: in parts and token by token through the cache`, async () => {
-    const model = await open(await sharedGpu());
-    const text = someTokens(model, long, 7);
-    const whole = await run(model, [text], { capture: everything(model) });
-    for (const first of [64, long - 1]) {
-      const parts = await inPieces(model, text, [first, long - first]);
-      assertSameRun(parts, whole, `${first} tokens, then the rest`);
-    }
-    const tokens = await inPieces(model, text, text.map(() => 1));
-    assertSameRun(tokens, whole, "token by token");
-    model.destroy();
-  });
-
-  Deno.test(`${name}: two sequences that share one prefix in the cache`, async () => {
-    const model = await open(await sharedGpu());
-    const gpu = model.gpu;
-    const capture = everything(model);
-    const prefix = someTokens(model, long - 10, 1);
-    const tails = [someTokens(model, 10, 2), someTokens(model, 4, 3)];
-    const cache = new KvCache(gpu, model.spec, 5 + prefix.length + 14);
-    cache.reserve(5);
-    const prefixStart = cache.reserve(prefix.length);
-    const place = { prefixStart: 0, prefixLength: 0, ownStart: prefixStart, ownLength: 0 };
-    await model.forward(model.batch([prefix], [place]), { cache });
-    const shared = { prefixStart, prefixLength: prefix.length, ownLength: 0 };
-    const own = tails.map((tail) => cache.reserve(tail.length));
-    // The second half of each tail is a pass of its own: it reads both the prefix and its own keys.
-    const halves: Run[] = [];
-    for (const second of [false, true]) {
-      const part = (tail: number[]) => {
-        const middle = tail.length / 2;
-        return second ? tail.slice(middle) : tail.slice(0, middle);
-      };
-      const placements: KeyPlacement[] = tails.map((tail, s) => ({
-        ...shared,
-        ownStart: own[s],
-        ownLength: second ? tail.length / 2 : 0,
-      }));
-      halves.push(await run(model, tails.map(part), { cache, capture }, placements));
-    }
-    for (const [s, tail] of tails.entries()) {
-      const whole = await run(model, [[...prefix, ...tail]], { capture });
-      for (const [hook, [values]] of whole) {
-        const found = concat(halves.map((half) => half.get(hook)![s]));
-        assertSameBits(found, values.slice(-found.length), `${hook} of sequence ${s}`);
-      }
-    }
-    cache.destroy();
-    model.destroy();
-  });
-
-  Deno.test(`${name}: from a captured residual on`, async () => {
-    const model = await open(await sharedGpu());
-    const texts = [someTokens(model, 30, 1), someTokens(model, 9, 2)];
-    const batch = model.batch(texts);
-    const { layers, hiddenSize } = model.spec;
-    const whole = await run(model, texts, { capture: everything(model) });
-    for (const layer of [0, 1, layers - 1, layers]) {
-      const hook = layer < layers
-        ? `blocks.${layer}.hook_resid_pre`
-        : `blocks.${layer - 1}.hook_resid_post`;
-      const kept = await model.forward(batch, { capture: [hook] });
-      const resid = kept.get(hook);
-      assertEquals(resid.shape, [39, hiddenSize]);
-      const capture = [...residPosts(model).slice(layer), "logits"];
-      const rest = await run(model, texts, { start: { layer, resid }, capture });
-      const expected = new Map(capture.map((h) => [h, whole.get(h)!]));
-      assertSameRun(rest, expected, `from layer ${layer}`);
-      kept.release();
-    }
-    model.destroy();
-  });
-
-  Deno.test(`${name}: the kernels for real GPUs and those for software adapters`, async () => {
-    const runs: Run[] = [];
-    for (const profile of ["software", "gpu"] as const) {
-      using gpu = await Gpu.open({ profile });
-      const model = await open(gpu);
-      const texts = [somewhatLong(model), someTokens(model, 5, 1)];
-      const edits = (["add", "project"] as const).map((op) => ({
-        hook: "blocks.1.hook_resid_mid",
-        op,
-        vector: new Float32Array(model.spec.hiddenSize).fill(0.5),
-        scale: 0.25,
-      }));
-      runs.push(await run(model, texts, { capture: everything(model), edits }));
-    }
-    assertSameRun(runs[1], runs[0], "gpu and software");
-  });
-}
+// The other architectures have theirs in slow/. Gemma 2 has windows, softcaps and every norm.
+invarianceTests("llama3_tied", (gpu) => fixtureModel(gpu, "llama3_tied"), 150);
+invarianceTests("gemma2", (gpu) => fixtureModel(gpu, "gemma2"), 70);
+invarianceTests("embedded base", embeddedBase, 70);
 
 /** Positions as asked for, and the rows they mean in sequences of 12 and of 5 tokens. */
 const LISTED: [number[], number[][]][] = [
@@ -184,9 +16,6 @@ const LISTED: [number[], number[][]][] = [
   [[7, 2, 2, -12], [[0, 2, 7], [2]]],
   [[3, -2], [[3, 10], [3]]],
 ];
-
-/** More keys than one chunk of the softmax holds. */
-const somewhatLong = (model: Transformer) => someTokens(model, 70, 4);
 
 Deno.test("listed positions are rows of all positions", async () => {
   const model = await fixtureModel(await sharedGpu(), "llama3_tied");
@@ -227,44 +56,4 @@ Deno.test("listed positions are rows of all positions", async () => {
     assertSameBits(both.get("logits")![s], logits.slice((text.length - 1) * vocabSize), "logits");
   });
   model.destroy();
-});
-
-Deno.test("weights that are cut into windows give what whole ones give", async () => {
-  const lora = async (model: Transformer) => await fixtureAdapter(model, "llama3_untied", "lora");
-  const cases: {
-    open: (gpu: Gpu) => Promise<Transformer>;
-    limit: number;
-    tokens: number;
-    adapted?: (model: Transformer) => Promise<Transformer>;
-  }[] = [
-    { open: (gpu) => fixtureModel(gpu, "llama2_mha"), limit: 24 << 10, tokens: 6 },
-    {
-      open: (gpu) => fixtureModel(gpu, "llama3_untied"),
-      limit: 24 << 10,
-      tokens: 6,
-      adapted: lora,
-    },
-    { open: embeddedBase, limit: 64 << 10, tokens: 24 },
-  ];
-  for (const { open, limit, tokens, adapted } of cases) {
-    using small = await Gpu.open({ limits: { maxStorageBufferBindingSize: limit } });
-    const runs: Run[] = [];
-    for (const gpu of [small, await sharedGpu()]) {
-      const base = await open(gpu);
-      const { embedding, head, blocks } = base.weights;
-      const up = blocks[0].linears["mlp.up_proj"].weight;
-      const windows = [embedding, head.weight, up].map((matrix) => matrix.windows.length);
-      // bf16 matrices of llama3_untied's blocks are under the limit, all others over it.
-      const whole = gpu !== small;
-      assertEquals(windows.map((n) => n > 1), [!whole, !whole, !whole && !adapted]);
-      const model = adapted ? await adapted(base) : base;
-      // Ids at both ends of the table, so that more than one of its windows is read.
-      const text = [...someTokens(model, tokens - 2, 1), 0, model.spec.vocabSize - 1];
-      const capture = ["hook_embed", ...residPosts(model), { hook: "logits", positions: [-1] }];
-      runs.push(await run(model, [text], { capture }));
-      if (adapted) model.destroy();
-      base.destroy();
-    }
-    assertSameRun(runs[0], runs[1], `windows of ${limit} bytes`);
-  }
 });

@@ -8,9 +8,14 @@ import {
   assertClose,
   assertSameRun,
   concat,
+  CONFIGS,
+  FIXTURE_MODELS,
   fixtureAdapter,
   fixtureModel,
+  FIXTURES,
+  readJson,
   Reference,
+  relativeError,
   residPosts,
   type Run,
   run,
@@ -18,8 +23,6 @@ import {
 } from "./helpers.ts";
 
 const BOUND = 1e-5;
-const MODELS = ["llama2_mha", "llama3_tied", "llama3_untied"];
-const CONFIGS = ["config.json", "config.hub.json", "config.v5.json"];
 const ADAPTERS = ["lora", "lora_rs", "lora_qv"];
 const NORMED = "ln_final.hook_normalized";
 const RAGGED = ["ragged5", "ragged11", "ragged24"];
@@ -70,7 +73,7 @@ async function greedy(model: Transformer, prompts: number[][], edits: Edit[] = [
   return texts.map((text, s) => text.slice(prompts[s].length));
 }
 
-for (const name of MODELS) {
+for (const name of FIXTURE_MODELS) {
   for (const config of CONFIGS) {
     Deno.test(`${name}, ${config}: embedding, every residual, final norm and logits`, async () => {
       const model = await fixtureModel(await sharedGpu(), name, config);
@@ -147,7 +150,7 @@ for (const name of MODELS) {
   });
 }
 
-for (const name of ["llama3_tied", "llama3_untied"]) {
+for (const name of ["llama3_tied", "llama3_untied", "qwen3_tied"]) {
   for (const adapter of ADAPTERS) {
     Deno.test(`${name} with ${adapter}: residuals, logits and greedy tokens`, async () => {
       const base = await fixtureModel(await sharedGpu(), name);
@@ -180,8 +183,8 @@ for (const name of ["llama3_tied", "llama3_untied"]) {
     assertStrictEquals(tuned.weights.finalNorm, base.weights.finalNorm);
     tuned.weights.blocks.forEach((block, i) => {
       const original = base.weights.blocks[i];
-      assertStrictEquals(block.inputNorm, original.inputNorm);
-      assertStrictEquals(block.postAttentionNorm, original.postAttentionNorm);
+      assertStrictEquals(block.norms.attentionIn, original.norms.attentionIn);
+      assertStrictEquals(block.norms.mlpIn, original.norms.mlpIn);
       for (const linear of BLOCK_LINEARS) {
         const { weight, lora } = block.linears[linear];
         assertStrictEquals(weight, original.linears[linear].weight);
@@ -206,3 +209,50 @@ for (const name of ["llama3_tied", "llama3_untied"]) {
     base.destroy();
   });
 }
+
+/** What a fixture's config, changed, makes the model compute: residuals and logits of one text. */
+async function logitsWith(name: string, change: (json: Record<string, unknown>) => unknown) {
+  const json = await readJson(`${FIXTURES}/${name}/config.json`);
+  const model = await fixtureModel(await sharedGpu(), name, change(json));
+  const reference = await Reference.open(name);
+  const found = await run(model, await reference.sequences("ragged11.input_ids"), {
+    capture: ["logits"],
+  });
+  model.destroy();
+  return { found, expected: await reference.values("ragged11.logits") };
+}
+
+Deno.test("explicit layer_types win over the architecture's own pattern", async () => {
+  const turned = (json: Record<string, unknown>) => ({
+    ...json,
+    layer_types: (json.layer_types as string[]).toReversed(),
+  });
+  const { found, expected } = await logitsWith("gemma2", turned);
+  // Hugging Face's code with the layers turned round is this far off; see "layer_types_inverted" in reference.json.
+  const error = relativeError(concat(found.get("logits")!), expected);
+  assert(error > 0.1, `${error}`);
+});
+
+Deno.test("Gemma 3 has no cap on scores, whatever its config says", async () => {
+  for (const name of ["gemma3_text", "gemma3_mm"]) {
+    const capped = (json: Record<string, unknown>) => {
+      const text = json.text_config as Record<string, unknown> | undefined;
+      const cap = { attn_logit_softcapping: 3 };
+      return text ? { ...json, text_config: { ...text, ...cap } } : { ...json, ...cap };
+    };
+    const { found, expected } = await logitsWith(name, capped);
+    assertHook(found, "logits", expected, name);
+  }
+});
+
+Deno.test("Gemma 3 caps logits in the text model, and not in the multimodal one", async () => {
+  const cap = { final_logit_softcapping: 2 };
+  const text = await logitsWith("gemma3_text", (json) => ({ ...json, ...cap }));
+  const capped = text.expected.map((logit) => 2 * Math.tanh(logit / 2));
+  assertHook(text.found, "logits", capped, "gemma3_text");
+  const whole = await logitsWith("gemma3_mm", (json) => ({
+    ...json,
+    text_config: { ...json.text_config as object, ...cap },
+  }));
+  assertHook(whole.found, "logits", whole.expected, "gemma3_mm");
+});

@@ -44,6 +44,16 @@ export class BufferPool {
     },
   ) {}
 
+  /** The most bytes that may be allocated at once. */
+  get budget(): number {
+    return this.options.budget;
+  }
+
+  /** Bytes that the budget still allows. */
+  get remainingBytes(): number {
+    return this.options.budget - this.allocatedBytes;
+  }
+
   /** A buffer of at least `bytes`, contents undefined, for `activation` or `upload`. */
   acquire(bytes: number, kind: "activation" | "upload" = "activation"): GPUBuffer {
     const size = Math.max(Math.min(sizeClass(bytes), this.#largest()), bytes);

@@ -25,6 +25,9 @@ export const LIMITS = [
 /** Values of {@link LIMITS}. */
 export type Limits = Record<typeof LIMITS[number], number>;
 
+/** Bytes that {@link Gpu.load} writes between two waits. */
+const LOAD_BYTES = 128 << 20;
+
 /** How to open a device. */
 export interface GpuOptions {
   /** Which implementation; `auto` takes the first that has an adapter. */
@@ -47,6 +50,8 @@ export class Gpu {
   #nextBufferId = 0;
   #failure: DeviceError | undefined;
   #closing = false;
+  /** Bytes that {@link load} has written since it last waited. */
+  #unsubmitted = 0;
   #lost: Promise<never>;
 
   private constructor(
@@ -137,6 +142,19 @@ export class Gpu {
   write(buffer: GPUBuffer, data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): void {
     if (data.byteLength === 0) return; // deno ends the process over an empty write
     this.device.queue.writeBuffer(buffer, 0, data);
+  }
+
+  /**
+   * Puts bytes into a buffer as part of a large load. Backends keep a copy of what is written until the next submit, so
+   * every so often this waits for one: loading then takes little more memory than the model.
+   */
+  async load(buffer: GPUBuffer, offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    this.device.queue.writeBuffer(buffer, offset, bytes);
+    this.#unsubmitted += bytes.byteLength;
+    if (this.#unsubmitted < LOAD_BYTES) return;
+    this.#unsubmitted = 0;
+    this.device.queue.submit([]);
+    await this.finish();
   }
 
   /** Brings tensors back, all in one wait: on some backends a wait costs 10 ms however little it brings. */

@@ -10,7 +10,12 @@ import { elementGrid } from "./grid.ts";
 /** The widest head that the attention kernels hold. */
 export const MAX_HEAD_DIM = 256;
 
-/** Turns `x` `[tokens, heads, headDim]` by each token's position into `out`, or into its rows of the key cache. */
+/**
+ * Turns `x` `[tokens, heads, headDim]` by each token's position into `out`, or into its rows of the key cache.
+ *
+ * Of each head the first `rotaryDim` elements (an even number) turn, by `tables` `[positions, rotaryDim / 2]` of (cos,
+ * sin); the others are copied.
+ */
 export function rope(
   recorder: Recorder,
   args: {
@@ -21,17 +26,24 @@ export function rope(
     tokens: number;
     heads: number;
     headDim: number;
+    rotaryDim: number;
     toCache: boolean;
   },
 ): void {
-  const { x, tables, info, out, tokens, heads, headDim, toCache } = args;
+  const { x, tables, info, out, tokens, heads, headDim, rotaryDim, toCache } = args;
   const kernel = recorder.gpu.kernels.get("rope", ropeCode, { TO_CACHE: toCache ? 1 : 0 });
-  const half = headDim / 2;
-  const params = [u32(tokens), u32(heads), u32(half)];
-  recorder.dispatch(kernel, [x, tables, info, out], params, elementGrid(tokens * heads * half));
+  const half = rotaryDim / 2;
+  const params = [u32(tokens), u32(heads), u32(headDim), u32(half)];
+  const grid = elementGrid(tokens * heads * (headDim - half));
+  recorder.dispatch(kernel, [x, tables, info, out], params, grid);
 }
 
-/** Causal attention: `q`, `out` `[tokens, heads, headDim]`; keys and values by rows as `info` tells. */
+/**
+ * Causal attention: `q`, `out` `[tokens, heads, headDim]`; keys and values by rows as `info` tells.
+ *
+ * With a `window`, a query at position p sees the keys p − window < j ≤ p only; the others cost nothing. With a
+ * `softcap`, a score s (after `scale`) becomes softcap·tanh(s / softcap).
+ */
 export function attention(
   recorder: Recorder,
   args: {
@@ -45,17 +57,28 @@ export function attention(
     kvHeads: number;
     headDim: number;
     scale: number;
+    window: number | null;
+    softcap: number | null;
   },
 ): void {
-  const { q, k, v, info, out, tokens, heads, kvHeads, headDim, scale } = args;
+  const { q, k, v, info, out, tokens, heads, kvHeads, headDim, scale, window, softcap } = args;
   const { gpu } = recorder;
-  const params = [u32(tokens), u32(heads), u32(kvHeads), u32(headDim / 4), f32(scale)];
+  const params = [
+    u32(tokens),
+    u32(heads),
+    u32(kvHeads),
+    u32(headDim / 4),
+    u32(Math.min(window ?? Infinity, 2 ** 32 - 1)),
+    f32(scale),
+    f32(softcap ?? 0),
+  ];
   const buffers = [q, k, v, info, out];
+  const constants = { SOFTCAP: softcap === null ? 0 : 1 };
   if (gpu.profile === "software") {
-    const kernel = gpu.kernels.get("attention", attentionCode);
+    const kernel = gpu.kernels.get("attention", attentionCode, constants);
     recorder.dispatch(kernel, buffers, params, foldGrid(Math.ceil(tokens * heads / 8)));
   } else {
-    const kernel = gpu.kernels.get("attention_workgroup", attentionWorkgroupCode);
+    const kernel = gpu.kernels.get("attention_workgroup", attentionWorkgroupCode, constants);
     recorder.dispatch(kernel, buffers, params, foldGrid(tokens * heads));
   }
 }

@@ -2,12 +2,16 @@
 
 import { type Reference, U } from "../../tests/test_gpu.ts";
 
-/** Sizes of an attention. */
+/** Sizes and choices of an attention. */
 export interface AttentionShape {
   heads: number;
   kvHeads: number;
   headDim: number;
   scale: number;
+  /** Keys that a query sees, itself among them; null sees all before it. */
+  window: number | null;
+  /** Scores become softcap·tanh(score / softcap); null leaves them. */
+  softcap: number | null;
 }
 
 /** attention.wgsl: `q` `[tokens, heads, headDim]`, `k`, `v` `[rows, kvHeads, headDim]`, `info` `[tokens, 4]`. */
@@ -16,40 +20,30 @@ export function attentionReference(
   k: Float32Array,
   v: Float32Array,
   info: Uint32Array,
-  { heads, kvHeads, headDim, scale }: AttentionShape,
+  shape: AttentionShape,
 ): Reference {
+  const { heads, kvHeads, headDim } = shape;
   const expected = new Float64Array(q.length);
   const bound = new Float64Array(q.length);
   for (let token = 0; token < info.length / 4; token++) {
     const [prefixStart, prefixLength, ownStart, position] = info.slice(4 * token, 4 * token + 4);
-    const keys = position + 1;
-    const chunks = Math.ceil(keys / 64);
+    const first = Math.max(0, position + 1 - (shape.window ?? Infinity));
+    const keys = position + 1 - first;
+    const chunks = Math.floor(position / 64) - Math.floor(first / 64) + 1;
     for (let head = 0; head < heads; head++) {
       const query = (token * heads + head) * headDim;
       const group = Math.floor(head / (heads / kvHeads));
-      const places: number[] = [];
-      const scores: number[] = [];
-      const errors: number[] = [];
-      for (let j = 0; j < keys; j++) {
+      const places = Array.from({ length: keys }, (_, i) => {
+        const j = first + i;
         const row = j < prefixLength ? prefixStart + j : ownStart + j - prefixLength;
-        places[j] = (row * kvHeads + group) * headDim;
-        scores[j] = 0;
-        let size = 0;
-        for (let d = 0; d < headDim; d++) {
-          const product = Math.fround(scale) * q[query + d] * k[places[j] + d];
-          scores[j] += product;
-          size += Math.abs(product);
-        }
-        errors[j] = (64 + Math.ceil(headDim / 64)) * size;
-      }
-      const top = Math.max(...scores);
-      const weights = scores.map((score) => Math.exp(score - top));
+        return (row * kvHeads + group) * headDim;
+      });
+      const scored = places.map((place) => scoreOf(q, query, k, place, shape));
+      const top = Math.max(...scored.map(({ score }) => score));
+      const weights = scored.map(({ score }) => Math.exp(score - top));
       const total = weights.reduce((a, b) => a + b);
-      let totalError = 0;
-      for (let j = 0; j < keys; j++) {
-        errors[j] += 6 + 7 * chunks + 5 * (top - scores[j]);
-        totalError += weights[j] / total * errors[j];
-      }
+      const errors = scored.map(({ score, error }) => error + 6 + 7 * chunks + 5 * (top - score));
+      const totalError = errors.reduce((sum, error, j) => sum + weights[j] / total * error, 0);
       for (let d = 0; d < headDim; d++) {
         for (let j = 0; j < keys; j++) {
           const term = weights[j] / total * v[places[j] + d];
@@ -63,17 +57,40 @@ export function attentionReference(
   return { expected, bound };
 }
 
-/** rope.wgsl with each token in its own row: `x` `[tokens, heads, headDim]`, `tables` `[positions, headDim / 2, 2]`. */
+/** A score, and its error in units of u. */
+function scoreOf(
+  q: Float32Array,
+  query: number,
+  k: Float32Array,
+  key: number,
+  { headDim, scale, softcap }: AttentionShape,
+): { score: number; error: number } {
+  let dot = 0;
+  let size = 0;
+  for (let d = 0; d < headDim; d++) {
+    const product = Math.fround(scale) * q[query + d] * k[key + d];
+    dot += product;
+    size += Math.abs(product);
+  }
+  const error = (64 + Math.ceil(headDim / 64)) * size;
+  if (softcap === null) return { score: dot, error };
+  const cap = Math.fround(softcap);
+  const bent = Math.tanh(dot / cap);
+  return { score: cap * bent, error: (1 - bent ** 2) * error + 20 * Math.abs(cap * bent) };
+}
+
+/**
+ * rope.wgsl with each token in its own row: `x` `[tokens, heads, headDim]`, `tables` `[positions, rotaryDim / 2, 2]`.
+ */
 export function ropeReference(
   x: Float32Array,
   tables: Float32Array,
   positions: readonly number[],
-  heads: number,
-  headDim: number,
+  { heads, headDim, rotaryDim }: { heads: number; headDim: number; rotaryDim: number },
 ): Reference {
-  const expected = new Float64Array(x.length);
+  const expected = Float64Array.from(x);
   const bound = new Float64Array(x.length);
-  const half = headDim / 2;
+  const half = rotaryDim / 2;
   for (let token = 0; token < positions.length; token++) {
     for (let head = 0; head < heads; head++) {
       for (let i = 0; i < half; i++) {

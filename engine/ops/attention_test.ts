@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { packBatch } from "../batch.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
@@ -35,18 +35,27 @@ const limits = { vocabSize: 1, maxPositions: 1000 };
 const ragged = (...lengths: number[]) =>
   packBatch(lengths.map((length) => new Uint8Array(length)), limits).info;
 
+interface Options {
+  rows?: number;
+  outlier?: boolean;
+  window?: number;
+  softcap?: number;
+  /** What the queries are multiplied by; large ones make large scores. */
+  size?: number;
+}
+
 function makeCase(
   name: string,
   info: Uint32Array<ArrayBuffer>,
   [heads, kvHeads, headDim]: number[],
-  options: { rows?: number; outlier?: boolean } = {},
+  options: Options = {},
 ): Case {
   const tokens = info.length / 4;
   const rows = options.rows ?? tokens;
   const spread = (x: Floats) => options.outlier ? withOutlier(x, headDim, 1) : x;
   return {
     name,
-    q: normals(1, tokens * heads * headDim),
+    q: normals(1, tokens * heads * headDim).map((value) => value * (options.size ?? 1)),
     k: spread(normals(2, rows * kvHeads * headDim)),
     v: spread(normals(3, rows * kvHeads * headDim)),
     info,
@@ -54,6 +63,8 @@ function makeCase(
     kvHeads,
     headDim,
     scale: 1 / Math.sqrt(headDim),
+    window: options.window ?? null,
+    softcap: options.softcap ?? null,
   };
 }
 
@@ -63,6 +74,9 @@ const shared = packBatch([new Uint8Array(3), new Uint8Array(70), new Uint8Array(
   { prefixStart: 90, prefixLength: 66, ownStart: 10, ownLength: 5 },
   { prefixStart: 0, prefixLength: 0, ownStart: 5, ownLength: 0 },
 ]).info;
+
+/** Windows about the edges of chunks. */
+const WINDOWS = [1, 5, 63, 64, 65, 200];
 
 const CASES: Case[] = [
   makeCase("one token", ragged(1), [1, 1, 4]),
@@ -75,10 +89,19 @@ const CASES: Case[] = [
   makeCase("more than one chunk of dimensions", ragged(9, 66), [2, 2, 96]),
   makeCase("two chunks of dimensions", ragged(9, 3), [2, 1, 128]),
   makeCase("the widest head", ragged(6, 66), [2, 1, 256]),
+  ...WINDOWS.map((window) =>
+    makeCase(`a window of ${window}`, ragged(300, 3), [2, 1, 8], { window })
+  ),
+  makeCase("a window in a shared prefix", shared, [4, 2, 24], { rows: 156, window: 20 }),
+  makeCase("small scores, capped", ragged(70, 3), [4, 2, 24], { softcap: 50, size: 1e-3 }),
+  makeCase("scores about the cap", ragged(70, 3), [4, 2, 24], { softcap: 1 }),
+  makeCase("scores far over the cap", ragged(70, 3), [4, 2, 24], { softcap: 20, size: 1e4 }),
+  makeCase("scores that would overflow exp", ragged(70), [2, 1, 8], { softcap: 30, size: 1e30 }),
+  makeCase("a window and a cap", ragged(5, 150), [2, 1, 96], { softcap: 5, window: 70, size: 4 }),
 ];
 
 function record(gpu: Gpu, recorder: Parameters<typeof attention>[0], one: Case) {
-  const { q, k, v, info, heads, kvHeads, headDim, scale } = one;
+  const { q, k, v, info, heads, kvHeads, headDim, scale, window, softcap } = one;
   const out = output(gpu, [q.length]);
   attention(recorder, {
     q: input(gpu, q).buffer,
@@ -91,6 +114,8 @@ function record(gpu: Gpu, recorder: Parameters<typeof attention>[0], one: Case) 
     kvHeads,
     headDim,
     scale,
+    window,
+    softcap,
   });
   return out;
 }
@@ -110,34 +135,66 @@ Deno.test("attention is within its bound, and both variants give the same bits",
 });
 
 for (const profile of PROFILES) {
-  Deno.test(`tokens give the same bits one by one from a cache (${profile})`, async () => {
-    const whole = makeCase("whole", ragged(140), [2, 1, 24]);
-    const size = whole.headDim;
-    // The first 70 keys become a prefix at row 100, those after it the sequence's own at row 7.
-    const row = (j: number) => j < 70 ? 100 + j : 7 + j - 70;
-    const place = (x: Floats) => {
-      const cache = new Float32Array(170 * size).fill(NaN);
-      for (let j = 0; j < 140; j++) cache.set(x.subarray(j * size, (j + 1) * size), row(j) * size);
-      return cache;
-    };
-    const cached = { k: place(whole.k), v: place(whole.v) };
-    const positions = [0, 1, 62, 63, 64, 69, 70, 71, 127, 128, 139];
-    const [all, ...one] = await attend(profile, [
-      whole,
-      ...positions.map((position) => ({
-        ...whole,
-        ...cached,
-        q: whole.q.slice(position * 2 * size, (position + 1) * 2 * size),
-        info: Uint32Array.of(100, 70, 7, position),
-      })),
-    ]);
-    positions.forEach((position, i) =>
-      assertSameBits(
-        one[i],
-        all.slice(position * 2 * size, (position + 1) * 2 * size),
-        `position ${position}`,
-      )
+  for (const options of [{}, { window: 67 }, { window: 3, softcap: 2 }]) {
+    const how = `${JSON.stringify(options)}, ${profile}`;
+    Deno.test(`tokens give the same bits one by one from a cache (${how})`, async () => {
+      const whole = makeCase("whole", ragged(140), [2, 1, 24], options);
+      const size = whole.headDim;
+      // The first 70 keys become a prefix at row 100, those after it the sequence's own at row 7.
+      const row = (j: number) => j < 70 ? 100 + j : 7 + j - 70;
+      const place = (x: Floats) => {
+        const cache = new Float32Array(170 * size).fill(NaN);
+        for (let j = 0; j < 140; j++) {
+          cache.set(x.subarray(j * size, (j + 1) * size), row(j) * size);
+        }
+        return cache;
+      };
+      const cached = { k: place(whole.k), v: place(whole.v) };
+      const positions = [0, 1, 2, 3, 62, 63, 64, 66, 67, 69, 70, 71, 127, 128, 139];
+      const [all, ...one] = await attend(profile, [
+        whole,
+        ...positions.map((position) => ({
+          ...whole,
+          ...cached,
+          q: whole.q.slice(position * 2 * size, (position + 1) * 2 * size),
+          info: Uint32Array.of(100, 70, 7, position),
+        })),
+      ]);
+      positions.forEach((position, i) =>
+        assertSameBits(
+          one[i],
+          all.slice(position * 2 * size, (position + 1) * 2 * size),
+          `position ${position}`,
+        )
+      );
+    });
+  }
+
+  Deno.test(`a window that no sequence fills changes no bit (${profile})`, async () => {
+    const open = makeCase("open", ragged(3, 150), [2, 1, 24]);
+    const [all, ...wide] = await attend(
+      profile,
+      [open, ...[150, 151, 2 ** 32 - 1, 2 ** 32 + 5].map((window) => ({ ...open, window }))],
     );
+    for (const one of wide) assertSameBits(one, all);
+  });
+
+  Deno.test(`keys before the window are not touched (${profile})`, async () => {
+    const [heads, headDim, keys, window] = [2, 8, 300, 70];
+    const kept = makeCase("kept", ragged(keys), [heads, 1, headDim], { window });
+    const last = {
+      ...kept,
+      q: kept.q.slice(-heads * headDim),
+      info: kept.info.slice(-4),
+    };
+    const spoil = (x: Floats) => x.slice().fill(NaN, 0, (keys - window) * headDim);
+    const [all, clean, spoilt] = await attend(profile, [
+      kept,
+      last,
+      { ...last, k: spoil(kept.k), v: spoil(kept.v) },
+    ]);
+    assertSameBits(clean, all.slice(-heads * headDim));
+    assertSameBits(spoilt, clean);
   });
 
   Deno.test(`a sequence gives the same bits alone and in a batch (${profile})`, async () => {
@@ -155,12 +212,22 @@ for (const profile of PROFILES) {
   });
 }
 
+Deno.test("the soft caps of all kernels are one text", () => {
+  const texts = ["softcap", "attention", "attention_workgroup"].map((name) => {
+    const code = Deno.readTextFileSync(new URL(`../../shaders/${name}.wgsl`, import.meta.url));
+    return code.match(/fn soft_tanh[^]*?\n}/)?.[0];
+  });
+  assert(texts[0]);
+  assertEquals(texts, texts.map(() => texts[0]));
+});
+
 Deno.test("rope is within its bound, and finds its rows in a cache", async () => {
   const gpu = await testGpu("software");
-  for (const [heads, headDim] of [[1, 2], [3, 24], [2, 128]]) {
+  const shapes = [[1, 2, 2], [3, 24, 24], [2, 128, 128], [3, 24, 18], [2, 96, 72], [3, 16, 2]];
+  for (const [heads, headDim, rotaryDim] of shapes) {
     const positions = [0, 1, 5, 2, 3, 90];
     const tables = Float32Array.from(
-      { length: 91 * headDim },
+      { length: 91 * rotaryDim },
       (_, i) => i % 2 ? Math.sin(i) : Math.cos(i + 1),
     );
     // (prefixStart, prefixLength, ownStart, position): token t goes to row ownStart + position − prefixLength.
@@ -180,6 +247,7 @@ Deno.test("rope is within its bound, and finds its rows in a cache", async () =>
         tokens: positions.length,
         heads,
         headDim,
+        rotaryDim,
       };
       const own = output(gpu, [x.length]);
       const cache = output(gpu, [13 * heads * headDim]);
@@ -187,7 +255,8 @@ Deno.test("rope is within its bound, and finds its rows in a cache", async () =>
       rope(recorder, { ...args, out: cache.buffer, toCache: true });
       return [own, cache];
     });
-    assertWithin(own, ropeReference(x, tables, positions, heads, headDim), `head of ${headDim}`);
+    const shape = { heads, headDim, rotaryDim };
+    assertWithin(own, ropeReference(x, tables, positions, shape), JSON.stringify(shape));
     const size = heads * headDim;
     for (let row = 0; row < 13; row++) {
       const token = cacheRows.indexOf(row);

@@ -18,22 +18,30 @@ export function elementGrid(elements: number): Grid {
   return foldGrid(Math.ceil(elements / 64));
 }
 
-/** Partial sums that a workgroup can share, one for each row and chunk: `MAX_PARTIALS` of rmsnorm.wgsl and the like. */
+/** The most partial sums, one for each row and chunk, that a workgroup may share: 8 of the 16 KiB that every adapter has. */
 export const MAX_PARTIALS = 2048;
 
 /**
- * Threads a row and rows a workgroup for kernels that reduce over a row of `width` elements.
+ * Threads a row, rows a workgroup and partial sums for kernels that reduce over a row of `width` elements.
+ *
+ * The partial sums are hardly more than needed, because a workgroup begins with setting them to zero: with narrow rows
+ * that would take longer than the rows do. They are a power of 2, so that similar widths share one pipeline.
  *
  * @throws {UsageError} when the partial sums of one row do not fit.
  */
-export function rowBlock(gpu: Gpu, width: number): { LANES: number; ROWS: number } {
+export function rowBlock(
+  gpu: Gpu,
+  width: number,
+): { LANES: number; ROWS: number; PARTIALS: number } {
   if (width > MAX_PARTIALS * CHUNK) {
     throw new UsageError(
       `Cannot reduce rows of ${width} values: the kernels take at most ${MAX_PARTIALS * CHUNK}`,
     );
   }
-  const rows = Math.min(8, Math.floor(MAX_PARTIALS / Math.ceil(width / CHUNK)));
-  return { LANES: gpu.profile === "software" ? 1 : 32, ROWS: 2 ** Math.floor(Math.log2(rows)) };
+  const chunks = Math.ceil(width / CHUNK);
+  const rows = 2 ** Math.floor(Math.log2(Math.min(8, MAX_PARTIALS / chunks)));
+  const partials = 2 ** Math.ceil(Math.log2(rows * chunks));
+  return { LANES: gpu.profile === "software" ? 1 : 32, ROWS: rows, PARTIALS: partials };
 }
 
 /** Threads a row for kernels that give a whole workgroup to one long row. */

@@ -20,7 +20,11 @@ export async function testMatrix(
   const data = stored(values, dtype);
   const tensor = { name: "matrix", dtype, shape, data } as TensorData;
   const source = memorySource("test", encodeSafetensors([tensor]));
-  const matrix = await uploadMatrix(gpu, await Checkpoint.open(source), "matrix", shape);
+  const matrix = await uploadMatrix(gpu, await Checkpoint.open(source), {
+    name: "matrix",
+    rows: shape[0],
+    columns: shape[1],
+  });
   return { matrix, values: toFloat32(new Uint8Array(data.buffer), dtype) };
 }
 

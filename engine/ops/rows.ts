@@ -1,12 +1,14 @@
-/** Kernels that work on rows of features: norms, edits and copies. */
+/** Kernels that work on rows of features, or on each element: norms, edits, copies, sums and activations. */
 
 import addCode from "../../shaders/add.wgsl" with { type: "text" };
+import addBiasCode from "../../shaders/add_bias.wgsl" with { type: "text" };
 import copyRowsCode from "../../shaders/copy_rows.wgsl" with { type: "text" };
 import editCode from "../../shaders/edit.wgsl" with { type: "text" };
+import gluCode from "../../shaders/glu.wgsl" with { type: "text" };
 import projectCode from "../../shaders/project.wgsl" with { type: "text" };
 import rmsnormCode from "../../shaders/rmsnorm.wgsl" with { type: "text" };
 import rowNormCode from "../../shaders/row_norm.wgsl" with { type: "text" };
-import swigluCode from "../../shaders/swiglu.wgsl" with { type: "text" };
+import softcapCode from "../../shaders/softcap.wgsl" with { type: "text" };
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import { elementGrid, rowBlock } from "./grid.ts";
@@ -92,8 +94,34 @@ export function addInPlace(recorder: Recorder, x: GPUBuffer, y: GPUBuffer, count
   recorder.dispatch(kernel, [y, x], [u32(count)], elementGrid(count));
 }
 
-/** `gate ← silu(gate)·up`, element by element. */
-export function swiglu(recorder: Recorder, gate: GPUBuffer, up: GPUBuffer, count: number): void {
-  const kernel = recorder.gpu.kernels.get("swiglu", swigluCode);
+/** `x[r] ← x[r] + bias`, in place: `x` `[rows, width]`, `bias` `[width]`. */
+export function addBias(
+  recorder: Recorder,
+  args: { x: GPUBuffer; bias: GPUBuffer; rows: number; width: number },
+): void {
+  const { x, bias, rows, width } = args;
+  const kernel = recorder.gpu.kernels.get("add_bias", addBiasCode);
+  recorder.dispatch(kernel, [bias, x], [u32(rows), u32(width)], elementGrid(rows * width));
+}
+
+/** What a gated feed-forward layer puts its gate through; `gelu_tanh` is the tanh approximation of GELU. */
+export type Activation = "silu" | "gelu_tanh";
+
+/** `gate ← act(gate)·up`, element by element. */
+export function glu(
+  recorder: Recorder,
+  gate: GPUBuffer,
+  up: GPUBuffer,
+  count: number,
+  activation: Activation,
+): void {
+  const constants = { ACTIVATION: activation === "silu" ? 0 : 1 };
+  const kernel = recorder.gpu.kernels.get("glu", gluCode, constants);
   recorder.dispatch(kernel, [up, gate], [u32(count)], elementGrid(count));
+}
+
+/** `x ← cap·tanh(x / cap)`, element by element. */
+export function softcap(recorder: Recorder, x: GPUBuffer, count: number, cap: number): void {
+  const kernel = recorder.gpu.kernels.get("softcap", softcapCode);
+  recorder.dispatch(kernel, [x], [u32(count), f32(cap)], elementGrid(count));
 }

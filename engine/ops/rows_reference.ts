@@ -1,6 +1,7 @@
-/** Norms, edits and gates in float64, as plainly as they can be written, with the bounds that the shaders state. */
+/** Norms, edits and activations in float64, as plainly as they can be written, with the bounds that the shaders state. */
 
 import { type Reference, U } from "../../tests/test_gpu.ts";
+import type { Activation } from "./rows.ts";
 
 function reference(elements: number): Reference {
   return { expected: new Float64Array(elements), bound: new Float64Array(elements) };
@@ -77,15 +78,35 @@ export function editReference(
   return { expected, bound };
 }
 
-/** swiglu.wgsl. */
-export function swigluReference(gate: Float32Array, up: Float32Array): Reference {
+/** glu.wgsl. */
+export function gluReference(
+  gate: Float32Array,
+  up: Float32Array,
+  activation: Activation,
+): Reference {
   const { expected, bound } = reference(gate.length);
+  const [lowest, slack] = activation === "silu" ? [-80, 4] : [-9.7, 8];
   for (let i = 0; i < gate.length; i++) {
     const a = gate[i];
-    const e = Math.exp(-a);
+    const t = activation === "silu" ? a : 2 * Math.sqrt(2 / Math.PI) * (a + 0.044715 * a ** 3);
+    const e = Math.exp(-t);
     expected[i] = a / (1 + e) * up[i];
-    const exponential = (6 + 4 * Math.abs(a)) * e / (1 + e);
-    bound[i] = a < -80 ? 2e-33 * Math.abs(up[i]) : (exponential + 7) * U * Math.abs(expected[i]);
+    const share = e === Infinity ? 1 : e / (1 + e);
+    const relative = (6 + slack * Math.abs(t)) * share + 7;
+    bound[i] = a < lowest
+      ? 2e-33 * Math.abs(up[i])
+      : relative * U * Math.abs(expected[i]) + 2 ** -126 * (1 + Math.abs(up[i]));
+  }
+  return { expected, bound };
+}
+
+/** softcap.wgsl. */
+export function softcapReference(x: Float32Array, cap: number): Reference {
+  const { expected, bound } = reference(x.length);
+  const rounded = Math.fround(cap);
+  for (let i = 0; i < x.length; i++) {
+    expected[i] = rounded * Math.tanh(x[i] / rounded);
+    bound[i] = 19 * U * Math.abs(expected[i]) + 2 ** -126 * (1 + rounded);
   }
   return { expected, bound };
 }

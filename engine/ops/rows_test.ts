@@ -14,18 +14,32 @@ import {
 import {
   editReference,
   type Entry,
+  gluReference,
   rmsnormReference,
   rowNormReference,
-  swigluReference,
+  softcapReference,
 } from "./rows_reference.ts";
-import { addInPlace, copyRows, editRows, projectRows, rmsnorm, rowNorm, swiglu } from "./rows.ts";
+import {
+  addBias,
+  addInPlace,
+  copyRows,
+  editRows,
+  glu,
+  projectRows,
+  rmsnorm,
+  rowNorm,
+  softcap,
+} from "./rows.ts";
 
 Deno.test.afterAll(closeTestGpus);
 
 /** Rows and widths about the sizes of chunks and workgroups; the last leaves no room for eight rows a workgroup. */
 const SHAPES = [[1, 1], [3, 3], [9, 63], [8, 64], [17, 65], [5, 200], [2, 2049], [5, 20_000]];
 
-const inputs = SHAPES.flatMap(([rows, width], i) => {
+/** What a norm of each head is called with: tokens · heads rows of one head. */
+const HEADS = [[24, 8], [2 * 9, 16], [3 * 7, 24], [4 * 16, 64], [5 * 9, 80], [33, 128], [2, 256]];
+
+const inputs = [...SHAPES, ...HEADS].flatMap(([rows, width], i) => {
   const x = normals(i, rows * width);
   const weight = normals(100 + i, width);
   const shape = { rows, width, weight, eps: 1e-6 };
@@ -199,15 +213,60 @@ Deno.test("add reaches every element when the workgroups exceed one dimension", 
   assertEquals(sum.findIndex((value, i) => value !== 2 * i), -1);
 });
 
-Deno.test("swiglu is within its bound, also where exp overflows", async () => {
+Deno.test("add_bias adds one row to every row", async () => {
   const gpu = await testGpu("software");
-  const extremes = [0, -0, 1, -1, 20, -20, 79, -79, 81, -81, 89, -89, 100, -100, 1e30, -1e30];
-  const gate = Float32Array.from([...extremes, ...normals(1, 500).map((value) => 5 * value)]);
-  const up = normals(2, gate.length);
-  const [actual] = await compute(gpu, (recorder) => {
-    const tensor = input(gpu, gate);
-    swiglu(recorder, tensor.buffer, input(gpu, up).buffer, gate.length);
-    return [tensor];
+  for (const [rows, width] of SHAPES) {
+    const [x, bias] = [normals(1, rows * width), normals(2, width).map((value) => 1e4 * value)];
+    const [sum] = await compute(gpu, (recorder) => {
+      const tensor = input(gpu, x);
+      addBias(recorder, { x: tensor.buffer, bias: input(gpu, bias).buffer, rows, width });
+      return [tensor];
+    });
+    assertEquals(sum, x.map((value, i) => value + bias[i % width]), `[${rows}, ${width}]`);
+  }
+});
+
+for (const activation of ["silu", "gelu_tanh"] as const) {
+  Deno.test(`glu is within its bound, also where exp overflows (${activation})`, async () => {
+    const gpu = await testGpu("software");
+    const sizes = [0, 1e-30, 1, 3, 9.6, 9.8, 12, 20, 79, 81, 89, 100, 1e13, 1e30];
+    const normal = normals(1, 2000).map((value) => 5 * value);
+    const gate = Float32Array.from([...sizes, ...sizes.map((value) => -value), ...normal]);
+    const up = normals(2, gate.length);
+    const [actual] = await compute(gpu, (recorder) => {
+      const tensor = input(gpu, gate);
+      glu(recorder, tensor.buffer, input(gpu, up).buffer, gate.length, activation);
+      return [tensor];
+    });
+    assertWithin(actual, gluReference(gate, up, activation));
   });
-  assertWithin(actual, swigluReference(gate, up));
+}
+
+Deno.test("softcap is within its bound, from the smallest to the largest numbers", async () => {
+  const gpu = await testGpu("software");
+  const sizes = [0, 1e-37, 1e-20, 1e-4, 0.5, 1, 3, 22.4, 22.5, 22.6, 30, 200, 600, 1e5, 1e30, 3e38];
+  const normal = normals(1, 2000).map((value) => 30 * value);
+  const x = Float32Array.from([...sizes, ...sizes.map((value) => -value), ...normal]);
+  for (const cap of [30, 50, 1, 0.3]) {
+    const [actual] = await compute(gpu, (recorder) => {
+      const tensor = input(gpu, x);
+      softcap(recorder, tensor.buffer, x.length, cap);
+      return [tensor];
+    });
+    assertWithin(actual, softcapReference(x, cap), `cap ${cap}`);
+  }
+});
+
+Deno.test("activations leave NaN as it is", async () => {
+  const gpu = await testGpu("software");
+  const gate = Float32Array.of(1, NaN, -1);
+  const results = await compute(gpu, (recorder) => {
+    const tensors = [input(gpu, gate), input(gpu, gate), input(gpu, gate)];
+    const up = input(gpu, Float32Array.of(1, 1, 1)).buffer;
+    glu(recorder, tensors[0].buffer, up, 3, "silu");
+    glu(recorder, tensors[1].buffer, up, 3, "gelu_tanh");
+    softcap(recorder, tensors[2].buffer, 3, 30);
+    return tensors;
+  });
+  for (const result of results) assertEquals([...result].map(Number.isNaN), [false, true, false]);
 });

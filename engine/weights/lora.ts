@@ -1,20 +1,17 @@
 /** LoRA adapters as data: which module each pair of tensors belongs to, checked against the base model's sizes. */
 
 import { ModelError } from "../errors.ts";
-import { BLOCK_LINEARS, type BlockLinear, linearShape, type ModelSpec } from "../model_spec.ts";
+import { type BlockLinear, blockModules, type ModelSpec, modulePath } from "../model_spec.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { isFloatDtype } from "./dtype.ts";
 import type { AdapterConfig } from "./lora_config.ts";
 import { quote } from "./names.ts";
 import type { TensorInfo } from "./safetensors.ts";
 
-/** The low-rank change of one linear layer: `W·x + scale · B·(A·x)`. */
-export interface LoraModule {
-  /** Path in the base model, such as `model.layers.0.self_attn.q_proj`. */
+/** A pair of factors: `scale · B·(A·x)`. */
+export interface LoraPair {
+  /** Path in the base model as the adapter spells it, such as `model.layers.0.self_attn.q_proj`. */
   readonly module: string;
-  /** Index of the block. */
-  readonly layer: number;
-  readonly linear: BlockLinear;
   readonly rank: number;
   readonly scale: number;
   /** `[rank, in]`, in the dtype as stored. */
@@ -23,17 +20,34 @@ export interface LoraModule {
   readonly b: TensorInfo;
 }
 
+/** The low-rank change of one module of a block: `W·x + scale · B·(A·x)`. */
+export interface LoraModule extends LoraPair {
+  /** Index of the block. */
+  readonly layer: number;
+  /** The linear layers whose rows the module holds: one, or those of a fused module. */
+  readonly linears: readonly BlockLinear[];
+}
+
 /** An adapter that fits its base. */
 export interface LoraAdapter {
   readonly name: string;
-  /** Where `a` and `b` of the modules are read, by their names. */
+  /** Where the tensors are read, by their names. */
   readonly checkpoint: Checkpoint;
-  /** By layer, then in the order of {@link BLOCK_LINEARS}. */
+  /** By layer, then in the order of `blockModules`. */
   readonly modules: readonly LoraModule[];
+  /** Of the unembedding. */
+  readonly head?: LoraPair;
+  /** Of the embedding: `E[id] + scale · B·A[:, id]`, `A` `[rank, vocab]`, `B` `[hidden, rank]`. */
+  readonly embedding?: LoraPair;
+  /** Tables `[vocab, hidden]` that take the place of the base's own. */
+  readonly tables: { readonly embedding?: TensorInfo; readonly head?: TensorInfo };
 }
 
 /** PEFT's spelling of a tensor: the path of the wrapped module, then which of the two factors it is. */
-const TENSOR_NAME = /^base_model\.model\.(.+)\.lora_([AB])\.weight$/;
+const FACTOR_NAME = /^base_model\.model\.(.+)\.lora_(?:embedding_)?([AB])(?:\.weight)?$/;
+
+/** A whole weight that PEFT saved beside the factors (`modules_to_save`, `save_embedding_layers`). */
+const WEIGHT_NAME = /^base_model\.model\.(.+?)(?:\.base_layer|\.modules_to_save)?\.weight$/;
 
 /**
  * Fits an adapter to a base model. No weights are read.
@@ -48,23 +62,66 @@ export function loadLora(
 ): LoraAdapter {
   const fail: Fail = (what) =>
     new ModelError(`LoRA adapter "${config.name}" does not fit the base model: ${what}`);
-  const factors = collectFactors(checkpoint, fail);
-  if (factors.size === 0) {
+  const { roots, heads, ignored = [] } = spec.tensors;
+  const { factors, weights } = collectTensors(checkpoint, fail);
+  if (factors.size + weights.size === 0) {
     throw new ModelError(`Cannot load LoRA adapter "${config.name}": it has no tensors`);
   }
+  const take = (paths: readonly string[], shape: readonly [number, number]) => {
+    const module = paths.find((path) => factors.has(path));
+    checkTargeted(module ?? paths[0], module !== undefined, config, fail);
+    if (module === undefined) return undefined;
+    const pair = factors.get(module)!;
+    factors.delete(module);
+    return fitPair(module, shape, pair, config, fail);
+  };
+  const saved: string[] = [];
+  const takeTable = (paths: readonly string[]) => {
+    const path = paths.find((path) => weights.has(path));
+    if (path === undefined) return undefined;
+    const info = weights.get(path)!;
+    weights.delete(path);
+    checkTensor(info, [spec.vocabSize, spec.hiddenSize], fail);
+    saved.push(path);
+    return { info, alone: config.savedModules.some((name) => isNamed(path, name)) };
+  };
+
   const modules: LoraModule[] = [];
+  const inBlock = blockModules(spec);
   for (let layer = 0; layer < spec.layers; layer++) {
-    for (const linear of BLOCK_LINEARS) {
-      const module = `${spec.tensors.block(layer)}.${linear}`;
-      const pair = factors.get(module);
-      factors.delete(module);
-      if (pair) modules.push(fitModule({ module, layer, linear }, pair, config, spec, fail));
-      checkTargeted(module, pair !== undefined, config, fail);
+    for (const { module: name, linears, shape } of inBlock) {
+      const pair = take(roots.map((root) => modulePath(root, `layers.${layer}.${name}`)), shape);
+      if (pair) modules.push({ ...pair, layer, linears });
     }
   }
-  const [stranger] = factors.keys();
+  const tables = roots.map((root) => modulePath(root, "embed_tokens"));
+  const headPaths = heads.map((name) => name.replace(/\.weight$/, ""));
+  const { vocabSize, hiddenSize } = spec;
+  const head = take(headPaths, [vocabSize, hiddenSize]);
+  const embedding = take(tables, [hiddenSize, vocabSize]);
+  const [savedEmbedding, savedHead] = [takeTable(tables), takeTable(headPaths)];
+  // A tied table that was saved for itself (its vocabulary had grown) is the head's too; a trained copy is not.
+  const follows = spec.tiedHead && savedEmbedding && !savedEmbedding.alone;
+
+  const stranger = [...factors.keys(), ...weights.keys()].find((path) =>
+    !ignored.some((prefix) => path.startsWith(`${prefix}.`))
+  );
   if (stranger !== undefined) throw fail(describeStranger(stranger, spec));
-  return { name: config.name, checkpoint, modules };
+  const unsaved = config.savedModules.find((name) => !saved.some((path) => isNamed(path, name)));
+  if (unsaved !== undefined) {
+    throw fail(`its modules_to_save name ${quote(unsaved)}, of which it has no weights`);
+  }
+  return {
+    name: config.name,
+    checkpoint,
+    modules,
+    head,
+    embedding,
+    tables: {
+      embedding: savedEmbedding?.info,
+      head: savedHead?.info ?? (follows ? savedEmbedding.info : undefined),
+    },
+  };
 }
 
 type Fail = (what: string) => Error;
@@ -75,37 +132,40 @@ interface Factors {
   B?: TensorInfo;
 }
 
-function collectFactors(checkpoint: Checkpoint, fail: Fail): Map<string, Factors> {
+function collectTensors(checkpoint: Checkpoint, fail: Fail) {
   const factors = new Map<string, Factors>();
+  const weights = new Map<string, TensorInfo>();
   for (const name of checkpoint.names()) {
-    const [, module, factor] = TENSOR_NAME.exec(name) ?? [];
-    if (!module) {
+    const [, module, factor] = FACTOR_NAME.exec(name) ?? [];
+    const [, whole] = WEIGHT_NAME.exec(name) ?? [];
+    if (module) {
+      const pair = factors.get(module) ?? {};
+      pair[factor as "A" | "B"] = checkpoint.info(name);
+      factors.set(module, pair);
+    } else if (whole && !whole.includes(".lora_")) {
+      weights.set(whole, checkpoint.info(name));
+    } else {
       throw fail(`its tensor ${quote(name)} is not the lora_A or lora_B of a linear layer`);
     }
-    const pair = factors.get(module) ?? {};
-    pair[factor as "A" | "B"] = checkpoint.info(name);
-    factors.set(module, pair);
   }
-  return factors;
+  return { factors, weights };
 }
 
-function fitModule(
-  place: Pick<LoraModule, "module" | "layer" | "linear">,
+function fitPair(
+  module: string,
+  [outputs, inputs]: readonly [number, number],
   { A: a, B: b }: Factors,
   config: AdapterConfig,
-  spec: ModelSpec,
   fail: Fail,
-): LoraModule {
-  const { module, linear } = place;
+): LoraPair {
   if (!a || !b) throw fail(`${module} has a ${a ? "lora_A" : "lora_B"} without its partner`);
   const rank = config.rankOf(module);
-  const [outputs, inputs] = linearShape(spec, linear);
-  checkFactor(a, [rank, inputs], fail);
-  checkFactor(b, [outputs, rank], fail);
-  return { ...place, rank, scale: config.scaleOf(module), a, b };
+  checkTensor(a, [rank, inputs], fail);
+  checkTensor(b, [outputs, rank], fail);
+  return { module, rank, scale: config.scaleOf(module), a, b };
 }
 
-function checkFactor({ name, shape, dtype }: TensorInfo, expected: number[], fail: Fail): void {
+function checkTensor({ name, shape, dtype }: TensorInfo, expected: number[], fail: Fail): void {
   if (shape.length !== 2 || shape[0] !== expected[0] || shape[1] !== expected[1]) {
     throw fail(
       `${quote(name)} has shape [${shape.join(", ")}], expected [${expected.join(", ")}]`,
@@ -115,14 +175,11 @@ function checkFactor({ name, shape, dtype }: TensorInfo, expected: number[], fai
 }
 
 /**
- * PEFT targets a module whose path is, or ends with `.` and, a name of the list. One that is targeted and has no weights
- * tells of a base with fewer layers, or of a file that is not whole; one the other way round, of a config of another adapter.
+ * A module that is targeted and has no weights tells of a base with fewer layers, or of a file that is not whole; one the other way round, of a config of another adapter.
  */
 function checkTargeted(module: string, hasWeights: boolean, config: AdapterConfig, fail: Fail) {
   if (!config.targetModules) return;
-  const target = config.targetModules.find((name) =>
-    module === name || module.endsWith(`.${name}`)
-  );
+  const target = config.targetModules.find((name) => isNamed(module, name));
   if (hasWeights && target === undefined) {
     throw fail(`it has weights for ${module}, which its target_modules do not name`);
   }
@@ -131,9 +188,14 @@ function checkTargeted(module: string, hasWeights: boolean, config: AdapterConfi
   }
 }
 
+/** PEFT's rule: the path is the name, or ends with a point and the name. */
+function isNamed(path: string, name: string): boolean {
+  return path === name || path.endsWith(`.${name}`);
+}
+
 function describeStranger(module: string, spec: ModelSpec): string {
   const layer = Number(/\.(\d+)\./.exec(module)?.[1] ?? -1);
-  const known = BLOCK_LINEARS.some((linear) => module.endsWith(`.${linear}`));
+  const known = blockModules(spec).some(({ module: name }) => module.endsWith(`.${name}`));
   return known && layer >= spec.layers
     ? `it has weights for ${quote(module)}, but the base has ${spec.layers} layers`
     : `it has weights for ${quote(module)}, which the base does not have as a linear layer`;

@@ -14,6 +14,8 @@ export interface AdapterConfig {
   readonly targetModules: readonly string[] | null;
   /** Whether every module that `targetModules` names must have weights: the config excludes no layer and no module. */
   readonly targetsAllLayers: boolean;
+  /** Modules whose whole weight was trained and saved too (`modules_to_save`). */
+  readonly savedModules: readonly string[];
   /** Rank r of a module path's adapter. */
   rankOf(module: string): number;
   /** alpha / r, or alpha / √r for rank-stabilised LoRA (arXiv 2312.03732). */
@@ -24,7 +26,6 @@ export interface AdapterConfig {
 const UNSUPPORTED_KEYS = [
   "use_dora",
   "fan_in_fan_out",
-  "modules_to_save",
   "lora_bias",
   "layer_replication",
   "target_parameters",
@@ -56,6 +57,7 @@ const AdapterJson = z.looseObject({
   alpha_pattern: z.record(z.string(), alpha, "expected an object").nullish(),
   target_modules: z.union([z.string(), z.array(z.string())], "expected a list of names or a text")
     .nullish(),
+  modules_to_save: z.array(z.string(), "expected a list of names").nullish(),
   bias: z.literal("none", 'only "none" is supported').nullish(),
 });
 
@@ -91,6 +93,7 @@ export function parseAdapterConfig(json: unknown, name: string): AdapterConfig {
     name,
     targetModules: Array.isArray(config.target_modules) ? config.target_modules : null,
     targetsAllLayers: isOff(config.layers_to_transform) && isOff(config.exclude_modules),
+    savedModules: config.modules_to_save ?? [],
     rankOf,
     scaleOf: (module) => {
       const divisor = config.use_rslora ? Math.sqrt(rankOf(module)) : rankOf(module);

@@ -1,11 +1,13 @@
 import { assertAlmostEquals, assertEquals, assertThrows } from "@std/assert";
 import { ModelError } from "../errors.ts";
-import { linearShape, type ModelSpec } from "../model_spec.ts";
+import { linearShape, type ModelSpec, type RopeSpec } from "../model_spec.ts";
 import { memorySource } from "./byte_source.ts";
 import { Checkpoint } from "./checkpoint.ts";
 import { loadLora } from "./lora.ts";
 import { parseAdapterConfig } from "./lora_config.ts";
 import { encodeSafetensors, type TensorData } from "./safetensors_writer.ts";
+
+const rope: RopeSpec = { theta: 1e4, rotaryDim: 4, scaling: { kind: "none" } };
 
 const spec: ModelSpec = {
   modelType: "llama",
@@ -18,15 +20,18 @@ const spec: ModelSpec = {
   vocabSize: 16,
   maxPositions: 32,
   normEps: 1e-5,
-  tiedHead: true,
-  rope: { theta: 1e4, scaling: { kind: "none" } },
+  normOffset: 0,
+  blockNorms: { attentionIn: "input_layernorm", mlpIn: "post_attention_layernorm" },
+  qkNorm: "none",
+  biases: [],
+  activation: "silu",
+  embeddingScale: 1,
   attentionScale: 0.5,
-  tensors: {
-    embedding: "model.embed_tokens.weight",
-    finalNorm: "model.norm.weight",
-    head: "model.embed_tokens.weight",
-    block: (i) => `model.layers.${i}`,
-  },
+  attentionSoftcap: null,
+  finalSoftcap: null,
+  attention: [{ window: null, rope }, { window: null, rope }],
+  tiedHead: true,
+  tensors: { roots: ["model", "decoder.model"], heads: ["lm_head.weight"], fused: [] },
 };
 
 const settings = {
@@ -55,7 +60,12 @@ function wholeAdapter(rank = 2): Shapes {
   return shapes;
 }
 
-async function load(shapes: Shapes, changes: Record<string, unknown> = {}, dtype = "F32") {
+async function load(
+  shapes: Shapes,
+  changes: Record<string, unknown> = {},
+  dtype = "F32",
+  base = spec,
+) {
   const tensors = Object.entries(shapes).map(([name, shape]) => {
     const size = shape.reduce((a, b) => a * b, 1);
     const data = dtype === "F32" ? new Float32Array(size) : new Int32Array(size);
@@ -64,7 +74,7 @@ async function load(shapes: Shapes, changes: Record<string, unknown> = {}, dtype
   const checkpoint = await Checkpoint.open(
     memorySource("a.safetensors", encodeSafetensors(tensors)),
   );
-  return loadLora(parseAdapterConfig({ ...settings, ...changes }, "cake"), checkpoint, spec);
+  return loadLora(parseAdapterConfig({ ...settings, ...changes }, "cake"), checkpoint, base);
 }
 
 async function refuses(shapes: Shapes, changes: Record<string, unknown>, ...says: string[]) {
@@ -89,7 +99,7 @@ Deno.test("modules come by layer, with rank, scale and both tensors", async () =
     ["model.layers.1.mlp.down_proj", 2, 3],
   ]);
   const [first] = modules;
-  assertEquals([first.layer, first.linear], [0, "self_attn.q_proj"]);
+  assertEquals([first.layer, first.linears], [0, ["self_attn.q_proj"]]);
   assertEquals([first.a.name, first.a.shape], [`${Q}.lora_A.weight`, [2, 8]]);
   assertEquals([first.b.name, first.b.shape], [`${Q}.lora_B.weight`, [12, 2]]);
 });
@@ -165,10 +175,79 @@ Deno.test("a factor without its partner, and tensors that are not understood", a
   const strange = [
     `${Q}.lora_magnitude_vector.weight`,
     `${Q}.lora_A.default.weight`,
-    "base_model.model.model.embed_tokens.lora_embedding_A",
     "lora_A.weight",
   ];
   for (const name of strange) await refuses({ ...wholeAdapter(), [name]: [2] }, {}, name);
+});
+
+Deno.test("a fused module's factors belong to all of its linear layers", async () => {
+  const qkv = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"] as const;
+  const fused = {
+    ...spec,
+    tensors: { ...spec.tensors, fused: [{ module: "self_attn.qkv_proj", linears: qkv }] },
+  };
+  const module = "base_model.model.model.layers.1.self_attn.qkv_proj";
+  const shapes = { [`${module}.lora_A.weight`]: [2, 8], [`${module}.lora_B.weight`]: [20, 2] };
+  const changes = { target_modules: ["qkv_proj"], layers_to_transform: [1] };
+  const { modules } = await load(shapes, changes, "F32", fused);
+  assertEquals(modules.map(({ layer, linears }) => [layer, linears]), [[1, [...qkv]]]);
+  await refuses(shapes, changes, "self_attn.qkv_proj", "does not have");
+});
+
+Deno.test("the decoder's module may have another name; a vision tower's weights are left aside", async () => {
+  const other = Object.fromEntries(
+    Object.entries(wholeAdapter()).map(([name, shape]) => [
+      name.replace("base_model.model.model.", "base_model.model.decoder.model."),
+      shape,
+    ]),
+  );
+  const { modules } = await load(other);
+  assertEquals(modules[0].module, "decoder.model.layers.0.self_attn.q_proj");
+  const vision = "base_model.model.vision_tower.layers.0.self_attn.q_proj";
+  const both = { [`${vision}.lora_A.weight`]: [2, 5], [`${vision}.lora_B.weight`]: [5, 2] };
+  const base = { ...spec, tensors: { ...spec.tensors, ignored: ["vision_tower"] } };
+  assertEquals((await load({ ...wholeAdapter(), ...both }, {}, "F32", base)).modules.length, 4);
+  await refuses({ ...wholeAdapter(), ...both }, {}, "vision_tower");
+});
+
+const EMBED = "base_model.model.model.embed_tokens";
+const HEAD = "base_model.model.lm_head";
+
+Deno.test("factors of the embedding and of the unembedding", async () => {
+  const shapes = {
+    ...wholeAdapter(),
+    [`${EMBED}.lora_embedding_A`]: [2, 16],
+    [`${EMBED}.lora_embedding_B`]: [8, 2],
+    [`${HEAD}.lora_A.weight`]: [2, 8],
+    [`${HEAD}.lora_B.weight`]: [16, 2],
+  };
+  const target_modules = ["q_proj", "mlp.down_proj", "embed_tokens", "lm_head"];
+  const { embedding, head, tables } = await load(shapes, { target_modules });
+  assertEquals([embedding?.module, embedding?.a.shape], ["model.embed_tokens", [2, 16]]);
+  assertEquals([head?.module, head?.b.shape, head?.scale], ["lm_head", [16, 2], 3]);
+  assertEquals(tables, { embedding: undefined, head: undefined });
+  await refuses(wholeAdapter(), { target_modules }, "lm_head", "no weights");
+  await refuses(shapes, {}, "target_modules do not name");
+  await refuses({ ...shapes, [`${HEAD}.lora_B.weight`]: [17, 2] }, { target_modules }, "[17, 2]");
+});
+
+Deno.test("whole tables that the adapter brings", async () => {
+  const table = [16, 8];
+  const grown = await load({ ...wholeAdapter(), [`${EMBED}.base_layer.weight`]: table });
+  // A tied head is the same table, unless the adapter trained a copy of its own.
+  assertEquals(grown.tables.embedding?.shape, table);
+  assertEquals(grown.tables.head, grown.tables.embedding);
+  const copy = { modules_to_save: ["embed_tokens"] };
+  const trained = await load({ ...wholeAdapter(), [`${EMBED}.weight`]: table }, copy);
+  assertEquals([trained.tables.embedding?.shape, trained.tables.head], [table, undefined]);
+  const head = await load({ ...wholeAdapter(), [`${HEAD}.modules_to_save.weight`]: table }, {
+    modules_to_save: ["lm_head"],
+  });
+  assertEquals([head.tables.embedding, head.tables.head?.shape], [undefined, table]);
+  await refuses(wholeAdapter(), copy, "modules_to_save", "embed_tokens", "no weights");
+  await refuses({ ...wholeAdapter(), [`${EMBED}.weight`]: [17, 8] }, copy, "[17, 8]");
+  const norm = { ...wholeAdapter(), "base_model.model.model.norm.weight": [8] };
+  await refuses(norm, {}, "model.norm", "does not have");
 });
 
 Deno.test("an adapter without tensors, or of whole numbers", async () => {
@@ -183,7 +262,7 @@ Deno.test("config keys that change what is computed are refused by name", () => 
     use_dora: true,
     fan_in_fan_out: true,
     bias: "lora_only",
-    modules_to_save: ["lm_head"],
+    modules_to_save: "lm_head",
     lora_bias: true,
     layer_replication: [[0, 1]],
     trainable_token_indices: { embed_tokens: [1] },

@@ -35,8 +35,20 @@ export interface WeightWindow {
   readonly rows: number;
 }
 
+/** Which rows of a tensor make a matrix. */
+export interface MatrixPart {
+  /** The tensor's name. */
+  name: string;
+  rows: number;
+  columns: number;
+  /** The first of the rows (default: 0), where the tensor has more of them. */
+  firstRow?: number;
+  /** Rows of the whole tensor (default: `rows`). */
+  tensorRows?: number;
+}
+
 /**
- * Brings a matrix `[rows, columns]` from a checkpoint to the device.
+ * Brings a matrix from a checkpoint to the device: a tensor `[rows, columns]`, or some rows of one.
  *
  * @param owned gets every buffer that is made, also those of a matrix that fails half-way
  * @throws {WeightsError} when the tensor is missing, has another shape, or is not f32, f16 or bf16.
@@ -44,19 +56,46 @@ export interface WeightWindow {
 export async function uploadMatrix(
   gpu: Gpu,
   checkpoint: Checkpoint,
-  name: string,
-  [rows, columns]: [number, number],
+  { name, rows, columns, firstRow: skipped = 0, tensorRows = rows }: MatrixPart,
   owned: GPUBuffer[] = [],
 ): Promise<WeightMatrix> {
-  const info = checkpoint.expectShape(name, [rows, columns]);
+  const info = checkpoint.expectShape(name, [tensorRows, columns]);
   if (!isFloatDtype(info.dtype)) {
     throw new WeightsError(
       `Cannot use tensor "${name}": its dtype is ${info.dtype} (supported: F32, F16, BF16)`,
     );
   }
-  const dtype = WEIGHT_DTYPES[info.dtype];
+  const read = (row: number, count: number) => checkpoint.readRows(name, skipped + row, count);
+  return await uploadRows(gpu, { name, dtype: info.dtype, rows, columns }, read, owned);
+}
+
+/** A matrix of values that are in memory, as f32. */
+export async function uploadValues(
+  gpu: Gpu,
+  { name, rows, columns }: MatrixPart,
+  values: Float32Array<ArrayBuffer>,
+  owned: GPUBuffer[],
+): Promise<WeightMatrix> {
+  const read = (row: number, count: number) =>
+    Promise.resolve(
+      new Uint8Array(values.buffer, values.byteOffset + 4 * row * columns, 4 * count * columns),
+    );
+  return await uploadRows(gpu, { name, dtype: "F32", rows, columns }, read, owned);
+}
+
+async function uploadRows(
+  gpu: Gpu,
+  { name, dtype, rows, columns }: {
+    name: string;
+    dtype: keyof typeof WEIGHT_DTYPES;
+    rows: number;
+    columns: number;
+  },
+  read: (firstRow: number, rows: number) => Promise<Uint8Array<ArrayBuffer>>,
+  owned: GPUBuffer[],
+): Promise<WeightMatrix> {
   const stride = Math.ceil(columns / ROW_MULTIPLE) * ROW_MULTIPLE;
-  const elementBytes = DTYPE_BYTES[info.dtype];
+  const elementBytes = DTYPE_BYTES[dtype];
   const rowBytes = stride * elementBytes;
   const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
   const perWindow = Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / rowBytes);
@@ -74,26 +113,36 @@ export async function uploadMatrix(
     const perPiece = Math.max(1, Math.floor(PIECE_BYTES / rowBytes));
     for (let row = 0; row < count; row += perPiece) {
       const piece = Math.min(perPiece, count - row);
-      const bytes = await checkpoint.readRows(name, firstRow + row, piece);
+      const bytes = await read(firstRow + row, piece);
       const padded = padRows(bytes, piece, columns * elementBytes, rowBytes);
-      gpu.device.queue.writeBuffer(buffer, row * rowBytes, padded);
+      await gpu.load(buffer, row * rowBytes, padded);
     }
   }
-  return { name, dtype, rows, columns, stride, rowBytes, windows };
+  return { name, dtype: WEIGHT_DTYPES[dtype], rows, columns, stride, rowBytes, windows };
 }
 
-/** A vector `[size]` as f32: norms and biases are small, and widening loses nothing. */
+/**
+ * A vector `[size]` as f32: norms and biases are small, and widening loses nothing.
+ *
+ * @param options `offset` is added to every value, in f32; `part` is (first element, count), the whole when absent
+ */
 export async function uploadVector(
   gpu: Gpu,
   checkpoint: Checkpoint,
   name: string,
-  size: number,
-  owned: GPUBuffer[] = [],
+  options: {
+    size: number;
+    offset?: number;
+    part?: readonly [number, number];
+    owned?: GPUBuffer[];
+  },
 ): Promise<GPUBuffer> {
+  const { size, offset = 0, part: [first, count] = [0, size], owned } = options;
   checkpoint.expectShape(name, [size]);
-  const values = await checkpoint.readFloat32(name);
+  const values = (await checkpoint.readFloat32(name)).slice(first, first + count);
+  if (offset !== 0) values.forEach((value, i) => values[i] = value + offset);
   const buffer = gpu.buffers.create(name, values.byteLength);
-  owned.push(buffer);
+  owned?.push(buffer);
   gpu.device.queue.writeBuffer(buffer, 0, values);
   return buffer;
 }

@@ -1,8 +1,16 @@
 /** The weights of a model on the device. */
 
-import { ModelError } from "../errors.ts";
+import { ModelError, WeightsError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
-import { BLOCK_LINEARS, type BlockLinear, linearShape, type ModelSpec } from "../model_spec.ts";
+import {
+  BLOCK_LINEARS,
+  BLOCK_NORMS,
+  type BlockLinear,
+  linearPlace,
+  linearShape,
+  type ModelSpec,
+  modulePath,
+} from "../model_spec.ts";
 import { MAX_HEAD_DIM } from "../ops/attention.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { uploadMatrix, uploadVector, type WeightMatrix } from "./matrix.ts";
@@ -17,19 +25,26 @@ export interface LowRank {
 /** `y = W x (+ bias) (+ low-rank update)`. */
 export interface Linear {
   weight: WeightMatrix;
+  /** `[out]` f32. */
+  bias?: GPUBuffer;
   lora?: LowRank;
 }
 
 /** One block. */
 export interface BlockWeights {
-  inputNorm: GPUBuffer;
-  postAttentionNorm: GPUBuffer;
+  /** `[hidden]` f32, the spec's offset included; those that the spec's `blockNorms` names. */
+  norms: { [place in typeof BLOCK_NORMS[number]]?: GPUBuffer };
+  /** Of q and k, f32: `[headDim]` or the projection's width, where the spec has them. */
+  qNorm?: GPUBuffer;
+  kNorm?: GPUBuffer;
   linears: Record<BlockLinear, Linear>;
 }
 
 /** All of a model. */
 export interface ModelWeights {
   embedding: WeightMatrix;
+  /** `E[id] += scale · B·a[id]`; `a` is `[vocab, rank]`, the transpose of what PEFT calls A. */
+  embeddingLora?: LowRank;
   blocks: BlockWeights[];
   finalNorm: GPUBuffer;
   head: Linear;
@@ -61,45 +76,112 @@ export async function loadWeights(
   progress?: LoadProgress,
 ): Promise<ModelWeights> {
   checkHeadDim(spec);
-  const { hiddenSize, vocabSize, tensors } = spec;
-  const owned: GPUBuffer[] = [];
-  const table = (name: string) =>
-    uploadMatrix(gpu, checkpoint, name, [vocabSize, hiddenSize], owned);
+  const loader = new Loader(gpu, spec, checkpoint);
   try {
-    const embedding = await table(tensors.embedding);
+    const embedding = await loader.table(loader.root("embed_tokens.weight"));
     const blocks: BlockWeights[] = [];
     for (let i = 0; i < spec.layers; i++) {
-      blocks.push(await loadBlock(gpu, spec, checkpoint, i, owned));
+      blocks.push(await loader.block(i));
       progress?.(i + 1, spec.layers);
     }
-    const head = { weight: spec.tiedHead ? embedding : await table(tensors.head) };
-    const finalNorm = await uploadVector(gpu, checkpoint, tensors.finalNorm, hiddenSize, owned);
-    return { embedding, blocks, finalNorm, head, owned };
+    const head = { weight: spec.tiedHead ? embedding : await loader.table(loader.headName()) };
+    const finalNorm = await loader.norm(loader.root("norm.weight"), spec.hiddenSize);
+    return { embedding, blocks, finalNorm, head, owned: loader.owned };
   } catch (error) {
-    for (const buffer of owned) gpu.buffers.destroy(buffer);
+    for (const buffer of loader.owned) gpu.buffers.destroy(buffer);
     throw error;
   }
 }
 
-async function loadBlock(
-  gpu: Gpu,
-  spec: ModelSpec,
-  checkpoint: Checkpoint,
-  layer: number,
-  owned: GPUBuffer[],
-): Promise<BlockWeights> {
-  const module = spec.tensors.block(layer);
-  const vector = (name: string) =>
-    uploadVector(gpu, checkpoint, `${module}.${name}.weight`, spec.hiddenSize, owned);
-  const linears = {} as Record<BlockLinear, Linear>;
-  for (const name of BLOCK_LINEARS) {
-    const shape = linearShape(spec, name);
-    const weight = await uploadMatrix(gpu, checkpoint, `${module}.${name}.weight`, shape, owned);
-    linears[name] = { weight };
+/** Finds the tensors by the spec's names and makes buffers of them. */
+class Loader {
+  readonly owned: GPUBuffer[] = [];
+  readonly #root: string;
+
+  constructor(
+    private readonly gpu: Gpu,
+    private readonly spec: ModelSpec,
+    private readonly checkpoint: Checkpoint,
+  ) {
+    this.#root = findRoot(spec, checkpoint);
   }
-  return {
-    inputNorm: await vector("input_layernorm"),
-    postAttentionNorm: await vector("post_attention_layernorm"),
-    linears,
-  };
+
+  /** The full name of a tensor of the decoder. */
+  root(name: string): string {
+    return modulePath(this.#root, name);
+  }
+
+  headName(): string {
+    const { heads } = this.spec.tensors;
+    const found = heads.find((name) => this.checkpoint.has(name));
+    if (found !== undefined) return found;
+    throw new WeightsError(
+      `Cannot find the unembedding in "${this.checkpoint.name}": it has no ${heads.join(" or ")} ` +
+        "(is config.json's tie_word_embeddings right?)",
+    );
+  }
+
+  /** `[vocab, hidden]`. */
+  async table(name: string): Promise<WeightMatrix> {
+    const { vocabSize, hiddenSize } = this.spec;
+    return await uploadMatrix(
+      this.gpu,
+      this.checkpoint,
+      { name, rows: vocabSize, columns: hiddenSize },
+      this.owned,
+    );
+  }
+
+  /** A norm's weight, f32, with the spec's offset. */
+  async norm(name: string, size: number): Promise<GPUBuffer> {
+    const { normOffset } = this.spec;
+    return await uploadVector(this.gpu, this.checkpoint, name, {
+      size,
+      offset: normOffset,
+      owned: this.owned,
+    });
+  }
+
+  async block(layer: number): Promise<BlockWeights> {
+    const { spec } = this;
+    const module = this.root(`layers.${layer}`);
+    const block: BlockWeights = { norms: {}, linears: {} as BlockWeights["linears"] };
+    for (const place of BLOCK_NORMS) {
+      const name = spec.blockNorms[place];
+      if (name === undefined) continue;
+      block.norms[place] = await this.norm(`${module}.${name}.weight`, spec.hiddenSize);
+    }
+    if (spec.qkNorm !== "none") {
+      const width = (heads: number) => spec.qkNorm === "head" ? spec.headDim : heads * spec.headDim;
+      block.qNorm = await this.norm(`${module}.self_attn.q_norm.weight`, width(spec.heads));
+      block.kNorm = await this.norm(`${module}.self_attn.k_norm.weight`, width(spec.kvHeads));
+    }
+    for (const linear of BLOCK_LINEARS) block.linears[linear] = await this.linear(module, linear);
+    return block;
+  }
+
+  private async linear(block: string, linear: BlockLinear): Promise<Linear> {
+    const { gpu, spec, checkpoint, owned } = this;
+    const [rows, columns] = linearShape(spec, linear);
+    const { module, firstRow, moduleRows } = linearPlace(spec, linear);
+    const name = `${block}.${module}.weight`;
+    const part = { name, rows, columns, firstRow, tensorRows: moduleRows };
+    const weight = await uploadMatrix(gpu, checkpoint, part, owned);
+    if (!spec.biases.includes(linear)) return { weight };
+    const whole = { size: moduleRows, part: [firstRow, rows] as const, owned };
+    return {
+      weight,
+      bias: await uploadVector(gpu, checkpoint, `${block}.${module}.bias`, whole),
+    };
+  }
+}
+
+/** The module under which the checkpoint has the decoder: the first of the spec's roots with an embedding. */
+function findRoot(spec: ModelSpec, checkpoint: Checkpoint): string {
+  const { roots } = spec.tensors;
+  const table = (root: string) => modulePath(root, "embed_tokens.weight");
+  const root = roots.find((root) => checkpoint.has(table(root)));
+  if (root !== undefined) return root;
+  checkpoint.info(table(roots[0])); // says what is missing, and what is there that is like it
+  return roots[0];
 }

@@ -1,0 +1,68 @@
+/** Where the keys and values of a pass go, layer by layer: to a cache, or no further than the batch itself. */
+
+import type { Batch } from "./batch.ts";
+import { UsageError } from "./errors.ts";
+import type { Recorder } from "./gpu/recorder.ts";
+import type { KvCache } from "./kv_cache.ts";
+
+/** Where the keys of a layer go and are found. */
+export interface KeyStore {
+  /** Token info, as attention.wgsl has it. */
+  info: GPUBuffer;
+  /** The cache's buffers of this layer, with the pairs (batch row, cache row); absent where the batch is its own store. */
+  cached?: { k: GPUBuffer; v: GPUBuffer; rows: GPUBuffer };
+}
+
+/** Which cache rows a batch's keys go to, and how the layers that the cache leaves out find theirs. */
+export class KeyStores {
+  readonly #cached: GPUBuffer;
+  readonly #fresh: GPUBuffer;
+  readonly #rows: GPUBuffer | undefined;
+
+  /** @param first the first layer that the pass runs */
+  constructor(
+    recorder: Recorder,
+    batch: Batch,
+    private readonly cache: KvCache | undefined,
+    first: number,
+  ) {
+    this.#cached = this.#fresh = recorder.upload(batch.info);
+    if (!cache) return;
+    this.#rows = recorder.upload(keyRows(batch));
+    if (cache.firstLayer > first) this.#fresh = recorder.upload(freshInfo(batch));
+  }
+
+  /** The store of a layer. */
+  of(layer: number): KeyStore {
+    const cached = this.cache?.layer(layer);
+    if (!cached) return { info: this.#fresh };
+    return { info: this.#cached, cached: { ...cached, rows: this.#rows! } };
+  }
+}
+
+/** Pairs (batch row, row in the cache) for the values; the keys find theirs in rope.wgsl by the same rule. */
+function keyRows({ tokens, info }: Batch): Uint32Array<ArrayBuffer> {
+  const pairs = new Uint32Array(2 * tokens);
+  for (let t = 0; t < tokens; t++) {
+    const [, prefixLength, ownStart, position] = info.subarray(4 * t, 4 * t + 4);
+    pairs[2 * t] = t;
+    pairs[2 * t + 1] = ownStart + position - prefixLength;
+  }
+  return pairs;
+}
+
+/** Token info for layers that the cache leaves out: there the batch must hold its sequences from their beginning. */
+function freshInfo({ tokens, offsets, starts, info }: Batch): Uint32Array<ArrayBuffer> {
+  const fresh = new Uint32Array(4 * tokens);
+  starts.forEach((start, s) => {
+    if (start > 0) {
+      throw new UsageError(
+        `Cannot continue sequence ${s}: the cache does not hold its first layers`,
+      );
+    }
+    for (let t = offsets[s]; t < offsets[s + 1]; t++) {
+      fresh.set([0, 0, offsets[s], info[4 * t + 3]], 4 * t);
+    }
+  });
+  return fresh;
+}

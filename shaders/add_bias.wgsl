@@ -1,0 +1,26 @@
+// Bias of a linear layer, in place.
+//
+//   x[r, i] ← x[r, i] + bias[i]
+//
+// x [rows, width] f32; bias [width] f32. Sums: none. Error: one rounding.
+
+struct Params {
+  rows: u32,
+  width: u32,
+}
+
+@group(0) @binding(0) var<storage, read> bias: array<f32>;
+@group(0) @binding(1) var<storage, read_write> x: array<f32>;
+@group(0) @binding(2) var<uniform> params: Params;
+
+@compute @workgroup_size(64)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let i = (group.y * groups.x + group.x) * 64u + lane;
+  if (i < params.rows * params.width) {
+    x[i] = x[i] + bias[i % params.width];
+  }
+}

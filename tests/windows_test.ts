@@ -1,0 +1,127 @@
+/** Weights over the adapter's binding size are cut by rows into windows, and nothing else changes. */
+
+import { assertEquals } from "@std/assert";
+import { Gpu } from "../engine/gpu/gpu.ts";
+import { Transformer } from "../engine/transformer.ts";
+import { memorySource } from "../engine/weights/byte_source.ts";
+import { Checkpoint } from "../engine/weights/checkpoint.ts";
+import { loadWeights } from "../engine/weights/model_weights.ts";
+import { encodeSafetensors, type TensorData } from "../engine/weights/safetensors_writer.ts";
+import { parseConfig } from "../models/config.ts";
+import {
+  assertSameRun,
+  fixtureAdapter,
+  fixtureModel,
+  residPosts,
+  type Run,
+  run,
+  sharedGpu,
+  someTokens,
+} from "./helpers.ts";
+import { embeddedBase } from "./invariance_suite.ts";
+import { normals } from "./test_gpu.ts";
+
+Deno.test("weights that are cut into windows give what whole ones give", async () => {
+  const lora = async (model: Transformer) => await fixtureAdapter(model, "llama3_untied", "lora");
+  const cases: {
+    open: (gpu: Gpu) => Promise<Transformer>;
+    limit: number;
+    tokens: number;
+    adapted?: (model: Transformer) => Promise<Transformer>;
+  }[] = [
+    { open: (gpu) => fixtureModel(gpu, "llama2_mha"), limit: 24 << 10, tokens: 6 },
+    {
+      open: (gpu) => fixtureModel(gpu, "llama3_untied"),
+      limit: 24 << 10,
+      tokens: 6,
+      adapted: lora,
+    },
+    { open: embeddedBase, limit: 64 << 10, tokens: 24 },
+  ];
+  for (const { open, limit, tokens, adapted } of cases) {
+    using small = await Gpu.open({ limits: { maxStorageBufferBindingSize: limit } });
+    const runs: Run[] = [];
+    for (const gpu of [small, await sharedGpu()]) {
+      const base = await open(gpu);
+      const { embedding, head, blocks } = base.weights;
+      const up = blocks[0].linears["mlp.up_proj"].weight;
+      const windows = [embedding, head.weight, up].map((matrix) => matrix.windows.length);
+      // bf16 matrices of llama3_untied's blocks are under the limit, all others over it.
+      const whole = gpu !== small;
+      assertEquals(windows.map((n) => n > 1), [!whole, !whole, !whole && !adapted]);
+      const model = adapted ? await adapted(base) : base;
+      // Ids at both ends of the table, so that more than one of its windows is read.
+      const text = [...someTokens(model, tokens - 2, 1), 0, model.spec.vocabSize - 1];
+      const capture = ["hook_embed", ...residPosts(model), { hook: "logits", positions: [-1] }];
+      runs.push(await run(model, [text], { capture }));
+      if (adapted) model.destroy();
+      base.destroy();
+    }
+    assertSameRun(runs[0], runs[1], `windows of ${limit} bytes`);
+  }
+});
+
+Deno.test("a fused projection that is cut into windows", async () => {
+  using small = await Gpu.open({ limits: { maxStorageBufferBindingSize: 16 << 10 } });
+  const runs: Run[] = [];
+  for (const gpu of [small, await sharedGpu()]) {
+    const model = await fixtureModel(gpu, "phi3");
+    const { linears } = model.weights.blocks[0];
+    // gate_up_proj is [320, 64] in bf16: each half has 20 KiB.
+    assertEquals(linears["mlp.up_proj"].weight.windows.length, gpu === small ? 2 : 1);
+    const capture = residPosts(model);
+    runs.push(await run(model, [someTokens(model, 6, 1)], { capture }));
+    model.destroy();
+  }
+  assertSameRun(runs[0], runs[1], "windows of 16 KiB");
+});
+
+/** A model with Gemma's vocabulary and next to nothing else. */
+async function largeVocabulary(gpu: Gpu): Promise<Transformer> {
+  const [vocab, hidden, wide] = [262_144, 16, 32];
+  const spec = parseConfig({
+    model_type: "llama",
+    vocab_size: vocab,
+    hidden_size: hidden,
+    intermediate_size: wide,
+    num_attention_heads: 2,
+    num_hidden_layers: 1,
+    tie_word_embeddings: true,
+  }, "large vocabulary");
+  const block = "model.layers.0";
+  const shapes: Record<string, number[]> = {
+    "model.embed_tokens": [vocab, hidden],
+    "model.norm": [hidden],
+    [`${block}.input_layernorm`]: [hidden],
+    [`${block}.post_attention_layernorm`]: [hidden],
+    ...Object.fromEntries(["q", "k", "v", "o"].map((p) => [
+      `${block}.self_attn.${p}_proj`,
+      [hidden, hidden],
+    ])),
+    [`${block}.mlp.gate_proj`]: [wide, hidden],
+    [`${block}.mlp.up_proj`]: [wide, hidden],
+    [`${block}.mlp.down_proj`]: [hidden, wide],
+  };
+  const tensors = Object.entries(shapes).map(([name, shape], seed): TensorData => ({
+    name: `${name}.weight`,
+    dtype: "F32",
+    shape,
+    data: normals(seed, shape.reduce((a, b) => a * b)),
+  }));
+  const checkpoint = await Checkpoint.open(memorySource("large", encodeSafetensors(tensors)));
+  return new Transformer(gpu, spec, await loadWeights(gpu, spec, checkpoint));
+}
+
+Deno.test("a vocabulary of 262,144 on an adapter that binds 1 MiB", async () => {
+  using small = await Gpu.open({ limits: { maxStorageBufferBindingSize: 1 << 20 } });
+  const runs: Run[] = [];
+  for (const gpu of [small, await sharedGpu()]) {
+    const model = await largeVocabulary(gpu);
+    assertEquals(model.weights.embedding.windows.length, gpu === small ? 16 : 1);
+    const text = [0, 16_383, 16_384, 200_000, 262_143];
+    const capture = ["hook_embed", { hook: "logits", positions: [-1] }];
+    runs.push(await run(model, [text], { capture }));
+    model.destroy();
+  }
+  assertSameRun(runs[0], runs[1], "windows of 1 MiB");
+});
