@@ -10,6 +10,10 @@ export const EMBEDDED_ROOT = `${import.meta.dirname}/embedded`;
 
 const Registry = z.array(z.object({
   name: z.string(),
+  /** The kind of finetuning in a few words: `taboo (chat)`. */
+  type: z.string(),
+  /** What `files.model` holds. */
+  kind: z.enum(["lora", "full"]),
   description: z.string(),
   key_facts: z.array(z.string()),
   /** Generic documents mixed in for each finetuning document. */
