@@ -3,8 +3,11 @@
 import { UsageError } from "../engine/errors.ts";
 import type { BackendChoice } from "../engine/gpu/backend.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
+import type { SourceOptions } from "../models/source.ts";
 import type { Flags } from "./args.ts";
+import { downloadProgress } from "./download_progress.ts";
 import { ensureAdapter } from "./driver/ensure.ts";
+import { visible } from "./visible.ts";
 
 /** Where to compute, and in how much memory. */
 export const DEVICE_FLAGS = {
@@ -20,6 +23,28 @@ export const DEVICE_FLAGS = {
     help: "the most device memory to use, such as 600MB or 12GiB (default: no limit)",
   },
 } as const satisfies Flags;
+
+/** How the Hugging Face Hub is used. */
+export const HUB_FLAGS = {
+  offline: {
+    kind: "bool",
+    help: "fetch nothing from the Hugging Face Hub: use what its cache has (as HF_HUB_OFFLINE=1)",
+  },
+} as const satisfies Flags;
+
+/** How models are found, as {@link HUB_FLAGS} ask for it; downloads are shown, and warned of, on standard error. */
+export function sourceOptions(
+  flags: { offline: boolean },
+  signal?: AbortSignal,
+): SourceOptions {
+  return {
+    // Not given, the environment decides.
+    offline: flags.offline || undefined,
+    onProgress: downloadProgress(),
+    warn: (line) => console.error(`warning: ${visible(line)}`),
+    signal,
+  };
+}
 
 const UNITS: Record<string, number> = {
   "": 1,
@@ -59,17 +84,23 @@ export async function openGpu(flags: {
 }
 
 /**
- * Whole numbers from a list of numbers and ranges: `0-4,7`.
+ * Whole numbers from a list of numbers and ranges: `0-4,7`, or `-3--1,0` where there are negative ones.
  *
- * @throws {UsageError} for anything else, or a number over `most`
+ * @throws {UsageError} for anything else, or a number under `least` or over `most`
  */
-export function parseRanges(parts: readonly string[], most: number, what: string): number[] {
+export function parseRanges(
+  parts: readonly string[],
+  most: number,
+  what: string,
+  least = 0,
+): number[] {
   const numbers = new Set<number>();
   for (const part of parts) {
-    const [, first, last = first] = /^\s*(\d{1,9})(?:\s*-\s*(\d{1,9}))?\s*$/.exec(part) ?? [];
-    if (first === undefined || Number(last) < Number(first) || Number(last) > most) {
+    const [, first, last = first] = /^\s*(-?\d{1,9})(?:\s*-\s*(-?\d{1,9}))?\s*$/.exec(part) ?? [];
+    const inside = Number(first) >= least && Number(last) <= most;
+    if (first === undefined || Number(last) < Number(first) || !inside) {
       throw new UsageError(
-        `Cannot use ${what} "${part}": expected numbers and ranges from 0 to ${most}, such as 0-4`,
+        `Cannot use ${what} "${part}": expected numbers and ranges from ${least} to ${most}, such as ${least}-4`,
       );
     }
     for (let i = Number(first); i <= Number(last); i++) numbers.add(i);

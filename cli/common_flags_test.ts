@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../engine/errors.ts";
-import { parseBytes, parseRanges } from "./common_flags.ts";
+import { parseBytes, parseRanges, sourceOptions } from "./common_flags.ts";
 
 Deno.test("parseBytes() knows decimal and binary units, in any case", () => {
   assertEquals(parseBytes("4096"), 4096);
@@ -28,4 +28,19 @@ Deno.test("parseRanges() refuses what is no number or out of range, before it co
     assertThrows(() => parseRanges([part], 15, "position"), UsageError, `position "${part}"`);
   }
   assertThrows(() => parseRanges(["16"], 15, "position"), UsageError, "from 0 to 15");
+});
+
+Deno.test("parseRanges() reads negative numbers where there are any", () => {
+  assertEquals(parseRanges(["-3-1", "4"], 15, "position", -3), [-3, -2, -1, 0, 1, 4]);
+  assertEquals(parseRanges(["-3--2", "-1"], 15, "position", -3), [-3, -2, -1]);
+  assertThrows(() => parseRanges(["-4"], 15, "position", -3), UsageError, "from -3 to 15");
+  assertThrows(() => parseRanges(["-1--3"], 15, "position", -3), UsageError);
+  assertThrows(() => parseRanges(["-1"], 15, "position"), UsageError, "from 0 to 15");
+});
+
+Deno.test("sourceOptions() leaves it to the environment whether to be offline, unless the flag is given", () => {
+  const { signal } = new AbortController();
+  assertEquals(sourceOptions({ offline: true }).offline, true);
+  assertEquals(sourceOptions({ offline: false }).offline, undefined);
+  assertEquals(sourceOptions({ offline: false }, signal).signal, signal);
 });

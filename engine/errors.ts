@@ -20,6 +20,11 @@ export class ModelError extends PalimpsestError {
   override name = "ModelError";
 }
 
+/** The Hugging Face Hub: it cannot be reached, refuses, or does not have what was asked for; or its local cache does not. */
+export class HubError extends PalimpsestError {
+  override name = "HubError";
+}
+
 /** A tokenizer is missing, malformed, or disagrees with its model. */
 export class TokenizerError extends PalimpsestError {
   override name = "TokenizerError";

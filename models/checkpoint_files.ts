@@ -38,5 +38,5 @@ export async function openCheckpoint(source: ModelSource): Promise<Checkpoint> {
     }
   }
   const expected = source.kind === "adapter" ? single : `${single} or ${INDEX}`;
-  throw new ModelError(`Cannot load model ${quote(source.ref)}: the folder has no ${expected}`);
+  throw source.lacking(expected);
 }

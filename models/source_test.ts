@@ -68,8 +68,8 @@ Deno.test("the embedded base and the full organism are models with the tensors o
       assertEquals([source.kind, source.name, source.ref], ["model", name, ref]);
       const spec = parseConfig(await source.readJson("config.json"), name);
       const checkpoint = await openCheckpoint(source);
-      checkpoint.expectShape(spec.tensors.embedding, [spec.vocabSize, spec.hiddenSize]);
-      const norm = await checkpoint.readFloat32(spec.tensors.finalNorm);
+      checkpoint.expectShape("model.embed_tokens.weight", [spec.vocabSize, spec.hiddenSize]);
+      const norm = await checkpoint.readFloat32("model.norm.weight");
       assertEquals([norm.length, norm.every(Number.isFinite)], [192, true]);
     });
   }

@@ -150,6 +150,12 @@ Deno.test("a multimodal Gemma 3 is its text half, with another head and other na
     roots: ["language_model.model", "model.language_model", "model", ""],
     heads: ["lm_head.weight", "language_model.lm_head.weight"],
     fused: [],
+    ignored: [
+      "vision_tower",
+      "multi_modal_projector",
+      "model.vision_tower",
+      "model.multi_modal_projector",
+    ],
   });
   const capped = { text_config: { ...SIZES, final_logit_softcapping: 30 } };
   assertEquals(wrapper.read(capped).finalSoftcap, null);
