@@ -1,6 +1,6 @@
 /** Vectors that a readout must not find anything in: a readout without its nulls is not evidence. */
 
-import { philox4x32 } from "./random.ts";
+import { philox4x32, seedKey } from "../engine/random/philox.ts";
 import { rescaled } from "./patchscope.ts";
 
 /** Random directions read beside each difference. */
@@ -23,7 +23,7 @@ export function randomDirection(
   const words = 2 ** 32;
   const direction = new Float32Array(hidden);
   for (let i = 0; i < hidden; i += 2) {
-    const [a, b] = philox4x32([i, index, STREAM, 0], [seed, Math.floor(seed / words)]);
+    const [a, b] = philox4x32([i, index, STREAM, 0], seedKey(seed));
     const radius = Math.sqrt(-2 * Math.log((a + 1) / words));
     const angle = 2 * Math.PI * b / words;
     direction[i] = radius * Math.cos(angle);

@@ -1,37 +1,6 @@
-/**
- * Random numbers that are a function of (seed, stream, index): the same on every platform and in any order of asking.
- *
- * Philox4x32-10 of Salmon, Moraes, Dror, Shaw, "Parallel Random Numbers: As Easy as 1, 2, 3" (SC 2011).
- */
+/** Random numbers that are a function of (seed, stream, index): the same on every platform and in any order of asking. */
 
-const ROUNDS = 10;
-const MULTIPLIERS = [0xd2511f53, 0xcd9e8d57];
-const KEY_STEPS = [0x9e3779b9, 0xbb67ae85];
-
-/** Four random 32-bit words for a counter of four and a key of two 32-bit words. */
-export function philox4x32(
-  counter: readonly [number, number, number, number],
-  key: readonly [number, number],
-): [number, number, number, number] {
-  let [a, b, c, d] = counter.map((word) => word >>> 0);
-  let [k0, k1] = key.map((word) => word >>> 0);
-  for (let round = 0; round < ROUNDS; round++) {
-    const [high0, low0] = multiply(MULTIPLIERS[0], a);
-    const [high1, low1] = multiply(MULTIPLIERS[1], c);
-    [a, b, c, d] = [(high1 ^ b ^ k0) >>> 0, low1, (high0 ^ d ^ k1) >>> 0, low0];
-    k0 = (k0 + KEY_STEPS[0]) >>> 0;
-    k1 = (k1 + KEY_STEPS[1]) >>> 0;
-  }
-  return [a, b, c, d];
-}
-
-/** The high and the low word of the 64-bit product of two 32-bit words; every sum stays under 2⁵³. */
-function multiply(x: number, y: number): [number, number] {
-  const [xHigh, xLow] = [x >>> 16, x & 0xffff];
-  const low = xLow * y;
-  const high = xHigh * y + Math.floor(low / 0x10000);
-  return [Math.floor(high / 0x10000) >>> 0, Math.imul(x, y) >>> 0];
-}
+import { philox4x32, seedKey } from "../engine/random/philox.ts";
 
 /**
  * A whole number in `[0, bound)`, every one as likely as the next (words that would tip the scale are drawn again).
@@ -46,7 +15,7 @@ export function randomBelow(seed: number, stream: number, index: number, bound: 
   const fair = words - words % bound;
   for (let attempt = 0;; attempt++) {
     const counter = [index, Math.floor(index / words), stream, attempt] as const;
-    for (const word of philox4x32(counter, [seed, Math.floor(seed / words)])) {
+    for (const word of philox4x32(counter, seedKey(seed))) {
       if (word < fair) return word % bound;
     }
   }

@@ -54,6 +54,12 @@ export class BufferPool {
     return this.options.budget - this.allocatedBytes;
   }
 
+  /** The same, with what lies in the pools and could be freed. */
+  get unusedBytes(): number {
+    const pooled = this.#free.values().flatMap((list) => list).reduce((sum, b) => sum + b.size, 0);
+    return this.remainingBytes + pooled;
+  }
+
   /** A buffer of at least `bytes`, contents undefined, for `activation` or `upload`. */
   acquire(bytes: number, kind: "activation" | "upload" = "activation"): GPUBuffer {
     const size = Math.max(Math.min(sizeClass(bytes), this.#largest()), bytes);

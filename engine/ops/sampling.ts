@@ -1,0 +1,195 @@
+/** From logits to the next tokens: Hugging Face's processors in their order, then a draw that is reproducible. */
+
+import argmaxCode from "../../shaders/argmax.wgsl" with { type: "text" };
+import commitTokensCode from "../../shaders/commit_tokens.wgsl" with { type: "text" };
+import nucleusCode from "../../shaders/nucleus.wgsl" with { type: "text" };
+import penaliseCode from "../../shaders/penalise.wgsl" with { type: "text" };
+import sampleCode from "../../shaders/sample.wgsl" with { type: "text" };
+import { UsageError } from "../errors.ts";
+import { foldGrid, type Recorder } from "../gpu/recorder.ts";
+import type { DeviceTensor } from "../gpu/tensor.ts";
+import { f32, u32 } from "../gpu/uniforms.ts";
+import { seedKey } from "../random/philox.ts";
+import { elementGrid, longRowLanes } from "./grid.ts";
+import { kthLargest } from "./ranking.ts";
+
+/** How tokens are chosen; what is absent is off. Applied in the order of the fields. */
+export interface Sampling {
+  /** Over 1 lowers the logits of tokens that the sequence has, prompt included. Default: 1. */
+  repetitionPenalty?: number;
+  /** 0 takes the likeliest token, of equal ones that with the lowest id, and leaves out all below. */
+  temperature: number;
+  /** Keeps the k likeliest tokens and all that equal the least of them. */
+  topK?: number;
+  /** Keeps the fewest of the likeliest tokens that have this share of the mass, and all that equal the least of them. */
+  topP?: number;
+  /** Keeps tokens with at least this share of the likeliest one's probability. */
+  minP?: number;
+  /** Whole number in [0, 2⁵³). */
+  seed: number;
+}
+
+/** Exponents under this have no mass: exp(−87) is about the smallest normal f32. */
+export const SAMPLING_DEPTH = 87;
+
+/** Rows that can be sampled at once: the least that an adapter allows of workgroups along one dimension. */
+export const MAX_SAMPLING_ROWS = 65535;
+
+/** In the history: no logit of the row was a number above −∞. */
+export const NO_TOKEN = 0xffffffff;
+
+/** What the sampling of some rows reads and writes on the device, besides their logits. */
+export interface SamplingRows {
+  /** `[rows]` of (slot, stream, step, 0): its bitmap in `seen`, and which draw of which stream the first is. */
+  rows: GPUBuffer;
+  /** Tokens that each slot's sequence has, as bitmaps of `words` words; see {@link seenWords}. */
+  seen: GPUBuffer;
+  words: number;
+  /** Receives the tokens, `[rows]` u32; 0 for {@link NO_TOKEN}. */
+  ids: GPUBuffer;
+  /** Receives the tokens at row `step`, `[steps, rows]` u32. */
+  history: GPUBuffer;
+}
+
+/**
+ * Fails for a value out of its range.
+ *
+ * @throws {UsageError} that names the value.
+ */
+export function checkSampling(sampling: Sampling): void {
+  const { temperature, topK, topP, minP, repetitionPenalty, seed } = sampling;
+  const finite = (value: number) => Number.isFinite(value);
+  check("temperature", temperature, finite(temperature) && temperature >= 0, "0 or more");
+  check("topK", topK, topK === undefined || Number.isInteger(topK) && topK > 0, "1, 2, …");
+  check("topP", topP, topP === undefined || topP > 0 && topP <= 1, "over 0 and at most 1");
+  check("minP", minP, minP === undefined || minP >= 0 && minP <= 1, "between 0 and 1");
+  const penalty = repetitionPenalty ?? 1;
+  check("repetitionPenalty", penalty, finite(penalty) && penalty > 0, "over 0");
+  check("seed", seed, Number.isSafeInteger(seed) && seed >= 0, "a whole number under 2^53");
+}
+
+function check(name: string, value: unknown, good: boolean, range: string): void {
+  if (!good) throw new UsageError(`Cannot sample with ${name} ${value}: it must be ${range}`);
+}
+
+/** Words of one sequence's bitmap of tokens: 0 where the penalty is off and none is kept. */
+export function seenWords({ repetitionPenalty = 1 }: Sampling, vocab: number): number {
+  return repetitionPenalty === 1 ? 0 : Math.ceil(vocab / 32);
+}
+
+/** Records the choice of one token for each row of `logits` `[rows, vocab]`, which it spoils. */
+export function sampleTokens(
+  recorder: Recorder,
+  logits: DeviceTensor,
+  sampling: Sampling,
+  state: SamplingRows,
+  step: number,
+): void {
+  const [rows] = logits.shape;
+  const greedy = sampling.temperature === 0;
+  if (!greedy || state.words > 0) penalise(recorder, logits, sampling, state);
+  const best = argmax(recorder, logits);
+  if (!greedy) {
+    const floors = keptFloors(recorder, logits, best, sampling);
+    draw(recorder, { logits, best, floors, sampling, rows: state.rows, step });
+    floors.release();
+  }
+  const kernel = recorder.gpu.kernels.get("commit_tokens", commitTokensCode);
+  const buffers = [best.buffer, state.rows, state.seen, state.ids, state.history];
+  const params = [u32(rows), u32(state.words), u32(step)];
+  recorder.dispatch(kernel, buffers, params, elementGrid(rows));
+  best.release();
+}
+
+function penalise(
+  recorder: Recorder,
+  logits: DeviceTensor,
+  { repetitionPenalty = 1 }: Sampling,
+  { rows, seen, words }: SamplingRows,
+): void {
+  const [count, width] = logits.shape;
+  const kernel = recorder.gpu.kernels.get("penalise", penaliseCode);
+  const params = [u32(width), u32(words), f32(repetitionPenalty)];
+  const grid = [Math.ceil(width / 64), count, 1] as const;
+  recorder.dispatch(kernel, [rows, seen, logits.buffer], params, grid);
+}
+
+/** The largest of each row of `x` `[rows, width]`, as `[rows, 2]`; see argmax.wgsl. */
+export function argmax(recorder: Recorder, x: DeviceTensor): DeviceTensor {
+  const [rows, width] = x.shape;
+  const out = recorder.gpu.tensor([rows, 2]);
+  const kernel = recorder.gpu.kernels.get("argmax", argmaxCode, longRowLanes(recorder.gpu));
+  recorder.dispatch(kernel, [x.buffer, out.buffer], [u32(rows), u32(width)], foldGrid(rows));
+  return out;
+}
+
+/** What each row keeps by top-k and top-p, `[rows, 2]` of (ordered key of the least kept, ·). */
+export function keptFloors(
+  recorder: Recorder,
+  logits: DeviceTensor,
+  best: DeviceTensor,
+  sampling: Sampling,
+): DeviceTensor {
+  const { gpu } = recorder;
+  const [rows, width] = logits.shape;
+  const { topK, topP = 1 } = sampling;
+  const floors = topK === undefined || topK >= width
+    ? zeros(recorder, rows)
+    : kthLargest(recorder, logits, topK);
+  if (topP === 1) return floors;
+  const out = gpu.tensor([rows, 2]);
+  const kernel = gpu.kernels.get("nucleus", nucleusCode, longRowLanes(gpu));
+  const params = [
+    u32(rows),
+    u32(width),
+    f32(inverseTemperature(sampling)),
+    f32(SAMPLING_DEPTH),
+    f32(Math.max(topP, 1e-30)), // no product with it may be flushed to 0
+  ];
+  const buffers = [logits.buffer, best.buffer, floors.buffer, out.buffer];
+  recorder.dispatch(kernel, buffers, params, foldGrid(rows));
+  floors.release();
+  return out;
+}
+
+/** Keys that keep everything. */
+function zeros(recorder: Recorder, rows: number): DeviceTensor {
+  const out = recorder.gpu.tensor([rows, 2]);
+  const data = new Uint32Array(2 * rows);
+  recorder.copy(recorder.upload(data), 0, out.buffer, 0, data.byteLength);
+  return out;
+}
+
+function draw(
+  recorder: Recorder,
+  args: {
+    logits: DeviceTensor;
+    best: DeviceTensor;
+    floors: DeviceTensor;
+    sampling: Sampling;
+    rows: GPUBuffer;
+    step: number;
+  },
+): void {
+  const { logits, best, floors, sampling, rows, step } = args;
+  const [count, width] = logits.shape;
+  const { minP = 0, seed } = sampling;
+  const [low, high] = seedKey(seed);
+  const kernel = recorder.gpu.kernels.get("sample", sampleCode, longRowLanes(recorder.gpu));
+  const params = [
+    u32(count),
+    u32(width),
+    f32(inverseTemperature(sampling)),
+    f32(Math.min(SAMPLING_DEPTH, -Math.log(minP))),
+    u32(low),
+    u32(high),
+    u32(step),
+  ];
+  const buffers = [logits.buffer, rows, floors.buffer, best.buffer];
+  recorder.dispatch(kernel, buffers, params, foldGrid(count));
+}
+
+/** Finite and not 0 as f32, so that 0 times it is 0. */
+function inverseTemperature({ temperature }: Sampling): number {
+  return Math.min(Math.max(1 / temperature, 1e-30), 1e30);
+}

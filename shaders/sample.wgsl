@@ -1,0 +1,119 @@
+// Draws one token a row by the inverse of the cumulative distribution.
+//
+//   mass of token i = exp(−(highest − x[i]) / temperature) where its key is at least the row's floor and the exponent
+//   is not under −depth (min-p: depth = −ln min_p), else 0; the token is the first at which the running sum of the
+//   masses is above u · total
+//   u = the upper 24 bits of the first word of Philox4x32-10 (Salmon et al. 2011) for the counter (step, stream, 0,
+//   SAMPLING) and the seed as its key, over 2^24
+//
+// x      [rows, width] f32 as penalise.wgsl leaves it; one workgroup a row
+// rows   [rows] of (slot, stream, step, unused); the draw is that of the row's step + params.step
+// floors [rows] of (ordered key, ·), see kth_largest.wgsl
+// best   [rows] of (index of the largest, its value as f32 bits); the index becomes the token; a row without a largest
+//        (0xffffffff) stays as it is
+// Sums:  as in nucleus.wgsl: 256 slots of every 256th element, each in order, then the slots in order. Tokens follow
+//        one another in this order too.
+// Error: the running sums and the total are within (width/256 + 262 + 7·ln width)·u relative, as in nucleus.wgsl; u has
+//        24 bits, so that masses under 2^-24 of the total are drawn in steps of that size.
+
+override LANES: u32; // threads a row, at most 256
+
+const SLOTS = 256u;
+const SAMPLING = 0x73616d70u; // tells these draws from others of the same seed
+const NONE = 0xffffffffu;
+
+struct Params {
+  rows: u32,
+  width: u32,
+  inverse_temperature: f32,
+  depth: f32,
+  seed_low: u32,
+  seed_high: u32,
+  step: u32,
+}
+
+@group(0) @binding(0) var<storage, read> x: array<u32>;
+@group(0) @binding(1) var<storage, read> rows: array<vec4<u32>>;
+@group(0) @binding(2) var<storage, read> floors: array<vec2<u32>>;
+@group(0) @binding(3) var<storage, read_write> best: array<vec2<u32>>;
+@group(0) @binding(4) var<uniform> params: Params;
+
+var<workgroup> slots: array<f32, SLOTS>;
+
+fn mass(bits: u32, highest: f32, least: u32) -> f32 {
+  let key = select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
+  let exponent = (highest - bitcast<f32>(bits)) * params.inverse_temperature;
+  let kept = key >= least && bits != 0xff800000u && exponent <= params.depth;
+  return select(0.0, exp(-exponent), kept);
+}
+
+// (high, low) word of the 64-bit product, from products of 16-bit halves.
+fn multiply(a: u32, b: u32) -> vec2<u32> {
+  let low = (a & 0xffffu) * (b & 0xffffu);
+  let middle = (a >> 16u) * (b & 0xffffu) + (low >> 16u);
+  let other = (a & 0xffffu) * (b >> 16u) + (middle & 0xffffu);
+  return vec2((a >> 16u) * (b >> 16u) + (middle >> 16u) + (other >> 16u), a * b);
+}
+
+fn uniform_number(step: u32, stream: u32) -> f32 {
+  var c = vec4(step, stream, 0u, SAMPLING);
+  var key = vec2(params.seed_low, params.seed_high);
+  for (var round = 0u; round < 10u; round++) {
+    let p = multiply(0xd2511f53u, c.x);
+    let q = multiply(0xcd9e8d57u, c.z);
+    c = vec4(q.x ^ c.y ^ key.x, q.y, p.x ^ c.w ^ key.y, p.y);
+    key += vec2(0x9e3779b9u, 0xbb67ae85u);
+  }
+  return f32(c.x >> 8u) * 0x1p-24;
+}
+
+@compute @workgroup_size(LANES)
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let row = group.y * groups.x + group.x;
+  if (row >= params.rows) {
+    return;
+  }
+  let first = row * params.width;
+  let highest = bitcast<f32>(best[row].y);
+  let least = floors[row].x;
+  let filled = min(SLOTS, params.width);
+  for (var s = lane; s < filled; s += LANES) {
+    var sum = 0.0;
+    for (var i = s; i < params.width; i += SLOTS) {
+      sum += mass(x[first + i], highest, least);
+    }
+    slots[s] = sum;
+  }
+  workgroupBarrier();
+  if (lane > 0u || best[row].x == NONE) {
+    return;
+  }
+  var total = 0.0;
+  for (var s = 0u; s < filled; s++) {
+    total += slots[s];
+  }
+  let draw = uniform_number(rows[row].z + params.step, rows[row].y);
+  let bound = draw * total;
+  var slot = 0u;
+  var before = 0.0;
+  while (slot < filled - 1u && before + slots[slot] <= bound) {
+    before += slots[slot];
+    slot++;
+  }
+  // Every element is read, so that none waits for the one before.
+  var token = best[row].x;
+  var sum = 0.0;
+  var open = true;
+  for (var i = slot; i < params.width; i += SLOTS) {
+    sum += mass(x[first + i], highest, least);
+    if (open && before + sum > bound) {
+      token = i;
+      open = false;
+    }
+  }
+  best[row].x = token;
+}
