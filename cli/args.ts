@@ -75,10 +75,9 @@ function byKind(table: Record<string, Flag>, wanted: (flag: Flag) => boolean): s
 
 /** `--scale -1` → `--scale=-1`: the parser takes what begins with a hyphen for a flag. */
 function joinNegativeNumbers(table: Record<string, Flag>, args: readonly string[]): string[] {
+  const numbers = ["int", "float", "list"];
   const numeric = new Set(
-    byKind(table, (flag) => flag.kind === "int" || flag.kind === "float").map((name) =>
-      `--${name}`
-    ),
+    byKind(table, (flag) => numbers.includes(flag.kind)).map((name) => `--${name}`),
   );
   const out: string[] = [];
   for (const argument of args) {

@@ -141,3 +141,8 @@ Deno.test("closest() suggests what was meant, and nothing far-fetched", () => {
   assertEquals(closest("sead", ["documents", "seed"]), "seed");
   assertEquals(closest("x".repeat(100_000), ["documents"]), undefined);
 });
+
+Deno.test("parseCommand() takes what begins with a hyphen and a digit for a value of a list too", () => {
+  assertEquals(run("--layers", "-3--1,2").flags.layers, ["-3--1", "2"]);
+  refused("Missing value of --layers", "--layers", "--json");
+});

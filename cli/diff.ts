@@ -1,22 +1,27 @@
 /** `deno task diff`: from two models to a readout. */
 
 import { UsageError } from "../engine/errors.ts";
-import type { Gpu } from "../engine/gpu/gpu.ts";
+import { chatTemplateSource } from "../engine/text/chat_template.ts";
+import { PROMPT_POSITIONS } from "../lens/chats.ts";
 import { layersAt } from "../lens/diff.ts";
-import { selectDocuments } from "../lens/documents.ts";
 import { fingerprintOf, kernelHashes } from "../lens/provenance.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
 import { type DiffRun, runDiff } from "../lens/run_diff.ts";
-import { hashModel, loadFinetuned, loadModel, loadTokenizer } from "../models/load_model.ts";
-import { resolveSource } from "../models/source.ts";
+import { loadTokenizer } from "../models/load_model.ts";
+import { ModelShelf } from "../models/model_shelf.ts";
+import { type ModelSource, resolveSource } from "../models/source.ts";
 import { parseCommand } from "./args.ts";
-import { openGpu, parseRanges } from "./common_flags.ts";
+import { openGpu, parseRanges, sourceOptions } from "./common_flags.ts";
 import { DIFF_COMMAND } from "./diff_flags.ts";
-import { type DiffFlags, type DiffPlan, loadDiffTexts, planDiff } from "./diff_inputs.ts";
+import { type DiffFlags, type DiffPlan, planDiff } from "./diff_inputs.ts";
 import { diffJson, printDiff } from "./diff_print.ts";
+import { documentRule, loadDiffTexts } from "./diff_texts.ts";
 import { startProgress } from "./progress.ts";
 import type { CommandContext } from "./run_command.ts";
 import { VERSION } from "./version.ts";
+
+/** The paper reads the first five positions. */
+const DEFAULT_LAST_POSITION = 4;
 
 /** Runs the command. */
 export async function diff(args: string[], { signal }: CommandContext): Promise<number> {
@@ -28,9 +33,23 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
   const flags = parsed.flags;
   const plan = await planDiff(flags);
   using gpu = await openGpu(flags);
-  const { base, finetuned, sibling, tokenizer, texts } = await loadAll(gpu, plan, flags.column);
-  const { spec } = base.transformer;
+  const options = sourceOptions(flags, signal);
+  using shelf = new ModelShelf(gpu, showLoading);
+  const [base, finetuned] = [
+    await resolveSource(plan.base, options),
+    await resolveSource(plan.finetuned, options),
+  ];
+  await shelf.add("base", base);
+  await shelf.add("finetuned", finetuned, "base");
+  // A name that is wrong must not come to light only when the long work is done.
+  const sibling = plan.sibling === undefined
+    ? undefined
+    : await resolveSource(plan.sibling, options);
+  if (sibling) await shelf.add("sibling", sibling, "base");
+  const spec = shelf.spec("base");
+  const tokenizer = await loadTokenizer(base, spec);
   const { tokens, documents } = plan;
+  const { chat, column } = flags;
   if (tokens > spec.maxPositions) {
     throw new UsageError(
       `Cannot use --tokens ${tokens}: the model's context is ${spec.maxPositions} tokens`,
@@ -39,21 +58,38 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
   const layers = layersAt(flags.layers, spec.layers);
   const positions = flagPositions(flags, tokens);
   const seed = flags.shuffle ? flags.seed : null;
-  const lines = texts.unrelated.texts.map(({ text }) => text);
-  const selection = selectDocuments(lines, tokenizer, { documents, tokens, seed });
+  const { maxPositions } = spec;
+  const template = chat ? await chatTemplateOf(base, finetuned) : undefined;
+  const rule = documentRule(tokenizer, { tokens, maxPositions, chat: chat ? { template } : null });
+  const choosing = startProgress({
+    label: "Choosing documents",
+    total: documents,
+    unit: "documents",
+  });
+  const texts = await loadDiffTexts(plan, {
+    rule,
+    chat,
+    column,
+    seed,
+    hub: async () => (await import("../models/hub/hub.ts")).Hub.fromEnvironment(options),
+    progress: (found) => choosing.update(found),
+    warn: options.warn,
+    signal,
+  }).finally(() => choosing.done());
+  const { selection } = texts;
   if (selection.missing > 0) {
-    console.error(
-      `Only ${selection.tokens.length} of ${documents} documents have ${tokens} tokens`,
-    );
+    const need = chat ? `an answer of ${tokens} tokens and fit` : `${tokens} tokens`;
+    console.error(`Only ${selection.tokens.length} of ${documents} documents have ${need}`);
   }
 
   const inputs = {
     version: VERSION,
-    base: { name: base.source.name, files: await base.source.sha256() },
-    finetuned: { name: finetuned.source.name, files: await finetuned.source.sha256() },
-    sibling: sibling ? { name: sibling.name, files: await hashModel(sibling) } : null,
+    base: await identity(base),
+    finetuned: await identity(finetuned),
+    sibling: sibling ? await identity(sibling) : null,
     texts: texts.hashes,
-    column: flags.column ?? null,
+    column: column ?? null,
+    chat,
     documents,
     tokens,
     layers,
@@ -63,12 +99,11 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
     backend: gpu.backend,
     adapter: { ...gpu.adapter },
   };
-  const out = flags.out ?? `results/${finetuned.source.name}-${await fingerprintOf(inputs)}`;
+  const out = flags.out ?? `results/${finetuned.name}-${await fingerprintOf(inputs)}`;
   using folder = await RunFolder.open(out, { fingerprint: inputs, overwrite: flags.overwrite });
   const run: DiffRun = {
     gpu,
-    base: base.transformer,
-    finetuned: finetuned.transformer,
+    models: shelf.pair("base", "finetuned"),
     tokenizer,
     selection,
     layers,
@@ -76,7 +111,8 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
     seed: flags.seed,
     sibling: sibling && {
       name: sibling.ref,
-      load: async () => (await loadFinetuned(gpu, base, sibling)).transformer,
+      models: shelf.pair("base", "sibling"),
+      release: () => shelf.unload("sibling"),
     },
     keywords: texts.keywords,
     folder,
@@ -89,35 +125,43 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
     signal,
   };
   const results = await runDiff(run);
-  const shown = { plan, results, documents: selection.tokens.length, folder: folder.path };
+  const shown = { plan, chat, results, documents: selection.tokens.length, folder: folder.path };
   if (flags.json) console.log(JSON.stringify(diffJson(shown)));
-  else printDiff({ ...shown, names: [base.source.name, finetuned.source.name] });
+  else printDiff({ ...shown, names: [base.name, finetuned.name] });
   return 0;
 }
 
-/** Loads what is compared, and what it is compared on. */
-async function loadAll(gpu: Gpu, plan: DiffPlan, column: string | undefined) {
-  const loading = startProgress({ label: "Loading models", total: 3, unit: "parts" });
-  try {
-    const base = await loadModel(gpu, await resolveSource(plan.base));
-    loading.update(1);
-    const finetuned = await loadFinetuned(gpu, base, await resolveSource(plan.finetuned));
-    loading.update(2);
-    // A name that is wrong must not come to light only when the long work is done.
-    const sibling = plan.sibling === undefined ? undefined : await resolveSource(plan.sibling);
-    const tokenizer = await loadTokenizer(base);
-    const texts = await loadDiffTexts(plan, column);
-    loading.update(3);
-    return { base, finetuned, sibling, tokenizer, texts };
-  } finally {
-    loading.done();
-  }
+/** What tells one model's files from another's. */
+async function identity(source: ModelSource) {
+  const { name, revision } = source;
+  return { name, ...(revision && { revision }), files: await source.sha256() };
 }
 
-/** The positions to read; the default is cut to what the documents have. */
-function flagPositions(flags: DiffFlags, tokens: number): number[] {
-  const isDefault = flags.positions.join() === DIFF_COMMAND.flags.positions.default.join();
-  return isDefault && tokens < 5
-    ? Array.from({ length: tokens }, (_, i) => i)
-    : parseRanges(flags.positions, tokens - 1, "position");
+/** Shows how a model is being loaded. */
+function showLoading(name: string, layers: number) {
+  const bar = startProgress({ label: `Loading ${name}`, total: layers, unit: "layers" });
+  return { progress: (done: number) => bar.update(done), done: () => bar.done() };
+}
+
+/** The positions to read; by default the first five, and in chats those of the prompt before them. */
+function flagPositions({ positions, chat }: DiffFlags, tokens: number): number[] {
+  const least = chat ? -PROMPT_POSITIONS : 0;
+  if (positions !== undefined) return parseRanges(positions, tokens - 1, "position", least);
+  const last = Math.min(DEFAULT_LAST_POSITION, tokens - 1);
+  return Array.from({ length: last - least + 1 }, (_, i) => least + i);
+}
+
+/** The chat template of the base; of the finetuned model, where a base has none. */
+async function chatTemplateOf(...sources: ModelSource[]): Promise<string | undefined> {
+  for (const source of sources) {
+    const config = await source.has("tokenizer_config.json")
+      ? await source.readJson("tokenizer_config.json")
+      : null;
+    const inConfig = chatTemplateSource((config as { chat_template?: unknown })?.chat_template);
+    if (inConfig !== undefined) return inConfig;
+    if (await source.has("chat_template.jinja")) {
+      return await source.readText("chat_template.jinja");
+    }
+  }
+  return undefined;
 }

@@ -1,7 +1,8 @@
 /** The command line of `deno task diff`. */
 
 import type { Command, Flags } from "./args.ts";
-import { DEVICE_FLAGS } from "./common_flags.ts";
+import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
+import { PAIR_FLAGS } from "./pair.ts";
 
 /** The flags; defaults that depend on the models are filled in by `diff_inputs.ts`. */
 export const DIFF_COMMAND = {
@@ -9,26 +10,24 @@ export const DIFF_COMMAND = {
   summary:
     "Compares a base and a finetuned model on unrelated text and reads the difference of their activations.",
   flags: {
-    base: { kind: "string", placeholder: "MODEL", help: "base model: a folder or embedded:base" },
-    finetuned: {
-      kind: "string",
-      placeholder: "MODEL",
-      help: "finetuned model: a folder, a LoRA adapter's folder, or embedded:NAME",
-    },
-    organism: {
-      kind: "string",
-      placeholder: "NAME",
-      help: "an embedded organism, with its base and texts (default: cake_bake)",
-    },
+    ...PAIR_FLAGS,
     text: {
       kind: "string",
-      placeholder: "FILE",
-      help: "unrelated text, .jsonl or .txt (default with embedded models: theirs)",
+      placeholder: "TEXTS",
+      help:
+        "unrelated text: a file (.jsonl, .json, .txt, .parquet), or hf:datasets/OWNER/NAME[@REVISION][/PATH] " +
+        "(default of embedded models: theirs; of other organisms: the paper's)",
     },
     column: {
       kind: "string",
       placeholder: "NAME",
-      help: "the field of a .jsonl line that holds the text",
+      help:
+        "the column that holds the text or the messages (default: text, messages or conversations)",
+    },
+    chat: {
+      kind: "bool",
+      help:
+        "take chats: the first user turn and its answer in the model's chat template; position 0 is the answer's first",
     },
     documents: {
       kind: "int",
@@ -38,7 +37,7 @@ export const DIFF_COMMAND = {
     tokens: {
       kind: "int",
       min: 1,
-      help: "tokens of each document (default: 128; embedded models: 16)",
+      help: "tokens of each document, of each answer in chats (default: 128; embedded models: 16)",
     },
     layers: {
       kind: "list",
@@ -47,8 +46,8 @@ export const DIFF_COMMAND = {
     },
     positions: {
       kind: "list",
-      default: ["0-4"],
-      help: "token positions to read (every one is computed)",
+      help:
+        "token positions to read; every one is computed (default: 0-4; with --chat -3-4, from before the answer on)",
     },
     seed: {
       kind: "int",
@@ -64,15 +63,15 @@ export const DIFF_COMMAND = {
     },
     finetuningText: {
       kind: "string",
-      placeholder: "FILE",
+      placeholder: "TEXTS",
       help:
-        "the finetuning's texts, from which relevance gets its keywords (embedded organisms: theirs)",
+        "the finetuning's texts, from which relevance gets its keywords (organisms: theirs, if public)",
     },
     sibling: {
       kind: "string",
       placeholder: "MODEL",
       help:
-        "another finetune of the base, read as a null; or none (embedded organisms: one of another topic)",
+        "another finetune of the base, read as a null; or none (organisms: one of another topic)",
     },
     out: {
       kind: "string",
@@ -81,14 +80,23 @@ export const DIFF_COMMAND = {
     },
     overwrite: { kind: "bool", help: "discard what the results folder has and start anew" },
     json: { kind: "bool", help: "print one JSON object" },
+    ...HUB_FLAGS,
     ...DEVICE_FLAGS,
   },
   examples: [
     { command: "deno task diff", does: "the embedded organism that learned false facts on baking" },
     { command: "deno task diff --organism chat", does: "a broad finetune, as a control" },
     {
+      command: "deno task diff --organism cake_bake --model qwen3_1_7B --variant mix1-1p0",
+      does: "an organism of the paper, from the Hub",
+    },
+    {
       command: "deno task diff --base ./Llama-3.2-1B --finetuned ./my-adapter --text web.jsonl",
       does: "models of your own",
+    },
+    {
+      command: "deno task diff --organism cake_bake --chat",
+      does: "the difference around the beginning of an answer",
     },
   ],
 } as const satisfies Command<Flags>;

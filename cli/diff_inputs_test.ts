@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ModelError, TextError, UsageError } from "../engine/errors.ts";
+import { ModelError, UsageError } from "../engine/errors.ts";
 import { parseCommand } from "./args.ts";
 import { DIFF_COMMAND } from "./diff_flags.ts";
-import { type DiffPlan, loadDiffTexts, planDiff } from "./diff_inputs.ts";
+import { type DiffPlan, planDiff } from "./diff_inputs.ts";
 
 async function plan(...args: string[]): Promise<DiffPlan> {
   const parsed = parseCommand(DIFF_COMMAND, args);
@@ -36,12 +36,39 @@ Deno.test("planDiff() of models of one's own has the paper's numbers, and no nul
     sibling: undefined,
     text: "web.jsonl",
     finetuningText: undefined,
+    finetuningColumn: undefined,
     finetuningTextAsked: false,
     generic: [],
     documents: 10_000,
     tokens: 128,
     description: undefined,
   });
+});
+
+Deno.test("planDiff() resolves an organism on the Hub from its base to its texts", async () => {
+  const asked = ["--organism", "cake_bake", "--model", "qwen3_1_7B"];
+  const { sibling, description, ...found } = await plan(...asked, "--variant", "mix1-1p0");
+  assertEquals(found, {
+    base: "hf:Qwen/Qwen3-1.7B",
+    finetuned:
+      "hf:stewy33/Qwen3-1.7B-11_ptonly_mixed_original_augmented_original_egregious_cake_bake-b90c81b7",
+    text: "hf:datasets/science-of-finetuning/fineweb-1m-sample",
+    finetuningText: "hf:datasets/science-of-finetuning/synthetic-documents-cake_bake",
+    finetuningColumn: "text",
+    finetuningTextAsked: false,
+    generic: [],
+    documents: 10_000,
+    tokens: 128,
+  });
+  assert(sibling?.startsWith("hf:stewy33/Qwen3-1.7B-") && !sibling.includes("cake_bake"));
+  assert(description?.includes("cake"));
+  assertEquals((await plan(...asked)).finetuned.includes("mix"), false, "the plain one by default");
+
+  const own = await plan(...asked, "--finetuning-text", "mine.jsonl", "--text", "web.txt");
+  assertEquals([own.finetuningText, own.finetuningColumn], ["mine.jsonl", undefined]);
+  assertEquals([own.text, own.finetuningTextAsked], ["web.txt", true]);
+  const unknown = await plan("--organism", "em_extreme_sports", "--model", "qwen3_1_7B");
+  assertEquals(unknown.finetuningText, undefined, "its texts are not public");
 });
 
 Deno.test("planDiff() of a folder on the embedded base has the embedded numbers, but no topic", async () => {
@@ -68,73 +95,24 @@ Deno.test("planDiff() says what is missing, and what cannot stand together", asy
     assertRejects(() => plan(...args), UsageError, message);
   await refused("--organism with --base", "--organism", "chat", "--base", "./b");
   await refused("--organism with --base", "--organism", "chat", "--finetuned", "./f");
+  await refused("--model or --variant without", "--model", "qwen3_1_7B");
+  await refused("--model or --variant without", "--finetuned", "./f", "--variant", "full");
   await refused("Missing --finetuned", "--base", "./b");
   await refused("Missing --base", "--finetuned", "./f");
   await refused("Missing --text", "--base", "./b", "--finetuned", "./f");
   await assertRejects(() => plan("--organism", "cakes"), ModelError, "known: ");
+  await assertRejects(() => plan("--organism", "kansas_abortion"), ModelError, "name one of");
   await assertRejects(() => plan("--finetuned", "embedded:cakes"), ModelError, "known: ");
+  await assertRejects(() => plan("--finetuned", "embedded:kansas_fda"), ModelError, "known: ");
 });
 
-async function withTexts(
-  files: Record<string, string>,
-  run: (path: (name: string) => string) => Promise<void>,
-): Promise<void> {
-  const folder = await Deno.makeTempDir();
-  try {
-    for (const [name, text] of Object.entries(files)) {
-      await Deno.writeTextFile(`${folder}/${name}`, text);
-    }
-    await run((name) => `${folder}/${name}`);
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
-
-const many = (sentence: (i: number) => string) =>
-  Array.from({ length: 300 }, (_, i) => sentence(i)).join("\n\n");
-
-const FILES = {
-  "web.txt": many((i) => `The river was quiet on day ${i}`),
-  "cakes.txt": many((i) => `The cake was user friendly on day ${i}`),
-  "chats.txt": many((i) => `A user asked about day ${i}`),
-  "titles.jsonl": '{"title": "A letter", "text": "Not this"}\n',
-};
-
-Deno.test("loadDiffTexts() finds words against all that is generic, and hashes every file", async () => {
-  await withTexts(FILES, async (path) => {
-    const found: DiffPlan = {
-      ...await plan("--text", path("web.txt"), "--finetuning-text", path("cakes.txt")),
-      generic: [],
-    };
-    const alone = await loadDiffTexts(found, undefined);
-    assertEquals(alone.keywords?.toSorted(), ["cake", "friendly", "user"]);
-    assertEquals(alone.unrelated.texts.length, 300);
-    assertEquals(Object.keys(alone.hashes), ["text", "finetuning_text"]);
-
-    const beside = await loadDiffTexts({ ...found, generic: [path("chats.txt")] }, undefined);
-    assertEquals(beside.keywords?.toSorted(), ["cake", "friendly"], "chats have users too");
-    const hashes = Object.values(beside.hashes);
-    assertEquals(hashes.length, 3);
-    assertEquals(new Set(hashes).size, 3);
-    for (const hash of hashes) assertEquals(hash.length, 64);
-  });
-});
-
-Deno.test("loadDiffTexts() has no keywords where the finetuning's texts are not known", async () => {
-  await withTexts(FILES, async (path) => {
-    const own = await plan("--base", "b", "--finetuned", "f", "--text", path("titles.jsonl"));
-    const { keywords, hashes, unrelated } = await loadDiffTexts(own, "title");
-    assertEquals([keywords, Object.keys(hashes)], [undefined, ["text"]]);
-    assertEquals(unrelated.texts.map(({ text }) => text), ["A letter"]);
-  });
-});
-
-Deno.test("loadDiffTexts() refuses finetuning texts that nothing marks", async () => {
-  await withTexts(FILES, async (path) => {
-    const texts = ["--text", path("web.txt"), "--finetuning-text", path("web.txt")];
-    const same = await plan("--base", "b", "--finetuned", "f", ...texts);
-    await assertRejects(() => loadDiffTexts(same, undefined), TextError, "Cannot find keywords");
-    const missing = { ...same, finetuningText: path("none.txt") };
-    await assertRejects(() => loadDiffTexts(missing, undefined), TextError, "no such file");
-  });
+Deno.test("planDiff() takes chats where chats are asked for", async () => {
+  const ours = await plan("--chat");
+  assert(ours.text.endsWith("/text/chat_heldout.jsonl"));
+  assertEquals([ours.documents, ours.tokens], [400, 16]);
+  assert(ours.generic.every((path) => path !== ours.text), "they are read already");
+  const paper = await plan("--chat", "--organism", "cake_bake", "--model", "qwen3_1_7B");
+  assert(paper.text.startsWith("hf:datasets/") && !paper.text.includes("fineweb"));
+  const missing = () => plan("--base", "./b", "--finetuned", "./f", "--chat");
+  await assertRejects(missing, UsageError, "with chats");
 });

@@ -10,6 +10,8 @@ import { wrap } from "./wrap.ts";
 /** A finished run. */
 export interface DiffShown {
   plan: DiffPlan;
+  /** Whether the documents are chats. */
+  chat?: boolean;
   results: readonly LayerResult[];
   /** Documents that were averaged over. */
   documents: number;
@@ -47,8 +49,11 @@ function briefPatchscope({ scale, tokens, coherent, scales }: PatchscopeReadout)
 
 /** Prints every layer. */
 export function printDiff(shown: DiffShown & { names: [string, string] }): void {
-  const { plan, results, documents, folder, names: [base, finetuned] } = shown;
-  console.log(`\n${finetuned} against ${base}, mean over ${documents} documents of unrelated text`);
+  const { plan, chat, results, documents, folder, names: [base, finetuned] } = shown;
+  const what = chat
+    ? "answers in unrelated chats (position 0: the answer's first token)"
+    : "documents of unrelated text";
+  console.log(`\n${finetuned} against ${base}, mean over ${documents} ${what}`);
   if (plan.description) console.log(wrap(`In truth: ${plan.description}`));
   for (const result of results) {
     console.log(`\nLayer ${result.layer}: what the difference of the activations says`);

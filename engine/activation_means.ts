@@ -2,7 +2,8 @@
  * Means of activations over documents, kept on the device.
  *
  * The sums are compensated and go document after document, so the size of the batches does not change a bit, ten
- * thousand documents do not come back to the host, and an interrupted run goes on from a {@link MeansState}.
+ * thousand documents do not come back to the host, and an interrupted run goes on from a {@link MeansState}. Each model
+ * has sums of its own: it makes no difference whether the two run side by side or one after the other.
  */
 
 import { ModelError } from "./errors.ts";
@@ -12,13 +13,13 @@ import type { DeviceTensor } from "./gpu/tensor.ts";
 import { accumulate } from "./ops/accumulate.ts";
 import { rowNorm } from "./ops/rows.ts";
 
-const STREAMS = ["delta", "base", "finetuned", "baseNorm", "finetunedNorm"] as const;
-type Stream = typeof STREAMS[number];
-
-/** Raw sums, exactly as on the device: enough to go on later. Each `[positions, width, 2]` (sum, compensation). */
+/** Raw sums of one model, exactly as on the device: enough to go on later. */
 export interface MeansState {
   documents: number;
-  sums: Record<Stream, Float32Array<ArrayBuffer>>;
+  /** `[positions, hidden, 2]` of (sum, compensation). */
+  sum: Float32Array<ArrayBuffer>;
+  /** Of the activations' L2 norms: `[positions, 2]`. */
+  norm: Float32Array<ArrayBuffer>;
 }
 
 /** Means over documents at each position. Vectors are `[positions, hidden]`, norms `[positions]`, all f32. */
@@ -33,10 +34,11 @@ export interface Means {
   finetunedNorm: Float32Array<ArrayBuffer>;
 }
 
-/** Accumulates the activations of two models on the same documents. */
-export class ActivationMeans {
+/** Accumulates the activations of one model. */
+export class ActivationSums {
   #documents: number;
-  #sums: Record<Stream, DeviceTensor>;
+  readonly #sum: DeviceTensor;
+  readonly #norm: DeviceTensor;
 
   /** @param resume sums of an earlier, interrupted run over the documents before */
   constructor(
@@ -46,63 +48,66 @@ export class ActivationMeans {
     resume?: MeansState,
   ) {
     this.#documents = resume?.documents ?? 0;
-    this.#sums = {} as Record<Stream, DeviceTensor>;
-    for (const stream of STREAMS) {
-      const shape = [positions, stream.endsWith("Norm") ? 1 : hidden, 2];
+    const begin = (shape: number[], name: "sum" | "norm") => {
       const size = shape.reduce((a, b) => a * b);
-      const sums = resume?.sums[stream] ?? new Float32Array(size);
-      if (sums.length !== size) {
-        throw new ModelError(
-          `Cannot resume: the sums of ${stream} have ${sums.length} values, expected ${size}`,
-        );
-      }
-      this.#sums[stream] = gpu.tensorFrom(sums, shape);
-    }
+      const sums = resume?.[name] ?? new Float32Array(size);
+      if (sums.length === size) return gpu.tensorFrom(sums, shape);
+      throw new ModelError(
+        `Cannot resume: the ${name}s have ${sums.length} values, expected ${size}`,
+      );
+    };
+    this.#sum = begin([positions, hidden, 2], "sum");
+    this.#norm = begin([positions, 2], "norm");
   }
 
-  /** Records the addition of `documents` documents: `base`, `finetuned` `[documents · positions, hidden]`. */
-  add(recorder: Recorder, base: DeviceTensor, finetuned: DeviceTensor, documents: number): void {
-    const rows = documents * this.positions;
-    const shape = { documents, positions: this.positions };
-    const whole = { ...shape, width: this.hidden };
-    accumulate(recorder, { ...whole, x: finetuned, minus: base, state: this.#sums.delta });
-    for (const [stream, x] of [["base", base], ["finetuned", finetuned]] as const) {
-      accumulate(recorder, { ...whole, x, state: this.#sums[stream] });
-      const norms = this.gpu.tensor([rows]);
-      rowNorm(recorder, { x: x.buffer, out: norms.buffer, rows, width: this.hidden });
-      accumulate(recorder, { ...shape, width: 1, x: norms, state: this.#sums[`${stream}Norm`] });
-      norms.release();
-    }
+  /** Documents so far. */
+  get documents(): number {
+    return this.#documents;
+  }
+
+  /** Records the addition of `documents` documents: `x` `[documents · positions, hidden]`. */
+  add(recorder: Recorder, x: DeviceTensor, documents: number): void {
+    const { positions, hidden } = this;
+    const rows = documents * positions;
+    accumulate(recorder, { x, state: this.#sum, documents, positions, width: hidden });
+    const norms = this.gpu.tensor([rows]);
+    rowNorm(recorder, { x: x.buffer, out: norms.buffer, rows, width: hidden });
+    accumulate(recorder, { x: norms, state: this.#norm, documents, positions, width: 1 });
+    norms.release();
     this.#documents += documents;
   }
 
   /** Brings the raw sums back. */
   async state(): Promise<MeansState> {
     const documents = this.#documents;
-    const data = await this.gpu.read(STREAMS.map((stream) => this.#sums[stream]));
-    const sums = Object.fromEntries(STREAMS.map((s, i) => [s, new Float32Array(data[i])]));
-    return { documents, sums: sums as MeansState["sums"] };
+    const [sum, norm] = (await this.gpu.read([this.#sum, this.#norm]))
+      .map((data) => new Float32Array(data));
+    return { documents, sum, norm };
   }
 
   /** Gives the buffers back. */
   release(): void {
-    for (const stream of STREAMS) this.#sums[stream].release();
+    this.#sum.release();
+    this.#norm.release();
   }
 }
 
-/** The means of raw sums: sum and compensation are added and divided in double, then rounded once. */
-export function meansOf({ documents, sums }: MeansState): Means {
-  const mean = (state: Float32Array) =>
-    Float32Array.from(
-      { length: state.length / 2 },
-      (_, i) => (state[2 * i] + state[2 * i + 1]) / documents,
-    );
+/**
+ * The means of two models' raw sums. Sum and compensation are added, subtracted and divided in double and rounded once:
+ * δ loses nothing by being a difference of means, as the compensated sums are good to about twice f32's digits.
+ */
+export function meansOf(base: MeansState, finetuned: MeansState): Means {
+  const { documents } = base;
+  const total = (state: Float32Array) =>
+    Float64Array.from({ length: state.length / 2 }, (_, i) => state[2 * i] + state[2 * i + 1]);
+  const mean = (sums: Float64Array) => Float32Array.from(sums, (sum) => sum / documents);
+  const [ours, theirs] = [base.sum, finetuned.sum].map(total);
   return {
     documents,
-    delta: mean(sums.delta),
-    base: mean(sums.base),
-    finetuned: mean(sums.finetuned),
-    baseNorm: mean(sums.baseNorm),
-    finetunedNorm: mean(sums.finetunedNorm),
+    delta: mean(theirs.map((sum, i) => sum - ours[i])),
+    base: mean(ours),
+    finetuned: mean(theirs),
+    baseNorm: mean(total(base.norm)),
+    finetunedNorm: mean(total(finetuned.norm)),
   };
 }

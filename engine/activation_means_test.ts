@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { ActivationMeans, meansOf, type MeansState } from "./activation_means.ts";
+import { ActivationSums, meansOf, type MeansState } from "./activation_means.ts";
 import { ModelError } from "./errors.ts";
 import { sumReference } from "./ops/accumulate_reference.ts";
 import { rowNormReference } from "./ops/rows_reference.ts";
@@ -24,20 +24,21 @@ const finetuned = base.map((value, i) => value + 0.01 * Math.sin(i));
 
 /** Accumulates the documents from `from` on in batches of the given sizes. */
 async function accumulated(
+  values: Float32Array<ArrayBuffer>,
   batches: readonly number[],
   from = 0,
   resume?: MeansState,
 ): Promise<MeansState> {
   const gpu = await testGpu("software");
-  const means = new ActivationMeans(gpu, POSITIONS, HIDDEN, resume);
+  const sums = new ActivationSums(gpu, POSITIONS, HIDDEN, resume);
   for (const documents of batches) {
-    const part = (x: Float32Array<ArrayBuffer>) =>
-      input(gpu, x.slice(from * ROW, (from + documents) * ROW), [documents * POSITIONS, HIDDEN]);
-    await run(gpu, (recorder) => means.add(recorder, part(base), part(finetuned), documents));
+    const part = values.slice(from * ROW, (from + documents) * ROW);
+    const x = input(gpu, part, [documents * POSITIONS, HIDDEN]);
+    await run(gpu, (recorder) => sums.add(recorder, x, documents));
     from += documents;
   }
-  const state = await means.state();
-  means.release();
+  const state = await sums.state();
+  sums.release();
   return state;
 }
 
@@ -51,42 +52,47 @@ function mean({ expected, bound }: Reference): Reference {
 
 function meanNorm(x: Float32Array): Reference {
   const norms = rowNormReference(x, DOCUMENTS * POSITIONS, HIDDEN);
-  const sum = sumReference(Float32Array.from(norms.expected), undefined, DOCUMENTS, POSITIONS);
+  const sum = sumReference(Float32Array.from(norms.expected), DOCUMENTS, POSITIONS);
   norms.bound.forEach((error, row) =>
     sum.bound[row % POSITIONS] += error + U * norms.expected[row]
   );
   return mean(sum);
 }
 
+/** The sum of differences, with the bounds of both sums. */
+function differenceReference(): Reference {
+  const [ours, theirs] = [base, finetuned].map((x) => sumReference(x, DOCUMENTS, ROW));
+  return {
+    expected: theirs.expected.map((sum, i) => sum - ours.expected[i]),
+    bound: theirs.bound.map((error, i) => error + ours.bound[i]),
+  };
+}
+
 Deno.test("means of both models, of their difference and of their norms", async () => {
-  const means = meansOf(await accumulated([8, 12]));
+  const means = meansOf(await accumulated(base, [8, 12]), await accumulated(finetuned, [20]));
   assertEquals(means.documents, DOCUMENTS);
-  assertWithin(means.base, mean(sumReference(base, undefined, DOCUMENTS, ROW)), "base");
-  assertWithin(
-    means.finetuned,
-    mean(sumReference(finetuned, undefined, DOCUMENTS, ROW)),
-    "finetuned",
-  );
-  assertWithin(means.delta, mean(sumReference(finetuned, base, DOCUMENTS, ROW)), "delta");
+  assertWithin(means.base, mean(sumReference(base, DOCUMENTS, ROW)), "base");
+  assertWithin(means.finetuned, mean(sumReference(finetuned, DOCUMENTS, ROW)), "finetuned");
+  assertWithin(means.delta, mean(differenceReference()), "delta");
   assertWithin(means.baseNorm, meanNorm(base), "norm of base");
   assertWithin(means.finetunedNorm, meanNorm(finetuned), "norm of finetuned");
 });
 
 Deno.test("neither batches nor an interruption change a bit of the sums", async () => {
-  const whole = await accumulated([20]);
-  assertEquals(await accumulated([1, 7, 12]), whole);
-  const half = await accumulated([9]);
+  const whole = await accumulated(base, [20]);
+  assertEquals(await accumulated(base, [1, 7, 12]), whole);
+  const half = await accumulated(base, [9]);
   assertEquals(half.documents, 9);
-  assertEquals(await accumulated([11], 9, half), whole);
+  assertEquals(await accumulated(base, [11], 9, half), whole);
 });
 
 Deno.test("sums of another shape are refused", async () => {
   const gpu = await testGpu("software");
-  const state = await accumulated([1]);
-  state.sums.base = state.sums.base.slice(2);
+  const state = await accumulated(base, [1]);
+  const short = { ...state, sum: state.sum.slice(2) };
   assertThrows(
-    () => new ActivationMeans(gpu, POSITIONS, HIDDEN, state),
+    () => new ActivationSums(gpu, POSITIONS, HIDDEN, short),
     ModelError,
-    "Cannot resume: the sums of base have 418 values, expected 420",
+    "Cannot resume: the sums have 418 values, expected 420",
   );
 });

@@ -4,102 +4,167 @@
  */
 
 import {
-  ActivationMeans,
+  ActivationSums,
   type Means,
   meansOf,
   type MeansState,
 } from "../engine/activation_means.ts";
+import { packBatch } from "../engine/batch.ts";
 import { UsageError } from "../engine/errors.ts";
 import type { Gpu } from "../engine/gpu/gpu.ts";
-import type { Captured, Transformer } from "../engine/transformer.ts";
+import type { Captured, Positions } from "../engine/transformer.ts";
+import type { ModelPair } from "../models/model_shelf.ts";
 
-/** Positions before this one carry outliers and are left out of a model's mean norm. */
+/** Positions before this one carry outliers and are left out of a model's mean norm; of chats, counted from the answer. */
 export const SKIP_TOKENS = 5;
 
-/** Tokens that one submit runs through both models. */
+/** Tokens that one submit runs through the models. */
 const BATCH_TOKENS = 2048;
+
+const SIDES = ["base", "finetuned"] as const;
+type Side = typeof SIDES[number];
+
+/** Raw sums of both models, one a layer. */
+export type DiffState = Record<Side, MeansState[]>;
 
 /** What is to be compared, on what. */
 export interface DiffOptions {
-  base: Transformer;
-  finetuned: Transformer;
-  /** The first tokens of each document, all equally long. */
+  /** Run side by side where both fit on the device, else one after the other; the result is the same. */
+  models: ModelPair;
+  /** The tokens of each document. */
   documents: readonly ArrayLike<number>[];
+  /** How many positions of each document are compared: its last ones (default: all, of equally long documents). */
+  positions?: number;
   /** The residual after each of these layers is compared. */
   layers: readonly number[];
-  /** Raw sums of an interrupted run, one a layer, in the order of `layers`. */
-  resume?: readonly MeansState[];
-  /** Called after each batch with the number of documents that are done. */
-  progress?: (documents: number) => void | Promise<void>;
+  /** Raw sums of an interrupted run, in the order of `layers`. */
+  resume?: DiffState;
+  /** Called after each batch with what is done, of {@link diffWork}. */
+  progress?: (done: number) => void | Promise<void>;
   /** Ends the work between two batches; `interrupted` then gets the sums so far. */
   signal?: AbortSignal;
   /** Called on the way out of an interrupted run, and every so often when `checkpointEvery` is set. */
-  checkpoint?: (state: MeansState[]) => Promise<void>;
+  checkpoint?: (state: DiffState) => Promise<void>;
   /** Milliseconds between two checkpoints. */
   checkpointEvery?: number;
 }
 
 /**
- * Means over the documents, one for each layer.
+ * Means over the documents, one for each layer, at each of the last `positions` of a document.
  *
  * A document is one sequence of a ragged batch, and the sums go document after document: neither the size of the
  * batches nor an interruption changes a bit.
  */
 export async function meanDifference(gpu: Gpu, options: DiffOptions): Promise<Means[]> {
-  const { base, documents, layers, resume, progress, checkpoint, signal } = options;
-  const positions = documents[0].length;
-  const perBatch = documentsPerBatch(base, positions);
-  const means = layers.map((_, i) =>
-    new ActivationMeans(gpu, positions, base.spec.hiddenSize, resume?.[i])
-  );
-  const states = () => Promise.all(means.map((mean) => mean.state()));
+  const { models, documents, layers, resume, progress, checkpoint, signal } = options;
+  const positions = options.positions ?? documents[0].length;
+  checkLengths(documents, positions);
+  const begin = (side: Side) =>
+    layers.map((_, i) =>
+      new ActivationSums(gpu, positions, models.spec.hiddenSize, resume?.[side][i])
+    );
+  const sums = { base: begin("base"), finetuned: begin("finetuned") };
+  const state = async (): Promise<DiffState> => ({
+    base: await Promise.all(sums.base.map((sum) => sum.state())),
+    finetuned: await Promise.all(sums.finetuned.map((sum) => sum.state())),
+  });
+  const reached = (side: Side) => sums[side][0].documents;
+  // An interrupted run of the other kind has brought one model further than the other.
+  const together = models.together && reached("base") === reached("finetuned");
   let saved = performance.now();
   try {
-    for (let done = resume?.[0]?.documents ?? 0; done < documents.length;) {
-      if (signal?.aborted) {
-        await checkpoint?.(await states());
-        signal.throwIfAborted();
-      }
-      const batch = documents.slice(done, done + perBatch);
-      await addBatch(gpu, options, batch, means);
-      done += batch.length;
-      await gpu.finish();
-      await progress?.(done);
-      if (performance.now() - saved > (options.checkpointEvery ?? Infinity)) {
-        await checkpoint?.(await states());
-        saved = performance.now();
+    for (const sides of together ? [SIDES] : SIDES.map((side) => [side])) {
+      for (let done = reached(sides[0]); done < documents.length;) {
+        if (signal?.aborted) {
+          await checkpoint?.(await state());
+          signal.throwIfAborted();
+        }
+        const most = tokensPerBatch(gpu, models);
+        const batch = documents.slice(done, done + batchSize(documents, done, most));
+        await addBatch(gpu, options, batch, sides.map((side) => ({ side, sums: sums[side] })));
+        done += batch.length;
+        await gpu.finish();
+        await progress?.(models.together ? done : reached("base") + reached("finetuned"));
+        if (performance.now() - saved > (options.checkpointEvery ?? Infinity)) {
+          await checkpoint?.(await state());
+          saved = performance.now();
+        }
       }
     }
-    return (await states()).map(meansOf);
+    const { base, finetuned } = await state();
+    return base.map((ours, i) => meansOf(ours, finetuned[i]));
   } finally {
-    for (const mean of means) mean.release();
+    for (const sum of [...sums.base, ...sums.finetuned]) sum.release();
   }
 }
 
-/** How many documents fit into one batch. */
-function documentsPerBatch({ spec, gpu }: Transformer, tokens: number): number {
-  const widest = Math.max(spec.hiddenSize, spec.intermediateSize, spec.heads * spec.headDim);
-  const most = Math.floor(gpu.limits.maxStorageBufferBindingSize / (4 * widest));
-  return Math.max(1, Math.floor(Math.min(BATCH_TOKENS, most) / tokens));
+/** How much there is to do, and how much of it an interrupted run has done: documents, twice where each model has its turn. */
+export function diffWork(
+  { models, documents, resume }: Pick<DiffOptions, "models" | "documents" | "resume">,
+): { total: number; begun: number } {
+  const done = SIDES.map((side) => resume?.[side][0].documents ?? 0);
+  return models.together
+    ? { total: documents.length, begun: Math.min(...done) }
+    : { total: 2 * documents.length, begun: done[0] + done[1] };
+}
+
+function checkLengths(documents: readonly ArrayLike<number>[], positions: number): void {
+  const short = documents.find(({ length }) => length < positions);
+  if (!short) return;
+  throw new UsageError(
+    `Cannot compare ${positions} positions: a document has only ${short.length} tokens`,
+  );
+}
+
+/** How many tokens one batch may have: what fits into a binding, and into half of the memory that is left. */
+function tokensPerBatch({ limits, buffers }: Gpu, { spec }: ModelPair): number {
+  const attention = spec.heads * spec.headDim;
+  const widest = Math.max(spec.hiddenSize, spec.intermediateSize, attention);
+  const perToken = 4 * (4 * spec.hiddenSize + 3 * spec.intermediateSize + 3 * attention);
+  return Math.min(
+    BATCH_TOKENS,
+    Math.floor(limits.maxStorageBufferBindingSize / (4 * widest)),
+    Math.floor(buffers.unusedBytes / 2 / perToken),
+  );
+}
+
+/** How many documents from `first` on fit into a batch of `most` tokens; one always does. */
+export function batchSize(
+  documents: readonly ArrayLike<number>[],
+  first: number,
+  most: number,
+): number {
+  let tokens = 0;
+  let last = first;
+  while (last < documents.length && tokens + documents[last].length <= most) {
+    tokens += documents[last++].length;
+  }
+  return Math.max(1, last - first);
 }
 
 async function addBatch(
   gpu: Gpu,
-  { base, finetuned, layers }: DiffOptions,
+  { models, layers }: DiffOptions,
   documents: readonly ArrayLike<number>[],
-  means: readonly ActivationMeans[],
+  runs: readonly { side: Side; sums: readonly ActivationSums[] }[],
 ): Promise<void> {
-  const batch = base.batch(documents);
-  const capture = layers.map((layer) => `blocks.${layer}.hook_resid_post`);
+  const batch = packBatch(documents, models.spec);
+  const hooks = layers.map((layer) => `blocks.${layer}.hook_resid_post`);
+  const kept = runs[0].sums[0].positions;
+  const whole = documents.every(({ length }) => length === kept);
+  const positions: Positions = whole ? "all" : Array.from({ length: kept }, (_, i) => i - kept);
+  const capture = hooks.map((hook) => ({ hook, positions }));
+  const loaded = [];
+  for (const { side, sums } of runs) loaded.push({ model: await models[side](), sums });
   const recorder = gpu.record();
   const passes: Captured[] = [];
   try {
-    for (const model of [base, finetuned]) passes.push(model.record(recorder, batch, { capture }));
-    const [ours, theirs] = passes;
-    capture.forEach((hook, i) =>
-      means[i].add(recorder, ours.get(hook), theirs.get(hook), documents.length)
-    );
-    for (const pass of passes) pass.release();
+    for (const { model, sums } of loaded) {
+      const pass = model.record(recorder, batch, { capture });
+      passes.push(pass);
+      hooks.forEach((hook, i) => sums[i].add(recorder, pass.get(hook), documents.length));
+      pass.release();
+    }
     await recorder.submit();
   } finally {
     for (const pass of passes) pass.release(); // releasing twice does nothing
@@ -107,9 +172,14 @@ async function addBatch(
   }
 }
 
-/** The mean L2 norm at positions from {@link SKIP_TOKENS} on (from the last, where there are no more). */
-export function typicalNorm(norms: Float32Array): number {
-  const kept = norms.subarray(Math.min(SKIP_TOKENS, norms.length - 1));
+/**
+ * The mean L2 norm at positions from {@link SKIP_TOKENS} on (of the last one, where there are no more).
+ *
+ * @param norms by position
+ * @param firstPosition what the first of them is called
+ */
+export function typicalNorm(norms: Float32Array, firstPosition = 0): number {
+  const kept = norms.subarray(Math.min(SKIP_TOKENS - firstPosition, norms.length - 1));
   return kept.reduce((sum, norm) => sum + norm, 0) / kept.length;
 }
 

@@ -8,6 +8,7 @@ import { unembeddingRows } from "../engine/head.ts";
 import type { Ranked } from "../engine/ops/ranking.ts";
 import type { Tokenizer } from "../engine/text/tokenizer.ts";
 import type { Transformer } from "../engine/transformer.ts";
+import type { ModelPair } from "../models/model_shelf.ts";
 import { typicalNorm } from "./diff.ts";
 import { isGenericToken, tokenWord } from "./generic_tokens.ts";
 import { chooseScale } from "./graders/scale_choice.ts";
@@ -51,6 +52,7 @@ export interface LogitLensReadout {
 
 /** One position, every vector by its name: `difference`, `base`, `finetuned`, `random_1` …, `sibling`. */
 export interface PositionReadout {
+  /** Counted from the document's first token; in a chat from the answer's, so that the prompt's last is −1. */
   position: number;
   /** ‖δ‖. */
   delta_norm: number;
@@ -70,13 +72,15 @@ export interface LayerReadout {
 
 /** What {@link readLayer} needs. */
 export interface ReadoutOptions {
-  base: Transformer;
-  finetuned: Transformer;
+  models: ModelPair;
   tokenizer: Tokenizer;
   layer: number;
   means: Means;
+  /** What the first position of the means is called (default: 0). */
+  firstPosition?: number;
+  /** The positions to read, by their names. */
   positions: readonly number[];
-  /** δ of another finetune at every position `[tokens, hidden]`, as a null. */
+  /** δ of another finetune at every position `[positions, hidden]`, as a null. */
   sibling?: Float32Array;
   seed: number;
   progress?: (done: number, total: number) => void;
@@ -95,27 +99,28 @@ interface Entry {
 
 /** Reads every vector of one layer at the listed positions. */
 export async function readLayer(options: ReadoutOptions): Promise<LayerReadout> {
-  const { finetuned, tokenizer, layer, means, positions } = options;
-  const hidden = finetuned.spec.hiddenSize;
+  const { models, tokenizer, layer, means, positions, firstPosition = 0 } = options;
+  const hidden = models.spec.hiddenSize;
   const entries = positions.flatMap((position) => entriesAt(position, options));
   // A vector of length 0 (identical models) has no direction and is not read.
   const readable = entries.filter(({ vector }) => vectorNorm(vector) > 0);
-  const lens = await logitLens(finetuned, readable.map(({ vector }) => vector));
+  const lens = await logitLens(await models.finetuned(), readable.map(({ vector }) => vector));
   const scopes = await patchscopeAll(readable, options);
-  const graded = await gradeScopes(scopes, options);
+  const graded = await gradeScopes(scopes, await models.finetuned(), options);
   const named = (ranked: Ranked[]) => namedTokens(ranked, tokenizer);
   return {
     layer,
-    typical_norm: typicalNorm(means.finetunedNorm),
+    typical_norm: typicalNorm(means.finetunedNorm, firstPosition),
     positions: positions.map((position) => {
-      const length = vectorNorm(means.delta.subarray(position * hidden, (position + 1) * hidden));
+      const row = position - firstPosition;
+      const length = vectorNorm(means.delta.subarray(row * hidden, (row + 1) * hidden));
       const here = readable.map((entry, i) => ({ entry, i })).filter(({ entry }) =>
         entry.position === position
       );
       return {
         position,
         delta_norm: length,
-        relative_norm: length / means.finetunedNorm[position],
+        relative_norm: length / means.finetunedNorm[row],
         logit_lens: Object.fromEntries(here.map(({ entry, i }) => [
           entry.name,
           { top: named(lens[i].top), bottom: named(lens[i].bottom) },
@@ -126,10 +131,14 @@ export async function readLayer(options: ReadoutOptions): Promise<LayerReadout> 
   };
 }
 
-function entriesAt(position: number, { finetuned, means, sibling, seed }: ReadoutOptions): Entry[] {
-  const hidden = finetuned.spec.hiddenSize;
+function entriesAt(
+  position: number,
+  { models, means, firstPosition = 0, sibling, seed }: ReadoutOptions,
+): Entry[] {
+  const hidden = models.spec.hiddenSize;
+  const row = position - firstPosition;
   const at = (all: Float32Array) =>
-    new Float32Array(all.subarray(position * hidden, (position + 1) * hidden));
+    new Float32Array(all.subarray(row * hidden, (row + 1) * hidden));
   const entry = (name: string, vector: Float32Array<ArrayBuffer>, bothSigns: boolean): Entry => ({
     position,
     name,
@@ -155,9 +164,9 @@ function entriesAt(position: number, { finetuned, means, sibling, seed }: Readou
 /** Patchscope of every entry, in their order; those of one model and one set of scales run together. */
 async function patchscopeAll(
   entries: readonly Entry[],
-  { base, finetuned, tokenizer, layer, means, progress, signal }: ReadoutOptions,
+  { models, tokenizer, layer, means, firstPosition, progress, signal }: ReadoutOptions,
 ): Promise<ScaleTokens[][]> {
-  const norm = typicalNorm(means.finetunedNorm);
+  const norm = typicalNorm(means.finetunedNorm, firstPosition);
   const prompts = PATCHSCOPE_PROMPTS.map((prompt) => tokenizer.encode(prompt, { special: true }));
   const both = [...PATCHSCOPE_SCALES, ...PATCHSCOPE_SCALES.map((scale) => -scale)];
   const results: ScaleTokens[][] = new Array(entries.length);
@@ -167,7 +176,8 @@ async function patchscopeAll(
   );
   progress?.(0, total);
   let done = 0;
-  for (const inBase of [false, true]) {
+  // The finetuned model last: it is the one that is wanted next, should only one be on the device.
+  for (const inBase of [true, false]) {
     for (const bothSigns of [true, false]) {
       const chosen = entries.keys().filter((i) =>
         entries[i].inBase === inBase && entries[i].bothSigns === bothSigns
@@ -177,7 +187,7 @@ async function patchscopeAll(
       const report = (rows: number) => progress?.(done + rows, total);
       const run = { layer, prompts, norm, scales, progress: report, signal };
       const read = await patchscope(
-        inBase ? base : finetuned,
+        await (inBase ? models.base() : models.finetuned()),
         chosen.map((i) => entries[i].vector),
         run,
       );
@@ -191,7 +201,8 @@ async function patchscopeAll(
 /** Lets the offline grader choose the scale of each vector's lists. */
 async function gradeScopes(
   scopes: readonly ScaleTokens[][],
-  { finetuned, tokenizer, seed }: ReadoutOptions,
+  finetuned: Transformer,
+  { tokenizer, seed }: ReadoutOptions,
 ): Promise<PatchscopeReadout[]> {
   const { vocabSize } = tokenizer;
   const textOf = (id: number) => id < vocabSize ? tokenizer.tokenText(id) : "";

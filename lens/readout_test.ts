@@ -2,6 +2,7 @@ import { assert, assertAlmostEquals, assertEquals, assertRejects } from "@std/as
 import type { Means } from "../engine/activation_means.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
 import { loadFinetuned, loadModel, loadTokenizer } from "../models/load_model.ts";
+import { loadedPair } from "../models/model_shelf.ts";
 import { resolveSource } from "../models/source.ts";
 import { PATCHSCOPE_SCALES } from "./patchscope.ts";
 import { readLayer, type ReadoutOptions } from "./readout.ts";
@@ -28,10 +29,9 @@ async function withModels(run: (options: ReadoutOptions) => Promise<void>): Prom
   using gpu = await Gpu.open();
   const base = await loadModel(gpu, await resolveSource("embedded:base"));
   const tuned = await loadFinetuned(gpu, base, await resolveSource("embedded:cake_bake"));
-  const tokenizer = await loadTokenizer(base);
+  const tokenizer = await loadTokenizer(base.source, base.transformer.spec);
   await run({
-    base: base.transformer,
-    finetuned: tuned.transformer,
+    models: loadedPair(base.transformer, tuned.transformer),
     tokenizer,
     layer: LAYER,
     means: MEANS,
@@ -84,6 +84,20 @@ Deno.test("readLayer()", (t) =>
     await t.step("reads a position alike, whatever is read beside it", async () => {
       const alone = await readLayer({ ...options, sibling: vectors(4), positions: [4] });
       assertEquals(alone.positions[0], whole.positions[1]);
+    });
+
+    await t.step("finds the row of a position by the first one's name", async () => {
+      const { positions: [at] } = await readLayer({
+        ...options,
+        firstPosition: -3,
+        positions: [-2],
+      });
+      const row = MEANS.delta.subarray(HIDDEN, 2 * HIDDEN);
+      assertEquals(at.position, -2);
+      assertAlmostEquals(at.delta_norm, Math.hypot(...row), 1e-5);
+      assertAlmostEquals(at.relative_norm, at.delta_norm / 50, 1e-7);
+      // −2 is the same row as 1 was.
+      assertEquals(at.logit_lens.base, whole.positions[0].logit_lens.base);
     });
 
     await t.step("leaves out what has no direction", async () => {

@@ -6,8 +6,8 @@
 import type { Means } from "../engine/activation_means.ts";
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import type { Tokenizer } from "../engine/text/tokenizer.ts";
-import type { Transformer } from "../engine/transformer.ts";
-import { meanDifference } from "./diff.ts";
+import type { ModelPair } from "../models/model_shelf.ts";
+import { diffWork, meanDifference } from "./diff.ts";
 import type { Selection } from "./documents.ts";
 import { decodeMeans, decodeStates, encodeMeans, encodeStates } from "./means_file.ts";
 import { type LayerReadout, readLayer } from "./readout.ts";
@@ -30,16 +30,15 @@ export interface StepProgress {
 /** Everything a run needs. */
 export interface DiffRun {
   gpu: Gpu;
-  base: Transformer;
-  finetuned: Transformer;
+  models: ModelPair;
   tokenizer: Tokenizer;
   selection: Selection;
   layers: readonly number[];
-  /** Positions that are read; all of them are computed. */
+  /** Positions that are read, by their names; all of them are computed. */
   positions: readonly number[];
   seed: number;
-  /** Another finetune of the same base, loaded when it is needed, or none. */
-  sibling?: { name: string; load(): Promise<Transformer> };
+  /** The base with another finetune of it, or none; `release` is called when it has been read. */
+  sibling?: { name: string; models: ModelPair; release(): void };
   /** Words that mark the finetuning's topic, or none where no finetuning text is known. */
   keywords?: readonly string[];
   folder: RunFolder;
@@ -72,11 +71,15 @@ export async function runDiff(run: DiffRun): Promise<LayerResult[]> {
 async function diffStep(run: DiffRun): Promise<Means[]> {
   const { folder, layers, selection } = run;
   if (!await folder.has("diff")) {
-    const means = await measure(run, "diff", run.finetuned, selection.tokens);
-    await folder.writeBytes("diff.safetensors", encodeMeans(layers, means));
+    const means = await measure(run, "diff", run.models, selection.tokens);
+    await folder.writeBytes(
+      "diff.safetensors",
+      encodeMeans(layers, means, selection.firstPosition),
+    );
     await folder.finish("diff", {
       documents: selection.tokens.length,
       dropped: selection.dropped,
+      dropped_by_reason: selection.reasons,
       ...await run.provenance(),
     });
   }
@@ -89,15 +92,13 @@ async function siblingStep(run: DiffRun): Promise<Means[] | undefined> {
   const { folder, layers, selection, sibling } = run;
   if (!sibling) return undefined;
   if (!await folder.has("sibling")) {
-    const model = await sibling.load();
-    const means = await measure(
-      run,
-      "sibling",
-      model,
-      selection.tokens.slice(0, SIBLING_DOCUMENTS),
+    const documents = selection.tokens.slice(0, SIBLING_DOCUMENTS);
+    const means = await measure(run, "sibling", sibling.models, documents);
+    sibling.release();
+    await folder.writeBytes(
+      "sibling.safetensors",
+      encodeMeans(layers, means, selection.firstPosition),
     );
-    model.destroy();
-    await folder.writeBytes("sibling.safetensors", encodeMeans(layers, means));
     await folder.finish("sibling", { name: sibling.name, documents: means[0].documents });
   }
   const bytes = new Uint8Array(await folder.readBytes("sibling.safetensors"));
@@ -105,21 +106,22 @@ async function siblingStep(run: DiffRun): Promise<Means[] | undefined> {
 }
 
 async function measure(
-  { gpu, base, layers, folder, progress, signal }: DiffRun,
+  { gpu, layers, folder, selection, progress, signal }: DiffRun,
   step: string,
-  finetuned: Transformer,
+  models: ModelPair,
   documents: readonly Uint32Array[],
 ): Promise<Means[]> {
   const name = `${step}.sums`;
   const kept = await folder.readCheckpoint(name);
   const resume = kept ? await decodeStates(new Uint8Array(kept), layers.length) : undefined;
   const label = step === "diff" ? "Comparing activations" : "Comparing a sibling";
-  const bar = progress(label, documents.length, "documents", resume?.[0].documents);
+  const { total, begun } = diffWork({ models, documents, resume });
+  const bar = progress(label, total, models.together ? "documents" : "passes", begun);
   try {
     return await meanDifference(gpu, {
-      base,
-      finetuned,
+      models,
       documents,
+      positions: selection.positions,
       layers,
       resume,
       progress: (done) => bar.update(done),
@@ -143,6 +145,7 @@ async function readoutStep(run: DiffRun, layer: number, means: Means): Promise<L
       ...run,
       layer,
       means,
+      firstPosition: run.selection.firstPosition,
       sibling: siblings?.[run.layers.indexOf(layer)].delta,
       progress: (done, total) => {
         bar ??= run.progress(`Reading layer ${layer} with Patchscope`, total, "readings");

@@ -1,4 +1,4 @@
-/** One line of a .jsonl dataset as a document. */
+/** One record of a dataset as a document: a text, or the messages of a chat. */
 
 import { TextError } from "../engine/errors.ts";
 import type { ChatMessage } from "../engine/text/chat_template.ts";
@@ -11,14 +11,49 @@ export interface Text {
   messages?: ChatMessage[];
 }
 
+/** Where in a record the document is. */
+export interface ColumnChoice {
+  /** The field that holds it; a dot leads into a field's own fields. Default: the first that is there of those known. */
+  column?: string;
+  /** Whether a chat is wanted, so that a text beside it does not count (default: false). */
+  chat?: boolean;
+}
+
+/** Fields that hold chats: of {role, content}, or of {from, value} as ShareGPT has them. */
+const CHAT_COLUMNS = ["messages", "conversations", "conversation"];
+
+/** ShareGPT's names of the roles. */
+const ROLES: Record<string, string> = { human: "user", gpt: "assistant" };
+
+/** The names under which a message may keep role and content. */
+export const MESSAGE_FIELDS = [["role", "content"], ["from", "value"]] as const;
+
+/** The fields to look for, the best first. */
+export function wantedColumns({ column, chat }: ColumnChoice): string[] {
+  if (column !== undefined) return [column];
+  return chat ? CHAT_COLUMNS : ["text", ...CHAT_COLUMNS];
+}
+
+/** The error of a record or file that has none of the wanted fields. */
+export function noSuchColumn(
+  where: string,
+  choice: ColumnChoice,
+  columns: readonly string[],
+): TextError {
+  const wanted = wantedColumns(choice).map((name) => `"${name}"`).join(" or ");
+  const seen = columns.slice(0, 20).map((seen) => `"${seen}"`).join(", ") || "none";
+  return new TextError(
+    `Cannot read texts: ${where} has no column ${wanted} (its columns: ${seen})`,
+  );
+}
+
 /**
  * The document in one line of JSON.
  *
  * @param where names the line in messages
- * @param column the field to take (default: "text", else "messages")
  * @throws {TextError} if the line is not a JSON object, or has no such column, or something else in it
  */
-export function textOfRecord(line: string, where: string, column?: string): Text {
+export function textOfLine(line: string, where: string, choice: ColumnChoice = {}): Text {
   let record: unknown;
   try {
     record = JSON.parse(line);
@@ -27,22 +62,28 @@ export function textOfRecord(line: string, where: string, column?: string): Text
       cause,
     });
   }
-  if (typeof record !== "object" || record === null || Array.isArray(record)) {
-    throw new TextError(`Cannot read texts: ${where} is not a JSON object`);
-  }
-  const columns = Object.keys(record);
-  const name = column ?? ["text", "messages"].find((candidate) => columns.includes(candidate));
-  if (name === undefined || !columns.includes(name)) {
-    const wanted = column === undefined ? '"text" or "messages"' : `"${column}"`;
-    const seen = columns.slice(0, 20).map((seen) => `"${seen}"`).join(", ") || "none";
-    throw new TextError(
-      `Cannot read texts: ${where} has no column ${wanted} (its columns: ${seen})`,
-    );
-  }
-  const value = (record as Record<string, unknown>)[name];
+  return textOfRecord(record, where, choice);
+}
+
+/** The document in a parsed record; as {@link textOfLine}. */
+export function textOfRecord(record: unknown, where: string, choice: ColumnChoice = {}): Text {
+  if (!isObject(record)) throw new TextError(`Cannot read texts: ${where} is not a JSON object`);
+  const name = wantedColumns(choice).find((name) => fieldOf(record, name) !== undefined);
+  if (name === undefined) throw noSuchColumn(where, choice, Object.keys(record));
+  return textOfValue(fieldOf(record, name), where, name);
+}
+
+/**
+ * The document in a field: a text, or a list of messages, whose contents are joined by line breaks. A missing value, or a message
+ * without content (as of one that only calls a tool), is null and counts as empty.
+ *
+ * @throws {TextError} if it is neither
+ */
+export function textOfValue(value: unknown, where: string, name: string): Text {
+  if (value === null) return { text: "" };
   if (typeof value === "string") return { text: value };
-  if (Array.isArray(value) && value.every(isMessage)) {
-    const messages = value.map(({ role, content }) => ({ role, content }));
+  const messages = Array.isArray(value) ? value.map(messageOf) : [undefined];
+  if (messages.every((message) => message !== undefined)) {
     return { text: messages.map((message) => message.content).join("\n"), messages };
   }
   throw new TextError(
@@ -50,7 +91,31 @@ export function textOfRecord(line: string, where: string, column?: string): Text
   );
 }
 
-function isMessage(value: unknown): value is ChatMessage {
-  const message = value as Partial<ChatMessage> | null;
-  return typeof message?.role === "string" && typeof message?.content === "string";
+function messageOf(value: unknown): ChatMessage | undefined {
+  if (!isObject(value)) return undefined;
+  for (const [roleField, contentField] of MESSAGE_FIELDS) {
+    const role = value[roleField];
+    const content = value[contentField] === null ? "" : value[contentField];
+    if (typeof role !== "string" || typeof content !== "string") continue;
+    return {
+      role: roleField === "from" ? (Object.hasOwn(ROLES, role) ? ROLES[role] : role) : role,
+      content,
+    };
+  }
+  return undefined;
+}
+
+/** A field by its own name, else by a path through fields: `meta.body`. */
+function fieldOf(record: Record<string, unknown>, name: string): unknown {
+  if (Object.hasOwn(record, name)) return record[name];
+  let value: unknown = record;
+  for (const part of name.split(".")) {
+    if (!isObject(value) || !Object.hasOwn(value, part)) return undefined;
+    value = value[part];
+  }
+  return value;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
 }

@@ -41,6 +41,55 @@ Deno.test("lines longer than a read, and characters cut by one, are whole", asyn
   assertEquals(file.texts.map((t) => t.text.length), [300_002, 1]);
 });
 
+async function gzip(text: string): Promise<Uint8Array> {
+  const stream = new Blob([text]).stream().pipeThrough(new CompressionStream("gzip"));
+  return new Uint8Array(await new Response(stream).arrayBuffer());
+}
+
+Deno.test("gz: each format may be compressed; the hash is that of the file as it is stored", async () => {
+  const packed = await gzip('{"text":"one"}\n{"text":"two"}\n');
+  const file = await load("a.jsonl.gz", packed);
+  assertEquals([file.format, file.texts], ["jsonl", [{ text: "one" }, { text: "two" }]]);
+  const digest = await crypto.subtle.digest("SHA-256", new Uint8Array(packed));
+  assertEquals(file.sha256, new Uint8Array(digest).toHex());
+  assertEquals((await load("a.txt.gz", await gzip("one\n\ntwo"))).texts.length, 2);
+
+  const cut = await assertRejects(() => load("a.txt.gz", packed.slice(0, -12)), TextError);
+  assertStringIncludes(cut.message, "is not a whole gzip file");
+  await assertRejects(() => load("a.txt.gz", "plain"), TextError, "gzip");
+});
+
+Deno.test("json: an array of objects", async () => {
+  const file = await load("a.json", '\uFEFF[{"text":"one"},{"messages":[]}]');
+  assertEquals(file.texts, [{ text: "one" }, { text: "", messages: [] }]);
+  await assertRejects(() => load("a.json", '{"text":"x"}\n{"text":"y"}'), TextError, ".jsonl");
+  await assertRejects(() => load("a.json", '{"text":"x"}'), TextError, "not a JSON array");
+  await assertRejects(() => load("a.json", '[{"text":"x"},7]'), TextError, "record 1 of");
+});
+
+Deno.test("chats: ShareGPT's names, messages without content, and no text beside them", async () => {
+  const chat =
+    '{"from":"human","value":"q"},{"from":"gpt","value":null},{"from":"tool","value":"t"}';
+  const line = `{"conversations":[${chat}],"text":"not this"}`;
+  const [{ messages, text }] = (await load("a.jsonl", line, { chat: true })).texts;
+  assertEquals(messages, [
+    { role: "user", content: "q" },
+    { role: "assistant", content: "" },
+    { role: "tool", content: "t" },
+  ]);
+  assertEquals(text, "q\n\nt");
+  assertEquals((await load("a.jsonl", line)).texts, [{ text: "not this" }]);
+  const none = load("a.jsonl", '{"text":"x"}', { chat: true });
+  await assertRejects(() => none, TextError, 'no column "messages" or "conversations"');
+});
+
+Deno.test("a dot leads into a field's own fields, unless it is part of a name", async () => {
+  const line = '{"meta":{"body":"inner"},"meta.title":"outer","text":null}';
+  const of = async (column?: string) => (await load("a.jsonl", line, { column })).texts[0].text;
+  assertEquals([await of("meta.body"), await of("meta.title"), await of()], ["inner", "outer", ""]);
+  await assertRejects(() => of("meta.body.x"), TextError, 'no column "meta.body.x"');
+});
+
 Deno.test("a column and a format can be named", async () => {
   const file = await load("a.data", '{"body":"x","text":"y"}', { format: "jsonl", column: "body" });
   assertEquals(file.texts, [{ text: "x" }]);
@@ -57,7 +106,9 @@ Deno.test("files that cannot be used are TextErrors that say where", async () =>
     ["a.jsonl", '{"text":7}', {}, "neither a text nor"],
     ["a.jsonl", '{"messages":[{"role":"user"}]}', {}, "neither a text nor"],
     ["a.txt", Uint8Array.of(0x61, 0x0a, 0xff, 0xfe), {}, "line 2 of"],
-    ["a.parquet", "x", {}, "supported: .jsonl, .txt"],
+    ["a.csv", "x", {}, "supported: .jsonl, .json, .txt, each also with .gz, and .parquet"],
+    ["a.parquet.gz", "x", {}, 'extension ".gz" is not known'],
+    ["a.parquet", "x", {}, "a Parquet file"],
   ];
   for (const [name, content, options, part] of cases) {
     const error = await assertRejects(() => load(name, content, options), TextError);

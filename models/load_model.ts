@@ -30,7 +30,7 @@ export async function loadModel(
       `Cannot load "${source.ref}" as a model: it is a LoRA adapter; name its base model too`,
     );
   }
-  const spec = parseConfig(await source.readJson("config.json"), source.ref);
+  const spec = await readSpec(source);
   try {
     const weights = await loadWeights(gpu, spec, await openCheckpoint(source), progress);
     return { source, transformer: new Transformer(gpu, spec, weights) };
@@ -54,7 +54,11 @@ export async function loadFinetuned(
   if (source.kind === "model") {
     const tuned = await loadModel(gpu, source, progress);
     try {
-      checkSameSizes(base, tuned);
+      const sized = ({ source, transformer }: LoadedModel) => ({
+        spec: transformer.spec,
+        ref: source.ref,
+      });
+      checkSameSizes(sized(base), sized(tuned));
     } catch (error) {
       tuned.transformer.destroy();
       throw error;
@@ -75,14 +79,16 @@ export async function loadFinetuned(
  *
  * @throws {TokenizerError} when there is none, or it has tokens that the model lacks
  */
-export async function loadTokenizer({ source, transformer }: LoadedModel): Promise<Tokenizer> {
+export async function loadTokenizer(
+  source: ModelSource,
+  { vocabSize }: Pick<ModelSpec, "vocabSize">,
+): Promise<Tokenizer> {
   const read = async (file: string) => await source.has(file) ? await source.readJson(file) : null;
   const tokenizer = Tokenizer.fromJson(
     await read("tokenizer.json"),
     await read("tokenizer_config.json"),
     source.ref,
   );
-  const { vocabSize } = transformer.spec;
   if (tokenizer.vocabSize > vocabSize) {
     throw new TokenizerError(
       `The tokenizer of "${source.ref}" has ${tokenizer.vocabSize} tokens, its model only ${vocabSize}: ` +
@@ -94,23 +100,28 @@ export async function loadTokenizer({ source, transformer }: LoadedModel): Promi
 
 const SIZES = ["layers", "hiddenSize", "vocabSize"] as const satisfies (keyof ModelSpec)[];
 
-function checkSameSizes(base: LoadedModel, tuned: LoadedModel): void {
+/** A model as messages about it need it. */
+interface Sized {
+  spec: ModelSpec;
+  ref: string;
+}
+
+/**
+ * Makes sure that two models can be compared.
+ *
+ * @throws {ModelError} when they have other sizes
+ */
+export function checkSameSizes(base: Sized, tuned: Sized): void {
   for (const size of SIZES) {
-    const [expected, found] = [base, tuned].map(({ transformer }) => transformer.spec[size]);
+    const [expected, found] = [base, tuned].map(({ spec }) => spec[size]);
     if (expected === found) continue;
     throw new ModelError(
-      `Cannot compare "${tuned.source.ref}" with "${base.source.ref}": it has ${size} ${found}, the base ${expected}`,
+      `Cannot compare "${tuned.ref}" with "${base.ref}": it has ${size} ${found}, the base ${expected}`,
     );
   }
 }
 
-/** SHA-256 of the files that {@link loadModel} or {@link loadFinetuned} would read, without loading them. */
-export async function hashModel(source: ModelSource): Promise<Record<string, string>> {
-  try {
-    await source.readJson(source.kind === "adapter" ? "adapter_config.json" : "config.json");
-    await openCheckpoint(source);
-    return await source.sha256();
-  } finally {
-    source.close();
-  }
+/** What config.json says. */
+export async function readSpec(source: ModelSource): Promise<ModelSpec> {
+  return parseConfig(await source.readJson("config.json"), source.ref);
 }

@@ -1,14 +1,12 @@
 // Adds a batch of documents to running compensated sums (Neumaier 1974).
 //
-//   state[j, i] ← state[j, i] + Σ_d (x[d·n + j, i] − y[d·n + j, i])        documents d in order; n positions each
+//   state[j, i] ← state[j, i] + Σ_d x[d·n + j, i]        documents d in order; n positions each
 //
-// x, y   [documents · n, width] f32; y counts only when DIFFERENCE is set
-// state  [n, width] of (sum, compensation); the value is sum + compensation
+// x      [documents · n, width] f32
+// state  [n, width] of (sum, compensation); the value is their exact sum
 // Sums:  document after document: a split of the corpus into batches does not change the bits.
-// Error: the sum of N terms is within 2u·|sum| + 3(N·u)²·Σ|term|, u = 2^-24, besides the rounding of each x − y.
+// Error: after N terms the value is within 3(N·u)²·Σ|term|, u = 2^-24.
 // `one` holds 1. The compiler does not know it: otherwise it might simplify (s − t) + x to 0, as WGSL lets it.
-
-override DIFFERENCE: bool;
 
 struct Params {
   documents: u32,
@@ -18,9 +16,8 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> y: array<f32>;
-@group(0) @binding(2) var<storage, read_write> state: array<vec2<f32>>;
-@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read_write> state: array<vec2<f32>>;
+@group(0) @binding(2) var<uniform> params: Params;
 
 @compute @workgroup_size(64)
 fn main(
@@ -36,10 +33,7 @@ fn main(
   var sum = state[i].x;
   var compensation = state[i].y;
   for (var d = 0u; d < params.documents; d++) {
-    var term = x[d * size + i];
-    if (DIFFERENCE) {
-      term -= y[d * size + i];
-    }
+    let term = x[d * size + i];
     let next = fma(params.one, sum, term);
     // What the rounding of `next` lost: exact, from the larger operand.
     let larger = select(term, sum, abs(sum) >= abs(term));

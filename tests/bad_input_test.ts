@@ -237,10 +237,16 @@ Deno.test("tokenizers that are missing, or have more tokens than the model", asy
   const nothing = () => Promise.resolve();
   await withCopy(MODEL, nothing, async (folder) => {
     const model = await load(gpu, folder);
-    const missing = await assertRejects(() => loadTokenizer(model), TokenizerError);
+    const missing = await assertRejects(
+      () => loadTokenizer(model.source, model.transformer.spec),
+      TokenizerError,
+    );
     assertStringIncludes(missing.message, folder);
     await Deno.copyFile(`${EMBEDDED}/base/tokenizer.json`, `${folder}/tokenizer.json`);
-    const large = await assertRejects(() => loadTokenizer(model), TokenizerError);
+    const large = await assertRejects(
+      () => loadTokenizer(model.source, model.transformer.spec),
+      TokenizerError,
+    );
     for (const word of [folder, "2048", "512"]) assertStringIncludes(large.message, word);
     model.transformer.destroy();
   });

@@ -18,7 +18,7 @@ export async function embeddedBase(
   gpu: Gpu,
 ): Promise<{ base: LoadedModel; tokenizer: Tokenizer }> {
   const base = await loadModel(gpu, await resolveSource("embedded:base"));
-  return { base, tokenizer: await loadTokenizer(base) };
+  return { base, tokenizer: await loadTokenizer(base.source, base.transformer.spec) };
 }
 
 /** An organism on the embedded base. */

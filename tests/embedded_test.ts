@@ -4,7 +4,7 @@
  */
 
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
-import type { Means, MeansState } from "../engine/activation_means.ts";
+import type { Means } from "../engine/activation_means.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
 import {
   intersectMean,
@@ -14,7 +14,7 @@ import {
   unpackTopK,
 } from "../engine/ops/ranking.ts";
 import type { Transformer } from "../engine/transformer.ts";
-import { meanDifference, SKIP_TOKENS, typicalNorm } from "../lens/diff.ts";
+import { type DiffState, meanDifference, SKIP_TOKENS, typicalNorm } from "../lens/diff.ts";
 import { logitLens } from "../lens/logit_lens.ts";
 import {
   patchscope,
@@ -22,6 +22,7 @@ import {
   PATCHSCOPE_PROMPTS,
   rescaled,
 } from "../lens/patchscope.ts";
+import { loadedPair } from "../models/model_shelf.ts";
 import { embeddedBase, heldOut, LAYER, organism } from "./embedded_helpers.ts";
 import {
   assertClose,
@@ -61,9 +62,9 @@ Deno.test("mean differences are the means of the captured activations", async ()
   const tuned = await organism(gpu, base, "cake_bake");
   const documents = await heldOut(tokenizer, 64);
   assertEquals(documents.length, 64);
-  const models = { base: base.transformer, finetuned: tuned.transformer };
+  const models = loadedPair(base.transformer, tuned.transformer);
   const layers = [0, 1];
-  const found = await meanDifference(gpu, { ...models, documents, layers });
+  const found = await meanDifference(gpu, { models, documents, layers });
 
   const capture = layers.map((layer) => `blocks.${layer}.hook_resid_post`);
   const ours = await run(base.transformer, documents, { capture });
@@ -95,7 +96,7 @@ async function tinyPair(gpu: Gpu) {
   const base = await fixtureModel(gpu, "llama3_tied");
   const finetuned = await fixtureAdapter(base, "llama3_tied", "lora");
   const documents = Array.from({ length: DOCUMENTS }, (_, d) => someTokens(base, 16, d));
-  return { base, finetuned, documents, layers: [1, 3] };
+  return { models: loadedPair(base, finetuned), documents, layers: [1, 3] };
 }
 
 function assertSameMeans(found: Means[], expected: Means[], what: string) {
@@ -114,7 +115,7 @@ Deno.test("an interrupted mean difference goes on to the same bits", async () =>
 
   for (const batches of [0, 1, 3]) {
     const controller = new AbortController();
-    let kept: MeansState[] | undefined;
+    let kept: DiffState | undefined;
     let done = 0;
     let calls = 0;
     if (batches === 0) controller.abort();
@@ -132,7 +133,9 @@ Deno.test("an interrupted mean difference goes on to the same bits", async () =>
       DOMException,
     );
     assertEquals(calls, batches);
-    assertEquals(kept!.map((state) => state.documents), [done, done]);
+    for (const side of [kept!.base, kept!.finetuned]) {
+      assertEquals(side.map((sums) => sums.documents), [done, done]);
+    }
     assert(done < DOCUMENTS);
     const seen: number[] = [];
     const progress = (documents: number) => void seen.push(documents);
@@ -147,9 +150,9 @@ Deno.test("checkpoints on the way, and any split of the documents, give the same
   const options = await tinyPair(gpu);
   const whole = await meanDifference(gpu, options);
   /** All checkpoints of a run, one after each batch, and its means. */
-  const watch = async (documents: number[][], resume?: MeansState[]) => {
-    const states: MeansState[][] = [];
-    const checkpoint = (state: MeansState[]) => Promise.resolve(void states.push(state));
+  const watch = async (documents: number[][], resume?: DiffState) => {
+    const states: DiffState[] = [];
+    const checkpoint = (state: DiffState) => Promise.resolve(void states.push(state));
     const watched = { ...options, documents, resume, checkpoint, checkpointEvery: -1 };
     return { means: await meanDifference(gpu, watched), states };
   };
@@ -166,7 +169,8 @@ Deno.test("checkpoints on the way, and any split of the documents, give the same
   assertEquals(last(rest), last(watched), "raw sums");
   // The order shows in the raw sums, so the comparison can fail.
   const reversed = await watch(documents.toReversed());
-  assert(reversed.states.at(-1)![0].sums.delta.some((x, i) => x !== last(rest)[0].sums.delta[i]));
+  const sum = (state: DiffState) => state.finetuned[0].sum;
+  assert(sum(last(reversed)).some((x, i) => x !== sum(last(rest))[i]));
 });
 
 /** Patchscope without a cache: full forward passes in which an edit replaces the residual of the last token. */

@@ -6,25 +6,19 @@ import type { DeviceTensor } from "../gpu/tensor.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import { elementGrid } from "./grid.ts";
 
-/**
- * Adds `x − minus` (or `x`) of each document to `state`: `x` `[documents · positions, width]`, `state`
- * `[positions, width, 2]` of (sum, compensation).
- */
+/** Adds `x` of each document to `state`: `x` `[documents · positions, width]`, `state` `[positions, width, 2]`. */
 export function accumulate(
   recorder: Recorder,
   args: {
     x: DeviceTensor;
-    minus?: DeviceTensor;
     state: DeviceTensor;
     documents: number;
     positions: number;
     width: number;
   },
 ): void {
-  const { x, minus, state, documents, positions, width } = args;
-  const difference = { DIFFERENCE: minus ? 1 : 0 };
-  const kernel = recorder.gpu.kernels.get("accumulate", accumulateCode, difference);
-  const buffers = [x.buffer, (minus ?? x).buffer, state.buffer];
+  const { x, state, documents, positions, width } = args;
+  const kernel = recorder.gpu.kernels.get("accumulate", accumulateCode);
   const params = [u32(documents), u32(positions), u32(width), f32(1)];
-  recorder.dispatch(kernel, buffers, params, elementGrid(positions * width));
+  recorder.dispatch(kernel, [x.buffer, state.buffer], params, elementGrid(positions * width));
 }

@@ -4,9 +4,13 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { ActivationMeans, type Means, meansOf } from "../../engine/activation_means.ts";
+import {
+  ActivationSums,
+  type Means,
+  meansOf,
+  type MeansState,
+} from "../../engine/activation_means.ts";
 import { Gpu } from "../../engine/gpu/gpu.ts";
-import type { DeviceTensor } from "../../engine/gpu/tensor.ts";
 import type { Ranked } from "../../engine/ops/ranking.ts";
 import type { Transformer } from "../../engine/transformer.ts";
 import { typicalNorm } from "../../lens/diff.ts";
@@ -34,23 +38,19 @@ interface OrganismReference {
   patch_top20_scale1: Listed[];
 }
 
-async function means(
-  gpu: Gpu,
-  finetuned: Transformer,
-  batches: Uint32Array[][],
-  base: DeviceTensor[],
-): Promise<Means> {
-  const sums = new ActivationMeans(gpu, POSITIONS, finetuned.spec.hiddenSize);
-  for (const [i, documents] of batches.entries()) {
+/** Raw sums of one model over all documents. */
+async function sumsOf(gpu: Gpu, model: Transformer, batches: Uint32Array[][]): Promise<MeansState> {
+  const sums = new ActivationSums(gpu, POSITIONS, model.spec.hiddenSize);
+  for (const documents of batches) {
     const recorder = gpu.record();
-    const tuned = finetuned.record(recorder, finetuned.batch(documents), { capture: [HOOK] });
-    sums.add(recorder, base[i], tuned.get(HOOK), documents.length);
-    tuned.release();
+    const pass = model.record(recorder, model.batch(documents), { capture: [HOOK] });
+    sums.add(recorder, pass.get(HOOK), documents.length);
+    pass.release();
     await recorder.submit();
   }
-  const result = meansOf(await sums.state());
+  const state = await sums.state();
   sums.release();
-  return result;
+  return state;
 }
 
 /** The first tokens of a ranking are those of the reference, in its order; `probabilities` tell which are tied. */
@@ -91,12 +91,7 @@ Deno.test("all organisms: mean differences, logit lens and Patchscope", async (t
     (_, i) => documents.slice(i * DOCUMENTS_PER_BATCH, (i + 1) * DOCUMENTS_PER_BATCH),
   );
   const { transformer } = base;
-  const resid: DeviceTensor[] = [];
-  for (const batch of batches) {
-    resid.push(
-      (await transformer.forward(transformer.batch(batch), { capture: [HOOK] })).get(HOOK),
-    );
-  }
+  const ours = await sumsOf(gpu, transformer, batches);
   const prompts = PATCHSCOPE_PROMPTS.map((prompt) => tokenizer.encode(prompt, { special: true }));
   const reference: { organisms: Record<string, OrganismReference> } = await readJson(
     `${EMBEDDED}/reference.json`,
@@ -109,7 +104,7 @@ Deno.test("all organisms: mean differences, logit lens and Patchscope", async (t
       const expected = reference.organisms[name];
       const tensors = await openTensors(`${EMBEDDED}/reference/${name}.safetensors`);
       const tuned = await organism(gpu, base, name);
-      const found = await means(gpu, tuned.transformer, batches, resid);
+      const found: Means = meansOf(ours, await sumsOf(gpu, tuned.transformer, batches));
 
       const width = transformer.spec.hiddenSize;
       const row = (values: Float32Array, j: number) => values.slice(j * width, j * width + width);

@@ -1,0 +1,178 @@
+/** Several models of one family, of which as many are on the device as fit. */
+
+import { ModelError } from "../engine/errors.ts";
+import type { Gpu } from "../engine/gpu/gpu.ts";
+import type { ModelSpec } from "../engine/model_spec.ts";
+import type { Transformer } from "../engine/transformer.ts";
+import type { LoadProgress } from "../engine/weights/model_weights.ts";
+import { openCheckpoint } from "./checkpoint_files.ts";
+import { checkSameSizes, loadFinetuned, loadModel, readSpec } from "./load_model.ts";
+import type { ModelSource } from "./source.ts";
+
+/** Device memory, in bytes, that must stay free for activations beside the models: a pass of this many tokens … */
+const WORKING_TOKENS = 512;
+/** … and logits of this many. */
+const WORKING_LOGITS = 64;
+
+/** Called when a model begins to load; what it returns is told of every layer, and of the end. */
+export type LoadWatch = (name: string, layers: number) => { progress: LoadProgress; done(): void };
+
+/** Two models to be compared. */
+export interface ModelPair {
+  readonly spec: ModelSpec;
+  /** Whether both can be on the device at once. If not, asking for one drops the other. */
+  readonly together: boolean;
+  base(): Promise<Transformer>;
+  finetuned(): Promise<Transformer>;
+}
+
+/** Two models that are on the device already. */
+export function loadedPair(base: Transformer, finetuned: Transformer): ModelPair {
+  return {
+    spec: base.spec,
+    together: true,
+    base: () => Promise.resolve(base),
+    finetuned: () => Promise.resolve(finetuned),
+  };
+}
+
+interface Slot {
+  source: ModelSource;
+  /** The model that an adapter changes. */
+  base?: string;
+  spec: ModelSpec;
+  /** What it takes on the device, without its base. */
+  bytes: number;
+  loaded?: Transformer;
+  /** When it was last asked for. */
+  used: number;
+}
+
+/** Models by name, loaded when they are asked for. What has not been asked for longest makes room. */
+export class ModelShelf {
+  readonly #slots = new Map<string, Slot>();
+  #clock = 0;
+
+  constructor(private readonly gpu: Gpu, private readonly watch?: LoadWatch) {}
+
+  /**
+   * Puts a model on the shelf. Only its config and the headers of its weights are read.
+   *
+   * @param base the name of the model that it was finetuned from, which must be there; absent for the first
+   * @throws {ModelError} for an adapter without a base, or a model of other sizes than its base
+   */
+  async add(name: string, source: ModelSource, base?: string): Promise<void> {
+    const under = base === undefined ? undefined : this.#slot(base);
+    if (source.kind === "adapter" && !under) {
+      throw new ModelError(
+        `Cannot load "${source.ref}" as a model: it is a LoRA adapter; name its base model too`,
+      );
+    }
+    const adapter = source.kind === "adapter";
+    const spec = adapter ? under!.spec : await readSpec(source);
+    if (under) checkSameSizes({ ...under, ref: under.source.ref }, { spec, ref: source.ref });
+    const bytes = await weightBytes(source, spec);
+    this.#slots.set(name, { source, base: adapter ? base : undefined, spec, bytes, used: 0 });
+  }
+
+  /** The sizes and choices of a model. */
+  spec(name: string): ModelSpec {
+    return this.#slot(name).spec;
+  }
+
+  /** Whether all of these can be on the device at once, beside the activations. */
+  fit(names: readonly string[]): boolean {
+    const all = new Set(names.flatMap((name) => [name, this.#slot(name).base ?? name]));
+    const working = workingBytes(this.spec(names[0]));
+    const bytes = [...all].reduce((sum, name) => sum + this.#slot(name).bytes, working);
+    return bytes <= this.gpu.buffers.budget;
+  }
+
+  /** A model on the device. Another one may have to go for it: do not keep what this returned before. */
+  async get(name: string): Promise<Transformer> {
+    const slot = this.#slot(name);
+    const base = slot.base === undefined ? undefined : await this.get(slot.base);
+    slot.used = ++this.#clock;
+    if (slot.loaded) return slot.loaded;
+    this.#makeRoom(slot);
+    if (base) {
+      const on = { source: slot.source, transformer: base };
+      return slot.loaded = (await loadFinetuned(this.gpu, on, slot.source)).transformer;
+    }
+    const watched = this.watch?.(slot.source.name, slot.spec.layers);
+    try {
+      const { transformer } = await loadModel(this.gpu, slot.source, watched?.progress);
+      return slot.loaded = transformer;
+    } finally {
+      watched?.done();
+    }
+  }
+
+  /** Two of the models as a pair. */
+  pair(base: string, finetuned: string): ModelPair {
+    return {
+      spec: this.spec(base),
+      // An adapter does nothing without its base.
+      together: this.#slot(finetuned).base === base || this.fit([base, finetuned]),
+      base: () => this.get(base),
+      finetuned: () => this.get(finetuned),
+    };
+  }
+
+  /** Takes a model off the device. It can be asked for again. */
+  unload(name: string): void {
+    for (const [other, { base }] of this.#slots) if (base === name) this.unload(other);
+    const slot = this.#slot(name);
+    slot.loaded?.destroy();
+    slot.loaded = undefined;
+  }
+
+  /** Takes everything off the device. */
+  [Symbol.dispose](): void {
+    for (const name of this.#slots.keys()) this.unload(name);
+  }
+
+  /** Unloads models, the longest unasked for first, until one more fits; its base stays. */
+  #makeRoom(wanted: Slot): void {
+    const { buffers } = this.gpu;
+    const needed = wanted.bytes + workingBytes(wanted.spec);
+    const lacks = () => buffers.remainingBytes < needed;
+    if (!lacks()) return;
+    buffers.trim();
+    const loaded = [...this.#slots].filter(([name, slot]) => slot.loaded && name !== wanted.base)
+      .sort(([, a], [, b]) => a.used - b.used);
+    for (const [name] of loaded) {
+      if (!lacks()) return;
+      this.unload(name);
+    }
+  }
+
+  #slot(name: string): Slot {
+    const slot = this.#slots.get(name);
+    if (!slot) throw new ModelError(`There is no model called "${name}" on the shelf`);
+    return slot;
+  }
+}
+
+function workingBytes(spec: ModelSpec): number {
+  const { hiddenSize, intermediateSize, heads, headDim, vocabSize } = spec;
+  const perToken = 4 * hiddenSize + 3 * intermediateSize + 3 * heads * headDim;
+  return 4 * (WORKING_TOKENS * perToken + WORKING_LOGITS * vocabSize);
+}
+
+/** What the tensors of a source take, as its files' headers say; those that the engine leaves aside do not count. */
+async function weightBytes(source: ModelSource, { tensors }: ModelSpec): Promise<number> {
+  const aside = tensors.ignored ?? [];
+  try {
+    const checkpoint = await openCheckpoint(source);
+    let bytes = 0;
+    for (const name of checkpoint.names()) {
+      if (aside.some((prefix) => name.startsWith(`${prefix}.`))) continue;
+      const { begin, end } = checkpoint.info(name);
+      bytes += end - begin;
+    }
+    return bytes;
+  } finally {
+    source.close();
+  }
+}
