@@ -7,7 +7,7 @@ import { writeAtomically } from "../lens/results/atomic_file.ts";
 import { type LoadedModel, loadFinetuned, loadModel, loadTokenizer } from "../models/load_model.ts";
 import { resolveSource } from "../models/source.ts";
 import { type Command, type Flags, parseCommand } from "./args.ts";
-import { checkEdits, readEdits, readTokens } from "./capture_files.ts";
+import { checkEdits, editsOf, readEdits, readTokens } from "./sequence_files.ts";
 import { DEVICE_FLAGS, openGpu } from "./common_flags.ts";
 import { startProgress } from "./progress.ts";
 import type { CommandContext } from "./run_command.ts";
@@ -30,7 +30,7 @@ const COMMAND = {
     tokens: {
       kind: "string",
       placeholder: "FILE",
-      help: "token ids, a JSON list of lists: one sequence each",
+      help: "token ids, JSON: one list, or a list of lists",
     },
     prompt: {
       kind: "string",
@@ -47,7 +47,8 @@ const COMMAND = {
       kind: "string",
       placeholder: "FILE",
       help:
-        'edits, JSON: [{hook, op: "add"|"replace"|"project", vector: {file, tensor, row?}, scale, positions}]',
+        'edits, JSON: [{hook, op: "add"|"replace"|"project", vector: {file, tensor, row?}, scale, positions}]; ' +
+        "scale is a number, or a list with one for each sequence",
     },
     out: {
       kind: "string",
@@ -89,9 +90,12 @@ export async function capture(args: string[], { signal }: CommandContext): Promi
   const model = flags.adapter === undefined
     ? base
     : await loadFinetuned(gpu, base, await resolveSource(flags.adapter));
-  const sequences = given ?? [(await loadTokenizer(base)).encode(flags.prompt!, { special: true })];
+  const sequences = given ??
+    [(await loadTokenizer(base.source, base.transformer.spec)).encode(flags.prompt!, {
+      special: true,
+    })];
   const hooks = expandHooks(model.transformer.spec, flags.hooks.map((hook) => hook.trim()));
-  const edits = flags.edits === undefined ? [] : await readEdits(flags.edits);
+  const edits = flags.edits === undefined ? [] : await readEdits(flags.edits, sequences.length);
   checkEdits(edits, model.transformer.spec, hooks, sequences);
 
   const bar = startProgress({ label: "Running", total: sequences.length, unit: "sequences" });
@@ -126,7 +130,10 @@ async function captureBatch(
   edits: Awaited<ReturnType<typeof readEdits>>,
 ): Promise<TensorData[]> {
   const batch = transformer.batch(sequences);
-  const captured = await transformer.forward(batch, { capture: hooks, edits });
+  const captured = await transformer.forward(batch, {
+    capture: hooks,
+    edits: editsOf(edits, firstSequence, sequences.length),
+  });
   const data = await transformer.gpu.read(hooks.map((hook) => captured.get(hook)));
   const tensors = hooks.flatMap((hook, h) => {
     const values = new Float32Array(data[h]);

@@ -11,14 +11,18 @@ type Run = (args: string[], context: CommandContext) => Promise<number | void>;
 const COMMANDS: Record<string, () => Promise<Run>> = {
   diff: async () => (await import("./diff.ts")).diff,
   capture: async () => (await import("./capture.ts")).capture,
+  generate: async () => (await import("./generate.ts")).generate,
   doctor: async () => (await import("./doctor.ts")).doctor,
+  organisms: async () => (await import("./organisms.ts")).organisms,
 };
 
 const USAGE = `palimpsest reads what a finetune left in a model's activations
 
   deno task diff      compare a base and a finetuned model and read the difference
   deno task capture   run a model and write the activations at chosen hooks to a file
+  deno task generate  continue prompts, as the model would or with its activations edited
   deno task doctor    show the WebGPU backends and what is missing
+  deno task organisms list the finetuned models that can be compared by name
 
 Every command has --help.`;
 

@@ -2,7 +2,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { PalimpsestError, UsageError } from "../engine/errors.ts";
 import type { ModelSpec } from "../engine/model_spec.ts";
 import { encodeSafetensors } from "../engine/weights/safetensors_writer.ts";
-import { checkEdits, readEdits, readTokens } from "./capture_files.ts";
+import { checkEdits, editsOf, readEdits, readTokens } from "./sequence_files.ts";
 
 const MATRIX = Float32Array.of(1, 2, 3, 4, 5, 6);
 const POST = "blocks.1.hook_resid_post";
@@ -34,7 +34,21 @@ async function withFiles(
 Deno.test("readTokens() takes lists of ids and nothing else", () =>
   withFiles(async (write) => {
     assertEquals(await readTokens(await write([[1, 2], [3]])), [[1, 2], [3]]);
-    const others = [[], [[]], [1], { a: 1 }, [["1"]], [[1.5]], [[-1]], [[null]], null, "[[1]"];
+    assertEquals(await readTokens(await write([4, 5])), [[4, 5]]);
+    const others = [
+      [],
+      [[]],
+      [1, [2]],
+      [[1], 2],
+      [-1],
+      { a: 1 },
+      [["1"]],
+      [[1.5]],
+      [[-1]],
+      [[null]],
+      null,
+      "[[1]",
+    ];
     for (const other of others) {
       const path = await write(other);
       await assertRejects(() => readTokens(path), UsageError, path, JSON.stringify(other));
@@ -49,11 +63,19 @@ Deno.test("readEdits() reads a vector, a row of a matrix, and leaves defaults to
       { hook: "logits", op: "project", vector: { file, tensor: "vector" }, positions: [0, -1] },
       { hook: POST, op: "replace", vector: { file, tensor: "vector" }, positions: "all" },
     ]);
-    assertEquals(await readEdits(path), [
+    assertEquals(await readEdits(path, 3), [
       { hook: POST, op: "add", vector: Float32Array.of(4, 5, 6), scale: 2.5 },
       { hook: "logits", op: "project", vector: Float32Array.of(1, 2, 3), positions: [0, -1] },
       { hook: POST, op: "replace", vector: Float32Array.of(1, 2, 3), positions: "all" },
     ]);
+  }));
+
+Deno.test("a list of scales has one for each sequence, and is cut with them", () =>
+  withFiles(async (write, file) => {
+    const edit = { hook: POST, op: "add", vector: { file, tensor: "vector" } };
+    const edits = await readEdits(await write([{ ...edit, scale: [1, 2, 3] }, edit]), 3);
+    assertEquals(edits.map(({ scale }) => scale), [[1, 2, 3], undefined]);
+    assertEquals(editsOf(edits, 1, 2).map(({ scale }) => scale), [[2, 3], undefined]);
   }));
 
 Deno.test("readEdits() refuses what it does not know", () =>
@@ -61,10 +83,11 @@ Deno.test("readEdits() refuses what it does not know", () =>
     const good = { hook: POST, op: "add", vector: { file, tensor: "vector" } };
     const refused = async (change: object, message: string, kind: typeof PalimpsestError) => {
       const path = await write([{ ...good, ...change }]);
-      await assertRejects(() => readEdits(path), kind, message);
+      await assertRejects(() => readEdits(path, 3), kind, message);
     };
     await refused({ op: "scale" }, "op", UsageError);
     await refused({ scale: "2" }, "scale", UsageError);
+    await refused({ scale: [1, 2] }, "2 scales, but there are 3 sequences", UsageError);
     await refused({ positions: "last" }, "positions", UsageError);
     await refused({ positions: [0.5] }, "positions", UsageError);
     await refused({ strength: 1 }, "strength", UsageError);
@@ -74,7 +97,7 @@ Deno.test("readEdits() refuses what it does not know", () =>
     await refused({ vector: { file, tensor: "vector", row: 0 } }, "its shape is [3]", UsageError);
     await refused({ vector: { file, tensor: "broken" } }, "not finite", UsageError);
     await refused({ vector: { file: "/none", tensor: "x" } }, 'Cannot open "/none"', UsageError);
-    await assertRejects(async () => await readEdits(await write(good)), UsageError, "Edits");
+    await assertRejects(async () => await readEdits(await write(good), 3), UsageError, "Edits");
   }));
 
 Deno.test("checkEdits() refuses edits that would do nothing", () => {

@@ -1,4 +1,4 @@
-/** The files that `deno task capture` reads: token ids and edits. */
+/** The files that `deno task capture` and `generate` read: token ids and edits. */
 
 import { z } from "zod";
 import { UsageError } from "../engine/errors.ts";
@@ -8,36 +8,52 @@ import { parseSchema } from "../engine/schema.ts";
 import { openSafetensors } from "../engine/weights/safetensors.ts";
 import { FileSource } from "../models/file_source.ts";
 
-const Tokens = z.array(z.array(z.int().min(0)).min(1)).min(1);
+const Sequence = z.array(z.int().min(0), "expected a list of token ids").min(1);
+const Tokens = z.array(Sequence, "expected a list of lists of token ids").min(1);
 
 const Edits = z.array(z.strictObject({
   hook: z.string(),
   op: z.enum(["add", "replace", "project"]),
   vector: z.strictObject({ file: z.string(), tensor: z.string(), row: z.int().min(0).optional() }),
-  scale: z.number().optional(),
+  scale: z.union([z.number(), z.array(z.number())]).optional(),
   positions: z.union([z.literal("all"), z.array(z.int())]).optional(),
 }));
 
 type VectorSpec = z.infer<typeof Edits>[number]["vector"];
 
-/** Token ids, `number[][]`. */
+/** Token ids, one list a sequence; a file with a single list of ids has one sequence. */
 export async function readTokens(path: string): Promise<number[][]> {
-  return parseSchema(
-    Tokens,
-    await readJson(path),
-    (problem) => new UsageError(`Tokens "${path}": ${problem}`),
-  );
+  const json = await readJson(path);
+  const single = Array.isArray(json) && typeof json[0] === "number";
+  const fail = (problem: string) => new UsageError(`Tokens "${path}": ${problem}`);
+  return single ? [parseSchema(Sequence, json, fail)] : parseSchema(Tokens, json, fail);
 }
 
-/** Edits with their vectors; a vector's file is looked for from the current folder. */
-export async function readEdits(path: string): Promise<Edit[]> {
+/**
+ * Edits with their vectors; a vector's file is looked for from the current folder.
+ *
+ * @param sequences how many there are: a list of scales has one for each
+ */
+export async function readEdits(path: string, sequences: number): Promise<Edit[]> {
   const fail = (problem: string) => new UsageError(`Edits "${path}": ${problem}`);
   const specs = parseSchema(Edits, await readJson(path), fail);
   const edits: Edit[] = [];
   for (const { vector, ...edit } of specs) {
+    const { scale } = edit;
+    if (typeof scale === "object" && scale.length !== sequences) {
+      throw fail(`a list of ${scale.length} scales, but there are ${sequences} sequences`);
+    }
     edits.push({ ...edit, vector: await readVector(vector) });
   }
   return edits;
+}
+
+/** The edits of some of the sequences, from `first` on. */
+export function editsOf(edits: readonly Edit[], first: number, count: number): Edit[] {
+  return edits.map((edit) => ({
+    ...edit,
+    scale: typeof edit.scale === "object" ? edit.scale.slice(first, first + count) : edit.scale,
+  }));
 }
 
 /** A tensor, or one row of a matrix such as the `delta` of `diff.safetensors`. */

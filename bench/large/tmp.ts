@@ -1,0 +1,10 @@
+import { Gpu } from "../../engine/gpu/gpu.ts";
+import { loadModel } from "../../models/load_model.ts";
+import { resolveSource } from "../../models/source.ts";
+using gpu = await Gpu.open();
+const t=performance.now();
+const m = await loadModel(gpu, await resolveSource("/tmp/big/base"));
+await gpu.finish();
+console.log("load", performance.now()-t, gpu.buffers.allocatedBytes/1e9);
+const st = Deno.readTextFileSync("/proc/self/status");
+console.log(/VmHWM.*/.exec(st)![0], /VmRSS.*/.exec(st)![0]);
