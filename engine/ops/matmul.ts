@@ -40,7 +40,8 @@ function tiledVariant({ kernels }: Gpu, { weight, rows }: MatmulArgs): Variant {
 }
 
 function portableVariant({ kernels }: Gpu, { weight, rows }: MatmulArgs): Variant {
-  const ROWS = rows >= 8 ? 8 : 1;
+  // A thread's block of rows costs the same however many of them there are.
+  const ROWS = [1, 2, 4].find((most) => rows <= most) ?? 8;
   const ALIGNED = weight.columns % 4 === 0 ? 1 : 0;
   const kernel = kernels.get("matmul", matmulCode, { WEIGHT_DTYPE: weight.dtype, ROWS, ALIGNED });
   return { kernel, groups: (n) => Math.ceil(Math.ceil(rows / ROWS) * Math.ceil(n / 16) / 8) };
