@@ -12,6 +12,7 @@ const COMMANDS: Record<string, () => Promise<Run>> = {
   diff: async () => (await import("./diff.ts")).diff,
   capture: async () => (await import("./capture.ts")).capture,
   generate: async () => (await import("./generate.ts")).generate,
+  chat: async () => (await import("./chat.ts")).chat,
   doctor: async () => (await import("./doctor.ts")).doctor,
   organisms: async () => (await import("./organisms.ts")).organisms,
 };
@@ -21,6 +22,7 @@ const USAGE = `palimpsest reads what a finetune left in a model's activations
   deno task diff      compare a base and a finetuned model and read the difference
   deno task capture   run a model and write the activations at chosen hooks to a file
   deno task generate  continue prompts, as the model would or with its activations edited
+  deno task chat      ask a base and a finetuned model the same, side by side
   deno task doctor    show the WebGPU backends and what is missing
   deno task organisms list the finetuned models that can be compared by name
 
