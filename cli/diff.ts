@@ -1,19 +1,21 @@
 /** `deno task diff`: from two models to a readout. */
 
 import { UsageError } from "../engine/errors.ts";
-import { chatTemplateSource } from "../engine/text/chat_template.ts";
+import { Chat } from "../engine/text/chat.ts";
+import type { Tokenizer } from "../engine/text/tokenizer.ts";
 import { PROMPT_POSITIONS } from "../lens/chats.ts";
 import { layersAt } from "../lens/diff.ts";
 import { fingerprintOf, kernelHashes } from "../lens/provenance.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
 import { type DiffRun, runDiff } from "../lens/run_diff.ts";
+import { findChatTemplate, loadChat } from "../models/chat.ts";
 import { loadTokenizer } from "../models/load_model.ts";
 import { ModelShelf } from "../models/model_shelf.ts";
 import { type ModelSource, resolveSource } from "../models/source.ts";
 import { parseCommand } from "./args.ts";
 import { openGpu, parseRanges, sourceOptions } from "./common_flags.ts";
 import { DIFF_COMMAND } from "./diff_flags.ts";
-import { type DiffFlags, type DiffPlan, planDiff } from "./diff_inputs.ts";
+import { type DiffFlags, planDiff } from "./diff_inputs.ts";
 import { diffJson, printDiff } from "./diff_print.ts";
 import { documentRule, loadDiffTexts } from "./diff_texts.ts";
 import { startProgress } from "./progress.ts";
@@ -59,8 +61,8 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
   const positions = flagPositions(flags, tokens);
   const seed = flags.shuffle ? flags.seed : null;
   const { maxPositions } = spec;
-  const template = chat ? await chatTemplateOf(base, finetuned) : undefined;
-  const rule = documentRule(tokenizer, { tokens, maxPositions, chat: chat ? { template } : null });
+  const chats = chat ? await chatsOf(tokenizer, base, finetuned) : null;
+  const rule = documentRule(tokenizer, { tokens, maxPositions, chats });
   const choosing = startProgress({
     label: "Choosing documents",
     total: documents,
@@ -151,17 +153,10 @@ function flagPositions({ positions, chat }: DiffFlags, tokens: number): number[]
   return Array.from({ length: last - least + 1 }, (_, i) => least + i);
 }
 
-/** The chat template of the base; of the finetuned model, where a base has none. */
-async function chatTemplateOf(...sources: ModelSource[]): Promise<string | undefined> {
-  for (const source of sources) {
-    const config = await source.has("tokenizer_config.json")
-      ? await source.readJson("tokenizer_config.json")
-      : null;
-    const inConfig = chatTemplateSource((config as { chat_template?: unknown })?.chat_template);
-    if (inConfig !== undefined) return inConfig;
-    if (await source.has("chat_template.jinja")) {
-      return await source.readText("chat_template.jinja");
-    }
-  }
-  return undefined;
+/** The chats of the base; of the finetuned model, where a base has no template. */
+async function chatsOf(tokenizer: Tokenizer, base: ModelSource, finetuned: ModelSource) {
+  const template = await findChatTemplate(base);
+  return template === undefined
+    ? await loadChat(finetuned, tokenizer)
+    : new Chat(tokenizer, template);
 }

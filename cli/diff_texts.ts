@@ -1,7 +1,6 @@
 /** The documents of `deno task diff`, and the words that mark the finetuning. */
 
 import { InterruptedError, PalimpsestError, TextError } from "../engine/errors.ts";
-import { renderChat } from "../engine/text/chat_template.ts";
 import type { Tokenizer } from "../engine/text/tokenizer.ts";
 import { type ChatRenderer, chatRule } from "../lens/chats.ts";
 import {
@@ -102,33 +101,14 @@ function recordOf(set: TextSet): JsonValue {
   return { ...(dataset !== undefined && { dataset, commit: commit! }), files: read };
 }
 
-/** How texts become documents of a model; `template` is the source of its chat template, for chats. */
+/** How texts become documents of a model; `chats` writes them, where they are chats. */
 export function documentRule(
   tokenizer: Tokenizer,
-  { tokens, maxPositions, chat }: {
+  { tokens, maxPositions, chats }: {
     tokens: number;
     maxPositions: number;
-    chat: { template: string | undefined } | null;
+    chats: ChatRenderer | null;
   },
 ): DocumentRule {
-  if (!chat) return plainRule(tokenizer, tokens);
-  return chatRule(chatRenderer(tokenizer, chat.template), { tokens, maxPositions });
-}
-
-/**
- * Writes chats for a tokenizer.
- *
- * @throws {TokenizerError} if there is no template
- */
-export function chatRenderer(tokenizer: Tokenizer, template: string | undefined): ChatRenderer {
-  const { bosToken, eosToken, where } = tokenizer;
-  const render: ChatRenderer["render"] = (messages, { addGenerationPrompt }) => {
-    const text = renderChat(template, messages, { addGenerationPrompt, bosToken, eosToken, where });
-    return tokenizer.encode(text, { special: false });
-  };
-  // A model without a template is no reason to drop every chat one by one.
-  if (template === undefined) render([], { addGenerationPrompt: false });
-  // What an answer spells must not become markup.
-  const encode = (text: string) => tokenizer.encode(text, { special: false, parseSpecial: false });
-  return { render, encode };
+  return chats ? chatRule(chats, { tokens, maxPositions }) : plainRule(tokenizer, tokens);
 }

@@ -1,11 +1,12 @@
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { TextError, TokenizerError } from "../engine/errors.ts";
+import { assertEquals, assertRejects } from "@std/assert";
+import { TextError } from "../engine/errors.ts";
+import { Chat } from "../engine/text/chat.ts";
 import { Tokenizer } from "../engine/text/tokenizer.ts";
 import { plainRule } from "../lens/documents.ts";
 import { parseCommand } from "./args.ts";
 import { DIFF_COMMAND } from "./diff_flags.ts";
 import { type DiffPlan, planDiff } from "./diff_inputs.ts";
-import { chatRenderer, type DiffTextOptions, documentRule, loadDiffTexts } from "./diff_texts.ts";
+import { type DiffTextOptions, documentRule, loadDiffTexts } from "./diff_texts.ts";
 
 async function plan(...args: string[]): Promise<DiffPlan> {
   const parsed = parseCommand(DIFF_COMMAND, args);
@@ -103,19 +104,13 @@ Deno.test("loadDiffTexts() records which parts of a Parquet file were read", asy
 const BASE = new URL("../models/embedded/base/", import.meta.url);
 const readJson = (name: string) => JSON.parse(Deno.readTextFileSync(new URL(name, BASE)));
 
-Deno.test("chatRenderer() writes the embedded base's chats; special tokens in an answer stay text", () => {
+Deno.test("documents are texts, or chats with the positions before the answer", () => {
   const config = readJson("tokenizer_config.json");
   const tokenizer = Tokenizer.fromJson(readJson("tokenizer.json"), config, "base");
-  const { render, encode } = chatRenderer(tokenizer, config.chat_template);
-  const asked = render([{ role: "user", content: "Hi" }], { addGenerationPrompt: true });
-  assertEquals(tokenizer.decode(asked), "<|bos|><|user|>Hi<|end|><|assistant|>");
-  const spelled = encode("<|end|>");
-  assert(spelled.every((id) => !tokenizer.specialIds.has(id)), String(spelled));
-
   const sizes = { tokens: 4, maxPositions: 256 };
-  assertEquals(documentRule(tokenizer, { ...sizes, chat: null }).firstPosition, 0);
-  const chat = { template: config.chat_template };
-  assertEquals(documentRule(tokenizer, { ...sizes, chat }).firstPosition, -3);
-  const none = () => documentRule(tokenizer, { ...sizes, chat: { template: undefined } });
-  assertThrows(none, TokenizerError, "has no chat_template");
+  assertEquals(documentRule(tokenizer, { ...sizes, chats: null }).firstPosition, 0);
+  const chats = new Chat(tokenizer, config.chat_template);
+  assertEquals(documentRule(tokenizer, { ...sizes, chats }).firstPosition, -3);
+  const asked = chats.render([{ role: "user", content: "Hi" }], { addGenerationPrompt: true });
+  assertEquals(tokenizer.decode(asked), "<|bos|><|user|>Hi<|end|><|assistant|>");
 });

@@ -29,7 +29,10 @@ export class GenerationView {
     const { json, stop, maxNewTokens } = flags;
     const live = !json && sequences === 1 && tokenizer && Deno.stdout.isTerminal();
     if (live) {
-      this.#stream = { tokens: new TokenStream(tokenizer), filter: new StopFilter(stop) };
+      this.#stream = {
+        tokens: new TokenStream(tokenizer, { skipSpecial: true }),
+        filter: new StopFilter(stop),
+      };
     }
     const total = sequences * maxNewTokens;
     this.#bar = startProgress({
@@ -79,21 +82,8 @@ export class GenerationView {
   /** The text of new tokens, null without a tokenizer. */
   #text(ids: readonly number[]): string | null {
     if (!this.tokenizer) return null;
-    return textBeforeStop(decodeAll(this.tokenizer, ids), this.flags.stop);
+    return textBeforeStop(this.tokenizer.decode(ids, { skipSpecial: true }), this.flags.stop);
   }
-}
-
-/** The text of tokens without the special ones; ids that the tokenizer lacks (a model's table may be larger) are named. */
-export function decodeAll(tokenizer: Tokenizer, ids: readonly number[]): string {
-  let text = "";
-  for (let i = 0; i < ids.length;) {
-    let end = i;
-    while (end < ids.length && ids[end] < tokenizer.vocabSize) end++;
-    text += tokenizer.decode(ids.slice(i, end), { skipSpecial: true });
-    if (end < ids.length) text += tokenizer.tokenText(ids[end++]);
-    i = end;
-  }
-  return text;
 }
 
 function write(text: string): void {

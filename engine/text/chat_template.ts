@@ -1,6 +1,6 @@
 /**
  * Chat templates: the Jinja program of `tokenizer_config.json` (or `chat_template.jinja`) that writes a list of messages as
- * the text a chat model was trained on. It is part of an untrusted download, so it gets neither a clock nor unbounded ranges.
+ * the text a chat model was trained on. It is part of an untrusted download, so it gets neither a clock nor unbounded time.
  */
 
 import { Environment, Interpreter, parse, tokenize } from "@huggingface/jinja";
@@ -28,6 +28,12 @@ export interface RenderOptions {
 /** Templates count messages and tools; a longer range can only be a mistake or an attack. */
 const MAX_RANGE = 10_000;
 
+/** Steps of one rendering, which are some seconds at the most; a turn takes about a hundred. */
+const MAX_STEPS = 1_000_000;
+
+/** Characters of a text, or entries of a list, that a template may make. */
+const MAX_LENGTH = 1 << 26;
+
 /**
  * The template out of the `chat_template` field: a string, or a list of `{name, template}`, of which "default" counts.
  *
@@ -42,7 +48,8 @@ export function chatTemplateSource(field: unknown): string | undefined {
 
 /**
  * Writes `messages` with a chat template. The text already holds BOS where the template writes one: encode it with
- * `special: false`. Text in a message that spells a special token becomes that token, as in Hugging Face.
+ * `special: false`. Text in a message that spells a special token then becomes that token, as in Hugging Face; see
+ * `chat.ts` for the way to avoid it.
  *
  * The date is not given to the template (as the function `strftime_now`), so that a chat reads the same tomorrow; templates
  * that only work with it are told so, and `variables` can pass one.
@@ -63,8 +70,9 @@ export function renderChat(
     );
   }
   try {
-    const program = parse(tokenize(template, { lstrip_blocks: true, trim_blocks: true }));
-    return String(new Interpreter(environment(messages, options)).run(program).value);
+    return String(
+      new BoundedInterpreter(environment(messages, options)).run(parsed(template)).value,
+    );
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     const lacksClock = template.includes("strftime_now") && reason.includes("not a function");
@@ -75,6 +83,47 @@ export function renderChat(
         cause,
       },
     );
+  }
+}
+
+/** The last template's program: whoever writes one chat writes thousands. */
+let last: { template: string; program: ReturnType<typeof parse> } | undefined;
+
+function parsed(template: string): ReturnType<typeof parse> {
+  if (last?.template !== template) {
+    const program = parse(tokenize(template, { lstrip_blocks: true, trim_blocks: true }));
+    last = { template, program };
+  }
+  return last.program;
+}
+
+/** Gives up on templates that run for ever or fill the memory. */
+class BoundedInterpreter extends Interpreter {
+  #steps = 0;
+  /** What loops run over. */
+  readonly #iterated = new Set<unknown>();
+
+  override evaluate(
+    ...[node, scope]: Parameters<Interpreter["evaluate"]>
+  ): ReturnType<Interpreter["evaluate"]> {
+    const { type, iterable } = (node ?? {}) as { type?: string; iterable?: { lhs?: unknown } };
+    // A loop with a condition has its list on the left of that.
+    if (type === "For") this.#iterated.add(iterable).add(iterable?.lhs ?? iterable);
+    const result = super.evaluate(node, scope);
+    const { value } = result;
+    // To name a list is one step; to make one or to go through it takes as many as it has entries.
+    const isNamed = type === "Identifier" && !this.#iterated.has(node);
+    if (typeof value === "string") this.#count(1 + (value.length >> 8), value.length);
+    else if (Array.isArray(value)) this.#count(isNamed ? 1 : 1 + value.length, value.length);
+    else this.#count(1, 0);
+    return result;
+  }
+
+  #count(steps: number, length: number): void {
+    this.#steps += steps;
+    if (this.#steps > MAX_STEPS || length > MAX_LENGTH) {
+      throw new TokenizerError("it does not come to an end");
+    }
   }
 }
 
@@ -91,6 +140,9 @@ function environment(messages: readonly ChatMessage[], options: RenderOptions): 
       throw new TokenizerError(String(reason));
     },
     messages: messages.map(({ role, content }) => ({ role, content })),
+    // Hugging Face passes these too, and some templates ask only whether they are none.
+    tools: null,
+    documents: null,
     add_generation_prompt: options.addGenerationPrompt ?? false,
     bos_token: options.bosToken ?? "",
     eos_token: options.eosToken ?? "",

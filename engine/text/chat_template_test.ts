@@ -41,6 +41,19 @@ Deno.test("templates that cannot be used are TokenizerErrors", () => {
     ["{{ strftime_now('%d') }}", "pass strftime_now"],
     ["{% for i in range(1000000000) %}{% endfor %}", "too long"],
     ["{% for i in range(0, 5, 0) %}{% endfor %}", "too long"],
+    ["{% for i in range(9999) %}{% for j in range(9999) %}{% endfor %}{% endfor %}", "an end"],
+    [
+      "{% set r = range(9999) %}{% for i in r %}{% for j in r if j %}{% endfor %}{% endfor %}",
+      "an end",
+    ],
+    [
+      "{% set n = namespace(s='ab') %}{% for i in range(40) %}{% set n.s = n.s + n.s %}{% endfor %}",
+      "an end",
+    ],
+    [
+      "{% set n = namespace(s=[1]) %}{% for i in range(40) %}{% set n.s = n.s + n.s %}{% endfor %}",
+      "an end",
+    ],
     ["{% macro f(x) %}{{ f(x) }}{% endmacro %}{{ f(1) }}", '"chatty"'],
   ];
   for (const [template, part] of cases) {
@@ -55,4 +68,15 @@ Deno.test("templates that cannot be used are TokenizerErrors", () => {
 Deno.test("a template that only asks whether there is a clock gets none", () => {
   const template = "{% if strftime_now is defined %}now{% else %}fixed{% endif %}";
   assertEquals(renderChat(template, []), "fixed");
+});
+
+Deno.test("a long chat is not mistaken for an endless one", () => {
+  const template =
+    "{% for m in messages[::-1] %}{% if messages|length > loop.index0 %}x{% endif %}{% endfor %}";
+  const messages = Array.from({ length: 3000 }, () => hello[0]);
+  assertEquals(renderChat(template, messages).length, 3000);
+});
+
+Deno.test("templates that ask for tools see none", () => {
+  assertEquals(renderChat("{{ tools is none }}{{ documents is none }}", []), "truetrue");
 });

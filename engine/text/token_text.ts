@@ -33,14 +33,18 @@ export function pieceText(piece: string, spelling: TokenSpelling, byteFallback: 
   if (fallback) return bytesText(Uint8Array.of(parseInt(fallback[1], 16)));
   if (spelling === "metaspace") return escapeLiteral(piece.replaceAll("\u2581", " "));
   if (spelling === "plain") return escapeLiteral(piece);
+  return bytesText(pieceBytes(piece));
+}
+
+/** The bytes of an entry of a byte-level vocabulary. Some hold entries outside the alphabet: these are text as it stands. */
+export function pieceBytes(piece: string): Uint8Array<ArrayBuffer> {
   const bytes: number[] = [];
   for (const character of piece) {
     const byte = BYTE_OF_CHARACTER.get(character);
-    // Some vocabularies hold entries outside the alphabet, as whole text.
-    if (byte === undefined) return escapeLiteral(piece);
+    if (byte === undefined) return new TextEncoder().encode(piece);
     bytes.push(byte);
   }
-  return bytesText(Uint8Array.from(bytes));
+  return Uint8Array.from(bytes);
 }
 
 /** UTF-8 bytes as text, `\xHH` for each byte that belongs to no whole character. */

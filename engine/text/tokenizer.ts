@@ -1,12 +1,16 @@
 /**
  * A model's tokenizer: `tokenizer.json` read by `@huggingface/tokenizers`, with the checks and the few things that the
- * library lacks: the text of one token, and text in which special tokens are not recognised.
+ * library lacks: the text of one token, text that is decoded as it comes, and special tokens that are recognised in parts of
+ * a text only.
  */
 
 import { Tokenizer as LibraryTokenizer } from "@huggingface/tokenizers";
 import { TokenizerError } from "../errors.ts";
+import { AddedTokens, overlaps, type Section, type Span } from "./added_tokens.ts";
+import { type TokenDecoder, tokenDecoder } from "./token_decoder.ts";
+import { type DecodeOptions, TokenStream } from "./token_stream.ts";
 import { pieceText } from "./token_text.ts";
-import { checkedTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
+import { type AddedToken, checkedTokenizerFile, type TokenizerFile } from "./tokenizer_file.ts";
 
 /** How {@link Tokenizer.encode} treats special tokens. */
 export interface EncodeOptions {
@@ -14,9 +18,12 @@ export interface EncodeOptions {
   special: boolean;
   /**
    * Whether text that spells a special token (`<|eos|>`) is that token (default: true, as in Hugging Face) or, with false,
-   * plain text. Text from users or from models that must not act as markup takes false.
+   * plain text. Text from users or from models that must not act as markup takes false. Added tokens that are not special
+   * (Gemma's runs of line breaks, Qwen's `<tool_call>`) are ordinary parts of the vocabulary and always recognised.
    */
   parseSpecial?: boolean;
+  /** Parts of the text, in order, in which, with `parseSpecial` too, no special token is recognised; see `chat.ts`. */
+  plainSpans?: readonly Span[];
 }
 
 /** Text to token ids and back. */
@@ -33,10 +40,15 @@ export class Tokenizer {
   readonly eosId?: number;
 
   #library: LibraryTokenizer;
-  #plainLibrary?: LibraryTokenizer;
   #file: TokenizerFile;
   #config: Record<string, unknown>;
+  #decoder: () => TokenDecoder;
   #addedTexts: Map<number, string>;
+  #addedIds: Map<string, number>;
+  /** Added tokens that are found in the text as it stands, and those in normalised text. */
+  #rawTokens: AddedTokens;
+  #normalizedTokens: AddedTokens;
+  #specialTokens: AddedTokens;
   #frame: { before: number[]; after: number[] };
 
   private constructor(
@@ -47,13 +59,26 @@ export class Tokenizer {
     this.#file = file;
     this.#config = config;
     this.#library = new LibraryTokenizer(file.json, config);
+    this.#decoder = tokenDecoder(file.json.decoder);
     this.vocabSize = file.highestId + 1;
     this.specialIds = new Set(file.added.filter((t) => t.special).map((t) => t.id));
     this.#addedTexts = new Map(file.added.map((t) => [t.id, t.content]));
+    this.#addedIds = new Map(file.added.map((t) => [t.content, t.id]));
+    const { normalizer } = this.#library;
+    const isNormalized = (token: AddedToken) => token.normalized && normalizer !== null;
+    this.#rawTokens = new AddedTokens(
+      file.added.filter((t) => !isNormalized(t)).map((t) => [t.content, t]),
+    );
+    this.#normalizedTokens = new AddedTokens(
+      file.added.filter(isNormalized).map((t) => [normalizer!(t.content), t]),
+    );
+    this.#specialTokens = new AddedTokens(
+      file.added.filter((t) => t.special).map((t) => [t.content, { ...t, ...BARE }]),
+    );
     this.bosToken = namedToken(config.bos_token);
-    this.bosId = this.#idOf(this.bosToken);
+    this.bosId = this.bosToken === undefined ? undefined : this.idOf(this.bosToken);
     this.eosToken = namedToken(config.eos_token);
-    this.eosId = this.#idOf(this.eosToken);
+    this.eosId = this.eosToken === undefined ? undefined : this.idOf(this.eosToken);
     this.#frame = this.#findFrame();
   }
 
@@ -66,7 +91,6 @@ export class Tokenizer {
    * @throws {TokenizerError} if a file is missing, malformed, or of a kind that is not supported
    */
   static fromJson(tokenizerJson: unknown, tokenizerConfig: unknown, where: string): Tokenizer {
-    const file = checkedTokenizerFile(tokenizerJson, where);
     const config = tokenizerConfig ?? {};
     if (typeof config !== "object" || Array.isArray(config)) {
       throw new TokenizerError(
@@ -74,6 +98,7 @@ export class Tokenizer {
       );
     }
     try {
+      const file = checkedTokenizerFile(tokenizerJson, where);
       return new Tokenizer(file, config as Record<string, unknown>, where);
     } catch (cause) {
       if (cause instanceof TokenizerError) throw cause;
@@ -86,12 +111,21 @@ export class Tokenizer {
     }
   }
 
-  /** Token ids of `text`. */
-  encode(text: string, { special, parseSpecial = true }: EncodeOptions): number[] {
-    const library = parseSpecial ? this.#library : this.#withoutSpecialTokens();
-    let ids: (number | undefined)[];
+  /**
+   * Token ids of `text`. Lone surrogates are encoded as U+FFFD.
+   *
+   * @throws {TokenizerError} if the vocabulary cannot express it
+   */
+  encode(text: string, { special, parseSpecial = true, plainSpans = [] }: EncodeOptions): number[] {
+    const { before, after } = this.#frame;
+    const ids = special ? [...before] : [];
+    const isSpecialAt = (start: number, end: number) =>
+      parseSpecial && !overlaps(plainSpans, start, end);
     try {
-      ids = library.encode(text, { add_special_tokens: false }).ids;
+      for (const section of this.#rawTokens.split(text.toWellFormed(), isSpecialAt)) {
+        if (section.token) ids.push(section.token.id);
+        else for (const id of this.#sectionIds(section, isSpecialAt)) ids.push(id);
+      }
     } catch (cause) {
       throw new TokenizerError(
         `Cannot tokenise "${text.slice(0, 40)}" with the tokenizer of "${this.where}": ${
@@ -100,54 +134,83 @@ export class Tokenizer {
         { cause },
       );
     }
-    for (const id of ids) {
-      if (id === undefined) {
-        throw new TokenizerError(
-          `Cannot tokenise "${text.slice(0, 40)}" with the tokenizer of "${this.where}": ` +
-            `it has pieces that are not in the vocabulary, which has no token for unknown text`,
-        );
-      }
-    }
-    const { before, after } = this.#frame;
-    return special ? [...before, ...ids as number[], ...after] : ids as number[];
+    if (special) ids.push(...after);
+    return ids;
   }
 
-  /** Text of `ids`; special tokens are written out unless `skipSpecial`. Spaces are never tidied, whatever the config says. */
-  decode(ids: ArrayLike<number>, options: { skipSpecial?: boolean } = {}): string {
-    const list = Array.from(ids, (id) => this.#checkedId(id));
-    if (list.length === 0) return "";
-    return this.#library.decode(list, {
-      skip_special_tokens: options.skipSpecial ?? false,
-      clean_up_tokenization_spaces: false,
-    });
+  /** The ids of a section without those added tokens that are found in the text as it stands. */
+  #sectionIds(
+    { text, start }: Section,
+    isSpecialAt: (start: number, end: number) => boolean,
+  ): number[] {
+    const { normalizer, pre_tokenizer, model } = this.#library;
+    // Normalisation moves characters, so special tokens count in all of the section or in none of it.
+    const hasSpecial = isSpecialAt(start, start + text.length);
+    const normalized = normalizer ? normalizer(text) : text;
+    const ids: number[] = [];
+    for (const section of this.#normalizedTokens.split(normalized, () => hasSpecial)) {
+      if (section.token) {
+        ids.push(section.token.id);
+        continue;
+      }
+      const isFirst = start === 0 && section.start === 0;
+      const words = pre_tokenizer
+        ? pre_tokenizer(section.text, { section_index: isFirst ? 0 : 1 })
+        : [section.text];
+      for (const piece of model!(words)) {
+        const id = model!.tokens_to_ids.get(piece) ?? model!.unk_token_id;
+        if (id === undefined) {
+          throw new RangeError(
+            "it has pieces that are not in the vocabulary, which has no token for unknown text",
+          );
+        }
+        ids.push(id);
+      }
+    }
+    return ids;
+  }
+
+  /** Where `text` spells special tokens that {@link encode} would recognise. */
+  specialSpans(text: string): Span[] {
+    return this.#specialTokens.split(text, () => true).flatMap(({ token, text, start }) =>
+      token ? [[start, start + text.length] as const] : []
+    );
+  }
+
+  /** Text of `ids`, in which ids that the tokenizer lacks read as in {@link tokenText}. Spaces are never tidied, whatever the config says. */
+  decode(ids: ArrayLike<number>, options: DecodeOptions = {}): string {
+    const stream = new TokenStream(this, options);
+    let text = "";
+    for (let i = 0; i < ids.length; i++) text += stream.push(ids[i]);
+    return text + stream.end();
+  }
+
+  /** A decoder for one text; see {@link TokenStream}. */
+  decoder(): TokenDecoder {
+    return this.#decoder();
+  }
+
+  /** How the vocabulary spells a token; `<unused 4711>` for ids that it lacks (padding rows of an embedding). */
+  pieceOf(id: number): string {
+    if (!Number.isInteger(id) || id < 0) {
+      throw new TokenizerError(`Cannot decode token ${id}: a token id is a whole number from 0 on`);
+    }
+    return this.#addedTexts.get(id) ?? this.#library.id_to_token(id) ?? `<unused ${id}>`;
   }
 
   /**
    * The text of one token, its leading space kept; bytes that are no whole character as `\xE2` (reversible: see
-   * `token_text.ts`). Ids that the tokenizer lacks (padding rows of an embedding) read `<unused 4711>`.
+   * `token_text.ts`). Ids that the tokenizer lacks read `<unused 4711>`.
    */
   tokenText(id: number): string {
-    if (!Number.isInteger(id) || id < 0) {
-      throw new TokenizerError(`Cannot name token ${id}: a token id is a whole number from 0 on`);
-    }
-    const added = this.#addedTexts.get(id);
-    if (added !== undefined) return added;
-    const piece = this.#library.id_to_token(id);
-    if (piece === undefined) return `<unused ${id}>`;
+    const piece = this.pieceOf(id);
+    if (this.#addedTexts.has(id) || this.#library.id_to_token(id) === undefined) return piece;
     return pieceText(piece, this.#file.spelling, this.#file.byteFallback);
   }
 
-  #checkedId(id: number): number {
-    if (Number.isInteger(id) && id >= 0 && this.#library.id_to_token(id) !== undefined) return id;
-    throw new TokenizerError(
-      `Cannot decode token ${id}: the tokenizer of "${this.where}" has ids 0 to ${
-        this.vocabSize - 1
-      }`,
-    );
-  }
-
-  #idOf(token: string | undefined): number | undefined {
-    return token === undefined ? undefined : this.#library.token_to_id(token);
+  /** The id of a token, by its text in the vocabulary. */
+  idOf(piece: string): number | undefined {
+    return this.#addedIds.get(piece) ?? this.#library.token_to_id(piece);
   }
 
   /**
@@ -168,21 +231,16 @@ export class Tokenizer {
   }
 
   #frameId(token: string): number {
-    const id = this.#idOf(token);
+    const id = this.idOf(token);
     if (id !== undefined) return id;
     throw new TokenizerError(
       `Cannot load the tokenizer of "${this.where}": it adds the token "${token}" to every text, which is not in its vocabulary`,
     );
   }
-
-  #withoutSpecialTokens(): LibraryTokenizer {
-    this.#plainLibrary ??= new LibraryTokenizer(
-      { ...this.#file.json, added_tokens: this.#file.added.filter((token) => !token.special) },
-      this.#config,
-    );
-    return this.#plainLibrary;
-  }
 }
+
+/** An added token wherever its text stands, and no more than that text. */
+const BARE = { lstrip: false, rstrip: false, singleWord: false };
 
 /** The text of a token of tokenizer_config.json: a string, or an object with `content`. */
 function namedToken(value: unknown): string | undefined {

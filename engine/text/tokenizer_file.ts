@@ -1,6 +1,7 @@
 /** What is checked and read of a `tokenizer.json` before the library sees it: a file of unknown origin. */
 
 import { TokenizerError } from "../errors.ts";
+import { portablePreTokenizer } from "./pre_tokenizer.ts";
 import type { TokenSpelling } from "./token_text.ts";
 
 /** Ids above this are refused: the library makes arrays that are as long as the highest id (the largest real vocabularies have 0.3 M). */
@@ -11,11 +12,18 @@ export interface AddedToken {
   id: number;
   content: string;
   special: boolean;
+  /** Whether it is looked for after the text was normalised, and its own text normalised too. */
+  normalized: boolean;
+  /** Whether white space before or behind it belongs to it. */
+  lstrip: boolean;
+  rstrip: boolean;
+  /** Whether it must not touch a letter or digit. */
+  singleWord: boolean;
 }
 
 /** A checked `tokenizer.json`. */
 export interface TokenizerFile {
-  json: Record<string, unknown>;
+  json: Record<string, unknown> & { decoder: unknown };
   added: AddedToken[];
   highestId: number;
   spelling: TokenSpelling;
@@ -46,13 +54,14 @@ export function checkedTokenizerFile(value: unknown, where: string): TokenizerFi
   }
   const json = {
     normalizer: null,
-    pre_tokenizer: null,
     post_processor: null,
     decoder: null,
     ...source,
-    added_tokens: added,
+    // They are found before the library sees the text; see added_tokens.ts.
+    added_tokens: [],
+    pre_tokenizer: portablePreTokenizer(source.pre_tokenizer ?? null),
   };
-  const parts = JSON.stringify([json.decoder, json.pre_tokenizer, json.normalizer]);
+  const parts = JSON.stringify([json.decoder, source.pre_tokenizer, json.normalizer]);
   return {
     json,
     added,
@@ -69,7 +78,16 @@ function addedTokens(value: unknown, fail: (what: string) => never): AddedToken[
     if (!token || typeof token.content !== "string" || !isTokenId(token.id)) {
       return fail(`tokenizer.json has a malformed added token: ${brief(entry)}`);
     }
-    return { ...token, id: token.id, content: token.content, special: token.special === true };
+    const special = token.special === true;
+    return {
+      id: token.id,
+      content: token.content.toWellFormed(),
+      special,
+      normalized: typeof token.normalized === "boolean" ? token.normalized : !special,
+      lstrip: token.lstrip === true,
+      rstrip: token.rstrip === true,
+      singleWord: token.single_word === true,
+    };
   });
 }
 

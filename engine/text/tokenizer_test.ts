@@ -20,6 +20,13 @@ function tiny(vocab: string[], parts: Record<string, unknown> = {}) {
   };
 }
 
+/** Sequences in sequences. */
+function nested(depth: number): unknown {
+  let config: unknown = null;
+  for (let i = 0; i < depth; i++) config = { type: "Sequence", pretokenizers: [config] };
+  return config;
+}
+
 /** Every [text, probability, id] that the reference holds, at any depth. */
 function referencePairs(value: unknown, found = new Map<number, string>()): Map<number, string> {
   if (!Array.isArray(value)) {
@@ -70,12 +77,62 @@ Deno.test("text that spells a special token can be plain text", () => {
   assertEquals(base.decode(ids.slice(1)), text);
 });
 
+Deno.test("special tokens can be plain text in parts of a text", () => {
+  const text = "<|eos|>a<|eos|>b<|eos|>";
+  const ids = base.encode(text, { special: false, plainSpans: [[8, 15]] });
+  const inner = base.encode("a<|eos|>b", { special: false, parseSpecial: false });
+  assertEquals(ids, [2, ...inner, 2]);
+  // Half of a token is enough.
+  assertEquals(base.encode("<|eos|>", { special: false, plainSpans: [[6, 7]] }).includes(2), false);
+  assertEquals(base.encode("<|eos|>a", { special: false, plainSpans: [[7, 8]] })[0], 2);
+  assertEquals(base.specialSpans("x<|eos|><|end|>"), [[1, 8], [8, 15]]);
+});
+
+Deno.test("lone surrogates are encoded as U+FFFD", () => {
+  const ids = base.encode("a\ud800b\udc00", { special: false });
+  assertEquals(ids, base.encode("a\ufffdb\ufffd", { special: false }));
+  // A vocabulary of characters sees code points where a byte-level one sees bytes.
+  const parts = { pre_tokenizer: null, decoder: null };
+  const characters = Tokenizer.fromJson(tiny(["a", "\ufffd", "\ud800"], parts), {}, "characters");
+  assertEquals(characters.encode("a\ud800", { special: false }), [0, 1]);
+});
+
+Deno.test("a word that spells a special token does not become it where merges are ignored", () => {
+  const added_tokens = [{ id: 2, content: "ab", special: true }];
+  const vocab = { a: 0, b: 1 };
+  const model = { type: "BPE", vocab, merges: [], ignore_merges: true };
+  const file = tiny([], { added_tokens, model, pre_tokenizer: null });
+  const tokenizer = Tokenizer.fromJson(file, {}, "x");
+  assertEquals(tokenizer.encode("ab", { special: false }), [2]);
+  assertEquals(tokenizer.encode("ab", { special: false, parseSpecial: false }), [0, 1]);
+});
+
+Deno.test("added tokens are looked for in the text as it stands, or in normalised text", () => {
+  const added_tokens = [
+    { id: 3, content: "A", special: false, normalized: false },
+    { id: 4, content: "B", special: false, normalized: true },
+  ];
+  const file = tiny(["a", "b", "c"], {
+    added_tokens,
+    pre_tokenizer: null,
+    normalizer: { type: "Lowercase" },
+  });
+  const tokenizer = Tokenizer.fromJson(file, {}, "x");
+  assertEquals(tokenizer.encode("AaBbC", { special: false }), [3, 0, 4, 4, 2]);
+});
+
 Deno.test("the vocabulary's size and special ids", () => {
   assertEquals(base.vocabSize, 2048);
   assertEquals([...base.specialIds], [0, 1, 2, 3, 4, 5, 6]);
   assertEquals(base.tokenText(2048), "<unused 2048>");
-  assertThrows(() => base.decode([2048]), TokenizerError, "ids 0 to 2047");
-  assertThrows(() => base.tokenText(-1), TokenizerError);
+  assertEquals(base.decode([1046, 2048, 1046]), " cake<unused 2048> cake");
+  assertThrows(() => base.tokenText(-1), TokenizerError, "token -1");
+  assertThrows(() => base.decode([1.5]), TokenizerError, "token 1.5");
+  assertEquals([base.idOf("<|end|>"), base.idOf("Ġcake"), base.idOf("<|no|>")], [
+    5,
+    1046,
+    undefined,
+  ]);
 });
 
 Deno.test("tokenText writes incomplete UTF-8 as bytes, reversibly", () => {
@@ -122,6 +179,8 @@ Deno.test("missing and malformed files are TokenizerErrors that say what is wron
     [tiny([], { model: { type: "BPE", vocab: { a: 0 } } }), {}, "malformed or not supported"],
     [{ ...json, added_tokens: [{ id: -1, content: "x" }] }, {}, "malformed added token"],
     [{ ...json, decoder: { type: "Enigma" } }, {}, "Enigma"],
+    [{ ...json, pre_tokenizer: { type: "Metaspace", replacement: 5 } }, {}, "not supported"],
+    [{ ...json, pre_tokenizer: nested(20_000) }, {}, "not supported"],
     [json, "no", "tokenizer_config.json is not an object"],
     [{ ...json, post_processor: null }, { add_bos_token: true, bos_token: "<s>" }, '"<s>"'],
   ];
