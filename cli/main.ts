@@ -13,18 +13,20 @@ const COMMANDS: Record<string, () => Promise<Run>> = {
   capture: async () => (await import("./capture.ts")).capture,
   generate: async () => (await import("./generate.ts")).generate,
   chat: async () => (await import("./chat.ts")).chat,
+  similarity: async () => (await import("./similarity.ts")).similarity,
   doctor: async () => (await import("./doctor.ts")).doctor,
   organisms: async () => (await import("./organisms.ts")).organisms,
 };
 
 const USAGE = `palimpsest reads what a finetune left in a model's activations
 
-  deno task diff      compare a base and a finetuned model and read the difference
-  deno task capture   run a model and write the activations at chosen hooks to a file
-  deno task generate  continue prompts, as the model would or with its activations edited
-  deno task chat      ask a base and a finetuned model the same, side by side
-  deno task doctor    show the WebGPU backends and what is missing
-  deno task organisms list the finetuned models that can be compared by name
+  deno task diff        compare a base and a finetuned model and read the difference
+  deno task capture     run a model and write the activations at chosen hooks to a file
+  deno task generate    continue prompts, as the model would or with its activations edited
+  deno task chat        ask a base and a finetuned model the same, side by side
+  deno task similarity  compare steered texts with those that the model was finetuned on
+  deno task doctor      show the WebGPU backends and what is missing
+  deno task organisms   list the finetuned models that can be compared by name
 
 Every command has --help.`;
 

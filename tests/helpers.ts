@@ -12,6 +12,7 @@ import { loadLora } from "../engine/weights/lora.ts";
 import { parseAdapterConfig } from "../engine/weights/lora_config.ts";
 import { loadWeights } from "../engine/weights/model_weights.ts";
 import { parseConfig } from "../models/config.ts";
+import { BACKEND } from "./test_gpu.ts";
 
 /** Where the tiny models with references from Hugging Face's code are. */
 export const FIXTURES = `${import.meta.dirname}/fixtures`;
@@ -41,7 +42,7 @@ let shared: Promise<Gpu> | undefined;
 
 /** One device for all tests of a file: compiling the kernels takes longer than running them. */
 export function sharedGpu(): Promise<Gpu> {
-  return shared ??= Gpu.open();
+  return shared ??= Gpu.open({ backend: BACKEND });
 }
 
 /** A parsed JSON file. */

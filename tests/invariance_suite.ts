@@ -18,6 +18,7 @@ import {
   sharedGpu,
   someTokens,
 } from "./helpers.ts";
+import { BACKEND } from "./test_gpu.ts";
 
 /** The embedded base model. */
 export async function embeddedBase(gpu: Gpu): Promise<Transformer> {
@@ -161,7 +162,7 @@ export function invarianceTests(
   Deno.test(`${name}: the kernels for real GPUs and those for software adapters`, async () => {
     const runs: Run[] = [];
     for (const profile of ["software", "gpu"] as const) {
-      using gpu = await Gpu.open({ profile });
+      using gpu = await Gpu.open({ profile, backend: BACKEND });
       const model = await open(gpu);
       const texts = [somewhatLong(model), someTokens(model, 5, 1)];
       const edits = (["add", "project"] as const).map((op) => ({

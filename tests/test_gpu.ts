@@ -1,10 +1,14 @@
 /** What the tests of the device share: one device a profile, guarded buffers, seeded inputs and comparisons. */
 
 import { assertEquals } from "@std/assert";
+import type { BackendChoice } from "../engine/gpu/backend.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
 import type { DeviceProfile } from "../engine/gpu/profile.ts";
 import type { Recorder } from "../engine/gpu/recorder.ts";
 import { DeviceTensor } from "../engine/gpu/tensor.ts";
+
+/** Where the tests run: PALIMPSEST_BACKEND=dawn has them try the other implementation of WebGPU. */
+export const BACKEND = (Deno.env.get("PALIMPSEST_BACKEND") ?? "auto") as BackendChoice;
 
 /** Both sets of kernel variants; each runs on any adapter. */
 export const PROFILES: readonly DeviceProfile[] = ["software", "gpu"];
@@ -23,7 +27,7 @@ const opened = new Map<DeviceProfile, Promise<Gpu>>();
 /** The device of a profile, shared by the tests of a file. */
 export function testGpu(profile: DeviceProfile): Promise<Gpu> {
   let gpu = opened.get(profile);
-  if (!gpu) opened.set(profile, gpu = Gpu.open({ profile }));
+  if (!gpu) opened.set(profile, gpu = Gpu.open({ profile, backend: BACKEND }));
   return gpu;
 }
 

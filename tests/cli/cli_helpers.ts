@@ -23,11 +23,15 @@ export interface Finished {
 }
 
 /** Starts `deno task ARGS` with its output piped. */
-export function start(args: readonly string[], env: Record<string, string> = {}) {
+export function start(
+  args: readonly string[],
+  env: Record<string, string> = {},
+  stdin: "null" | "piped" = "null",
+) {
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "-A", MAIN, ...args],
     env: { NO_COLOR: "1", ...env },
-    stdin: "null",
+    stdin,
     stdout: "piped",
     stderr: "piped",
   }).spawn();

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { cli } from "./cli_helpers.ts";
 
-const COMMANDS = ["diff", "capture", "doctor", "organisms"];
+const COMMANDS = ["diff", "capture", "chat", "doctor", "organisms"];
 
 Deno.test("without arguments the usage is printed, and it counts as a mistake", async () => {
   const { code, out, err } = await cli([]);
