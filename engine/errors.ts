@@ -35,6 +35,11 @@ export class TextError extends PalimpsestError {
   override name = "TextError";
 }
 
+/** A server of language or embedding models: it cannot be reached, refuses, or answers something that cannot be used. */
+export class EndpointError extends PalimpsestError {
+  override name = "EndpointError";
+}
+
 /** The GPU: no adapter, a lost device, a shader that does not compile, a limit that is too small. */
 export class DeviceError extends PalimpsestError {
   override name = "DeviceError";
@@ -48,6 +53,11 @@ export class OutOfMemoryError extends DeviceError {
 /** A results folder cannot be written, read, or belongs to another run. */
 export class ResultsError extends PalimpsestError {
   override name = "ResultsError";
+}
+
+/** A grader cannot judge: its server fails or refuses, or what it answers is not of the form that was asked for. */
+export class GraderError extends PalimpsestError {
+  override name = "GraderError";
 }
 
 /** The command line or a request is wrong: an unknown flag, a value out of its range. */

@@ -1,0 +1,62 @@
+/** `deno task similarity`: whether what a steered model writes is like what it was finetuned on. */
+
+import { readSamples } from "../lens/similarity/samples_file.ts";
+import { similarityOf } from "../lens/similarity/similarity.ts";
+import { sha256OfFile } from "../lens/text_lines.ts";
+import type { TextsRead } from "../lens/text_set.ts";
+import { parseCommand } from "./args.ts";
+import { openGpu, sourceOptions } from "./common_flags.ts";
+import { type Progress, startProgress } from "./progress.ts";
+import type { CommandContext } from "./run_command.ts";
+import { SIMILARITY_COMMAND } from "./similarity_flags.ts";
+import { embedderOf, loadReferences, planSimilarity, TF_IDF } from "./similarity_inputs.ts";
+import { similarityTable } from "./similarity_print.ts";
+
+/** Runs the command. */
+export async function similarity(args: string[], { signal }: CommandContext): Promise<number> {
+  const parsed = parseCommand(SIMILARITY_COMMAND, args);
+  if (parsed.kind === "help") {
+    console.log(parsed.text);
+    return 0;
+  }
+  const { flags } = parsed;
+  const plan = await planSimilarity(flags);
+  const samples = await readSamples(flags.samples, flags);
+  const options = sourceOptions(flags, signal);
+  const references = await loadReferences(plan, flags, options);
+  const [finetuning, generic] = [references.finetuning.texts, references.generic.texts];
+  using opened = new DisposableStack();
+  const open = async () => opened.use(await openGpu(flags));
+  const embedder = await embedderOf(flags, { generic, open, options });
+  let bar: Progress | undefined;
+  const quiet = embedder.name === TF_IDF;
+  const found = await similarityOf({
+    ...samples,
+    finetuning,
+    generic,
+    embedder,
+    seed: flags.seed,
+    references: flags.references,
+    progress: (done, total) => {
+      bar ??= startProgress({ label: "Embedding", total, unit: "texts", quiet });
+      bar.update(done);
+    },
+    signal,
+  }).finally(() => bar?.done());
+  if (flags.json) {
+    const inputs = {
+      samples: await sha256OfFile(flags.samples, flags.samples),
+      finetuning: recordOf(references.finetuning.read),
+      generic: recordOf(references.generic.read),
+    };
+    const { layer, position } = samples;
+    console.log(JSON.stringify({ ...found, layer, position, inputs }));
+  } else console.log(`\n${similarityTable(found)}`);
+  return 0;
+}
+
+/** A single file that was read whole is known by its hash alone, wherever it lies. */
+function recordOf(read: TextsRead): TextsRead | string | null {
+  const [{ sha256, row_groups }] = read.files;
+  return read.dataset === undefined && row_groups === undefined ? sha256 : read;
+}
