@@ -1,0 +1,88 @@
+/** What can go wrong with a request to an LLM, and whether it may pass by itself. */
+
+import { APIConnectionTimeoutError, APIError } from "openai";
+import { GraderError } from "../../../engine/errors.ts";
+import { requestedWait } from "../../../models/hub/retry.ts";
+import { quoted } from "./quoted.ts";
+
+/** A request that brought no answer. The message is a reason that goes on from `Cannot …: `. */
+export class ChatFailure extends GraderError {
+  constructor(
+    message: string,
+    /** Whether another attempt may succeed. */
+    readonly passing: boolean,
+    /** How long the server asks to wait, in milliseconds. */
+    readonly waitMs?: number,
+  ) {
+    super(message);
+  }
+}
+
+/** Characters shown of what a server says. */
+export const SHOWN = 160;
+
+const PASSING = new Set([408, 409, 425, 429]);
+
+/**
+ * What an error of the `openai` client means. Nothing of it but words and numbers is kept: its objects hold headers.
+ *
+ * @param redact takes secrets out of what the server says
+ */
+export function failureOf(error: unknown, redact: (text: string) => string): ChatFailure {
+  if (error instanceof APIConnectionTimeoutError) {
+    return new ChatFailure("the server does not answer in time", true);
+  }
+  if (error instanceof APIError && error.status !== undefined) {
+    return refusedRequest(error, error.status, redact);
+  }
+  if (error instanceof SyntaxError) {
+    return new ChatFailure("the server's answer is not valid JSON", true);
+  }
+  const reason = quoted(redact(reasonOf(error)), SHOWN);
+  return new ChatFailure(`the connection fails: ${reason}; check --grader-url`, true);
+}
+
+function refusedRequest(
+  error: APIError,
+  status: number,
+  redact: (text: string) => string,
+): ChatFailure {
+  if (status === 401 || status === 403) {
+    // Servers repeat parts of the key here.
+    const way = "check PALIMPSEST_GRADER_KEY or OPENAI_API_KEY, and what it may use";
+    return new ChatFailure(
+      `the server answers ${status} (the key is missing or refused); ${way}`,
+      false,
+    );
+  }
+  const said = quoted(redact(saidBy(error)), SHOWN);
+  if (status >= 300 && status < 400) {
+    const way = "give --grader-url the address that it leads to";
+    return new ChatFailure(`the server answers ${status}, a redirect; ${way}`, false);
+  }
+  if (error.code === "insufficient_quota") {
+    return new ChatFailure(`the account has no credit left: ${said}`, false);
+  }
+  const answers = `the server answers ${status}: ${said}`;
+  if (PASSING.has(status) || status >= 500) {
+    const way = "try again later, or with a smaller --grader-concurrency";
+    const wait = error.headers ? requestedWait(error.headers) : undefined;
+    return new ChatFailure(`${answers}; ${way}`, true, wait);
+  }
+  return new ChatFailure(`${answers}; check --grader-url and --grader-model`, false);
+}
+
+/** The server's own words. */
+function saidBy({ error, message }: APIError): string {
+  const own = (error as { message?: unknown } | undefined)?.message;
+  return typeof own === "string" ? own : message.replace(/^\d+ /, "");
+}
+
+/** The innermost error's words, less addresses. */
+function reasonOf(error: unknown): string {
+  let inner = error;
+  while (inner instanceof Error && inner.cause instanceof Error) inner = inner.cause;
+  const text = inner instanceof Error ? inner.message : String(inner);
+  return text.replace(/^error sending request(?: for url \(.*?\))?:?\s*/, "")
+    .replace(/https?:\/\/\S+/g, "…");
+}

@@ -1,0 +1,42 @@
+/** Many requests side by side: not too many at once, and none once one has failed for good. */
+
+/** Lets a limited number of tasks run at a time; the others wait in the order in which they came. */
+export class Slots {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(count: number) {
+    this.#free = count;
+  }
+
+  /** Runs a task when there is room. */
+  async run<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#free > 0) this.#free--;
+    else await new Promise<void>((go) => this.#waiting.push(go));
+    try {
+      return await task();
+    } finally {
+      const next = this.#waiting.shift();
+      if (next) next();
+      else this.#free++;
+    }
+  }
+}
+
+/**
+ * The results of `work` for all items, in their order. When one fails the others' signal aborts, and once all have ended its
+ * error is thrown: nothing goes on in the background.
+ */
+export async function allOrNone<T, U>(
+  items: readonly T[],
+  signal: AbortSignal | undefined,
+  work: (item: T, signal: AbortSignal) => Promise<U>,
+): Promise<U[]> {
+  const stop = new AbortController();
+  const either = signal ? AbortSignal.any([signal, stop.signal]) : stop.signal;
+  const all = items.map((item) => work(item, either));
+  for (const one of all) one.catch((error) => stop.abort(error));
+  await Promise.allSettled(all);
+  stop.signal.throwIfAborted();
+  return await Promise.all(all);
+}
