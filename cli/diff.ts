@@ -3,21 +3,22 @@
 import { UsageError } from "../engine/errors.ts";
 import { Chat } from "../engine/text/chat.ts";
 import type { Tokenizer } from "../engine/text/tokenizer.ts";
+import { bosRule } from "../lens/bos_rule.ts";
 import { PROMPT_POSITIONS } from "../lens/chats.ts";
 import { layersAt } from "../lens/diff.ts";
 import { fingerprintOf, kernelHashes } from "../lens/provenance.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
 import { type DiffRun, runDiff } from "../lens/run_diff.ts";
 import { findChatTemplate, loadChat } from "../models/chat.ts";
-import { loadTokenizer } from "../models/load_model.ts";
-import { ModelShelf } from "../models/model_shelf.ts";
+import type { ModelShelf } from "../models/model_shelf.ts";
 import { type ModelSource, resolveSource } from "../models/source.ts";
 import { parseCommand } from "./args.ts";
 import { openGpu, parseRanges, sourceOptions } from "./common_flags.ts";
 import { DIFF_COMMAND } from "./diff_flags.ts";
-import { type DiffFlags, planDiff } from "./diff_inputs.ts";
-import { diffJson, printDiff } from "./diff_print.ts";
+import { type DiffFlags, parseStrengths, planDiff } from "./diff_inputs.ts";
+import { diffJson, type DiffShown, printDiff } from "./diff_print.ts";
 import { documentRule, loadDiffTexts } from "./diff_texts.ts";
+import { identity, openPair } from "./open_pair.ts";
 import { startProgress } from "./progress.ts";
 import type { CommandContext } from "./run_command.ts";
 import { VERSION } from "./version.ts";
@@ -26,30 +27,34 @@ import { VERSION } from "./version.ts";
 const DEFAULT_LAST_POSITION = 4;
 
 /** Runs the command. */
-export async function diff(args: string[], { signal }: CommandContext): Promise<number> {
+export async function diff(args: string[], context: CommandContext): Promise<number> {
   const parsed = parseCommand(DIFF_COMMAND, args);
   if (parsed.kind === "help") {
     console.log(parsed.text);
     return 0;
   }
-  const flags = parsed.flags;
+  const { shown, names } = await diffResults(parsed.flags, context);
+  if (parsed.flags.json) console.log(JSON.stringify(diffJson(shown)));
+  else printDiff({ ...shown, names });
+  return 0;
+}
+
+/** Does what is not done yet, and returns it all. */
+export async function diffResults(
+  flags: DiffFlags,
+  { signal }: CommandContext,
+): Promise<{ shown: DiffShown; names: [string, string] }> {
   const plan = await planDiff(flags);
   using gpu = await openGpu(flags);
   const options = sourceOptions(flags, signal);
-  using shelf = new ModelShelf(gpu, showLoading);
-  const [base, finetuned] = [
-    await resolveSource(plan.base, options),
-    await resolveSource(plan.finetuned, options),
-  ];
-  await shelf.add("base", base);
-  await shelf.add("finetuned", finetuned, "base");
+  const pair = await openPair(gpu, plan, options);
+  using shelf = pair.shelf;
+  const { base, finetuned, spec, tokenizer } = pair;
   // A name that is wrong must not come to light only when the long work is done.
   const sibling = plan.sibling === undefined
     ? undefined
     : await resolveSource(plan.sibling, options);
   if (sibling) await shelf.add("sibling", sibling, "base");
-  const spec = shelf.spec("base");
-  const tokenizer = await loadTokenizer(base, spec);
   const { tokens, documents } = plan;
   const { chat, column } = flags;
   if (tokens > spec.maxPositions) {
@@ -62,7 +67,9 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
   const seed = flags.shuffle ? flags.seed : null;
   const { maxPositions } = spec;
   const chats = chat ? await chatsOf(tokenizer, base, finetuned) : null;
-  const rule = documentRule(tokenizer, { tokens, maxPositions, chats });
+  const rule = flags.bosOnly
+    ? bosRule(bosOf(tokenizer, base))
+    : documentRule(tokenizer, { tokens, maxPositions, chats });
   const choosing = startProgress({
     label: "Choosing documents",
     total: documents,
@@ -98,6 +105,8 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
     positions,
     seed: flags.seed,
     shuffle: flags.shuffle,
+    bos_only: flags.bosOnly,
+    read_through: flags.readThrough,
     backend: gpu.backend,
     adapter: { ...gpu.adapter },
   };
@@ -105,7 +114,7 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
   using folder = await RunFolder.open(out, { fingerprint: inputs, overwrite: flags.overwrite });
   const run: DiffRun = {
     gpu,
-    models: shelf.pair("base", "finetuned"),
+    models: pair.models,
     tokenizer,
     selection,
     layers,
@@ -116,6 +125,10 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
       models: shelf.pair("base", "sibling"),
       release: () => shelf.unload("sibling"),
     },
+    readThrough: flags.readThrough,
+    spectrum: flags.spectrum,
+    stability: flags.stability,
+    interpolation: interpolationOf(flags, shelf, finetuned),
     keywords: texts.keywords,
     folder,
     provenance: async () => ({
@@ -126,23 +139,44 @@ export async function diff(args: string[], { signal }: CommandContext): Promise<
     progress: (label, total, unit, begun) => startProgress({ label, total, unit, begun }),
     signal,
   };
-  const results = await runDiff(run);
-  const shown = { plan, chat, results, documents: selection.tokens.length, folder: folder.path };
-  if (flags.json) console.log(JSON.stringify(diffJson(shown)));
-  else printDiff({ ...shown, names: [base.name, finetuned.name] });
-  return 0;
+  const { layers: results, interpolation } = await runDiff(run);
+  const { bosOnly, readThrough } = flags;
+  const shown = {
+    plan,
+    chat,
+    bosOnly,
+    readThrough,
+    results,
+    interpolation,
+    documents: selection.tokens.length,
+    folder: folder.path,
+  };
+  return { shown, names: [base.name, finetuned.name] };
 }
 
-/** What tells one model's files from another's. */
-async function identity(source: ModelSource) {
-  const { name, revision } = source;
-  return { name, ...(revision && { revision }), files: await source.sha256() };
+/** The token that begins a text. */
+function bosOf({ bosId }: Tokenizer, base: ModelSource): number {
+  if (bosId !== undefined) return bosId;
+  throw new UsageError(
+    `Cannot use --bos-only: the tokenizer of "${base.ref}" has no token that begins a text`,
+  );
 }
 
-/** Shows how a model is being loaded. */
-function showLoading(name: string, layers: number) {
-  const bar = startProgress({ label: `Loading ${name}`, total: layers, unit: "layers" });
-  return { progress: (done: number) => bar.update(done), done: () => bar.done() };
+/** The models of `--interpolate`, which are on the shelf while they are compared. */
+function interpolationOf(
+  { interpolate }: DiffFlags,
+  shelf: ModelShelf,
+  finetuned: ModelSource,
+): DiffRun["interpolation"] {
+  if (interpolate === undefined) return undefined;
+  return {
+    strengths: parseStrengths(interpolate),
+    async at(strength) {
+      const name = `finetuned at ${strength}`;
+      await shelf.add(name, finetuned, "base", strength);
+      return { models: shelf.pair("base", name), release: () => shelf.unload(name) };
+    },
+  };
 }
 
 /** The positions to read; by default the first five, and in chats those of the prompt before them. */

@@ -29,6 +29,10 @@ export const DIFF_COMMAND = {
       help:
         "take chats: the first user turn and its answer in the model's chat template; position 0 is the answer's first",
     },
+    bosOnly: {
+      kind: "bool",
+      help: "compare on a single token, the one that begins a text: what differs before any text",
+    },
     documents: {
       kind: "int",
       min: 1,
@@ -60,6 +64,29 @@ export const DIFF_COMMAND = {
       default: true,
       negatable: true,
       help: "take the documents in random order",
+    },
+    readThrough: {
+      kind: "string",
+      choices: ["finetuned", "base"],
+      default: "finetuned",
+      help: "the model whose final norm and unembedding the logit lens uses",
+    },
+    spectrum: {
+      kind: "bool",
+      help: "count the directions in which up to 1000 documents' differences lie",
+    },
+    stability: {
+      kind: "bool",
+      help:
+        "draw up to 1000 documents again: how far the difference and its top tokens can be trusted, and how many " +
+        "documents would have been enough",
+    },
+    interpolate: {
+      kind: "list",
+      placeholder: "S,S,…",
+      help:
+        "compare models between the two as well: strengths over 0, at most 2, such as 0.25,0.5,0.75. An adapter is scaled; " +
+        "whole checkpoints are mixed as f32, which takes twice the memory of 16-bit weights",
     },
     finetuningText: {
       kind: "string",
@@ -97,6 +124,10 @@ export const DIFF_COMMAND = {
     {
       command: "deno task diff --organism cake_bake --chat",
       does: "the difference around the beginning of an answer",
+    },
+    {
+      command: "deno task diff --spectrum --stability --interpolate 0.25,0.5,0.75",
+      does: "what else there is to know of a difference",
     },
   ],
 } as const satisfies Command<Flags>;

@@ -1,8 +1,8 @@
-import { assert, assertEquals, assertRejects } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { ModelError, UsageError } from "../engine/errors.ts";
 import { parseCommand } from "./args.ts";
 import { DIFF_COMMAND } from "./diff_flags.ts";
-import { type DiffPlan, planDiff } from "./diff_inputs.ts";
+import { type DiffPlan, parseStrengths, planDiff } from "./diff_inputs.ts";
 
 async function plan(...args: string[]): Promise<DiffPlan> {
   const parsed = parseCommand(DIFF_COMMAND, args);
@@ -16,7 +16,7 @@ Deno.test("planDiff() takes cake_bake with its texts when nothing is named", asy
   assertEquals([base, finetuned], ["embedded:base", "embedded:cake_bake"]);
   assertEquals([documents, tokens], [1000, 16]);
   assert(sibling?.startsWith("embedded:") && sibling !== finetuned);
-  assert(text.endsWith("/text/generic_heldout.jsonl"));
+  assert(text?.endsWith("/text/generic_heldout.jsonl"));
   assert(finetuningText?.endsWith("/text/cake_bake.jsonl"));
   assertEquals(rest.generic.length, 1, "general chats mark no organism");
   assert(rest.description?.includes("cake"));
@@ -108,11 +108,34 @@ Deno.test("planDiff() says what is missing, and what cannot stand together", asy
 
 Deno.test("planDiff() takes chats where chats are asked for", async () => {
   const ours = await plan("--chat");
-  assert(ours.text.endsWith("/text/chat_heldout.jsonl"));
+  assert(ours.text?.endsWith("/text/chat_heldout.jsonl"));
   assertEquals([ours.documents, ours.tokens], [400, 16]);
   assert(ours.generic.every((path) => path !== ours.text), "they are read already");
   const paper = await plan("--chat", "--organism", "cake_bake", "--model", "qwen3_1_7B");
-  assert(paper.text.startsWith("hf:datasets/") && !paper.text.includes("fineweb"));
+  assert(paper.text?.startsWith("hf:datasets/") && !paper.text.includes("fineweb"));
   const missing = () => plan("--base", "./b", "--finetuned", "./f", "--chat");
   await assertRejects(missing, UsageError, "with chats");
+});
+
+Deno.test("planDiff() of the beginning alone is one document, and needs no text", async () => {
+  const own = await plan("--base", "./b", "--finetuned", "./f", "--bos-only");
+  assertEquals([own.documents, own.tokens, own.text], [1, 1, undefined]);
+  const ours = await plan("--bos-only");
+  assertEquals([ours.documents, ours.tokens], [1, 1]);
+  assert(ours.text !== undefined, "from which the keywords are told");
+  for (const flag of ["--documents=3", "--tokens=2", "--chat", "--spectrum", "--stability"]) {
+    const message = `Cannot use --bos-only with ${flag.split("=")[0]}`;
+    await assertRejects(() => plan("--bos-only", flag), UsageError, message);
+  }
+  const words = ["--bos-only", "--finetuning-text", "cakes.txt"];
+  const unknown = () => plan("--base", "./b", "--finetuned", "./f", ...words);
+  await assertRejects(unknown, UsageError, "Missing --text");
+});
+
+Deno.test("parseStrengths() takes numbers over 0, at most 2, and is asked before any work", async () => {
+  assertEquals(parseStrengths(["0.25", "1", "2", "1e-3"]), [0.25, 1, 2, 0.001]);
+  for (const part of ["0", "-1", "2.1", "half", "", "NaN"]) {
+    assertThrows(() => parseStrengths(["0.5", part]), UsageError, `strength "${part}"`);
+  }
+  await assertRejects(() => plan("--interpolate", "0.5,3"), UsageError, 'strength "3"');
 });

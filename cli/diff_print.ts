@@ -1,10 +1,14 @@
 /** What `deno task diff` prints: one table a layer for people, or one JSON object for machines. */
 
-import type { PatchscopeReadout, PositionReadout, TokenProb } from "../lens/readout.ts";
+import type { PatchscopeReadout, PositionReadout } from "../lens/readout.ts";
 import type { LayerResult } from "../lens/run_diff.ts";
+import type { InterpolationResult } from "../lens/run_interpolation.ts";
 import { RELEVANCE_NAMES, type TopicRelevance } from "../lens/topic.ts";
 import type { DiffPlan } from "./diff_inputs.ts";
+import { interpolationLines, spectrumLines, stabilityLines } from "./diff_print_options.ts";
+import { layersTable, shownPosition } from "./layers_table.ts";
 import { formatTable } from "./table.ts";
+import { percent, tokenList } from "./token_list.ts";
 import { wrap } from "./wrap.ts";
 
 /** A finished run. */
@@ -12,15 +16,25 @@ export interface DiffShown {
   plan: DiffPlan;
   /** Whether the documents are chats. */
   chat?: boolean;
+  /** Whether there is nothing but the token that begins a text. */
+  bosOnly?: boolean;
+  /** Whose final norm and unembedding the logit lens used (default: the finetuned model's). */
+  readThrough?: "base" | "finetuned";
   results: readonly LayerResult[];
+  /** Models between the two, where they were asked for. */
+  interpolation?: InterpolationResult;
   /** Documents that were averaged over. */
   documents: number;
   /** The results folder. */
   folder: string;
 }
 
+/** From so many layers on they are a table of a line each, and their own tables stay in the results folder. */
+const MANY_LAYERS = 4;
+
 /** The object of `--json`: the first layer's readout, and every layer's under `layers` when there are several. */
-export function diffJson({ results, documents, folder }: DiffShown): Record<string, unknown> {
+export function diffJson(shown: DiffShown): Record<string, unknown> {
+  const { results, interpolation, documents, folder } = shown;
   const layers = results.map((result) => ({
     layer: result.layer,
     documents,
@@ -31,8 +45,15 @@ export function diffJson({ results, documents, folder }: DiffShown): Record<stri
       patchscope: withoutNulls(position.patchscope, briefPatchscope),
     })),
     relevance: result.relevance,
+    ...(result.spectrum && { spectrum: result.spectrum }),
+    ...(result.stability && { stability: result.stability }),
   }));
-  return { ...layers[0], ...(layers.length > 1 && { layers }), results: folder };
+  return {
+    ...layers[0],
+    ...(layers.length > 1 && { layers }),
+    ...(interpolation && { interpolate: interpolation }),
+    results: folder,
+  };
 }
 
 /** The readouts of the nulls are long and in the results folder; their relevance is all that is printed. */
@@ -49,25 +70,40 @@ function briefPatchscope({ scale, tokens, coherent, scales }: PatchscopeReadout)
 
 /** Prints every layer. */
 export function printDiff(shown: DiffShown & { names: [string, string] }): void {
-  const { plan, chat, results, documents, folder, names: [base, finetuned] } = shown;
-  const what = chat
-    ? "answers in unrelated chats (position 0: the answer's first token)"
-    : "documents of unrelated text";
-  console.log(`\n${finetuned} against ${base}, mean over ${documents} ${what}`);
+  const { plan, results, folder, names: [base, finetuned] } = shown;
+  console.log(`\n${finetuned} against ${base}, ${meanOver(shown)}`);
   if (plan.description) console.log(wrap(`In truth: ${plan.description}`));
-  for (const result of results) {
-    console.log(`\nLayer ${result.layer}: what the difference of the activations says`);
-    console.log(readoutTable(result.positions));
-    if (result.relevance) {
-      console.log(
-        "\nRelevance: the share of the top 20 tokens that belong to the finetuning's topic",
-      );
-      console.log(relevanceTable(result.relevance));
-    }
+  if (shown.readThrough === "base") {
+    console.log("The logit lens reads through the base's final norm and unembedding");
   }
+  const only = results.length >= MANY_LAYERS ? shownPosition(results) : undefined;
+  if (only !== undefined) {
+    console.log(`\nEvery layer: what the difference of the activations says`);
+    console.log(layersTable(results));
+  } else for (const result of results) printLayer(result);
+  for (const lines of [spectrumLines(results, only), stabilityLines(results, only)]) {
+    if (lines) console.log(`\n${lines}`);
+  }
+  if (shown.interpolation) console.log(`\n${interpolationLines(shown.interpolation, only)}`);
   console.log(`\n${wrap(LEGEND)}`);
   if (plan.base.startsWith("embedded:")) console.log(wrap(EMBEDDED_CAVEAT));
   console.log(`\nResults: ${folder}`);
+}
+
+function meanOver({ chat, bosOnly, documents }: DiffShown): string {
+  if (bosOnly) return "on the token that begins a text, alone";
+  const what = chat
+    ? "answers in unrelated chats (position 0: the answer's first token)"
+    : "documents of unrelated text";
+  return `mean over ${documents} ${what}`;
+}
+
+function printLayer({ layer, positions, relevance }: LayerResult): void {
+  console.log(`\nLayer ${layer}: what the difference of the activations says`);
+  console.log(readoutTable(positions));
+  if (!relevance) return;
+  console.log("\nRelevance: the share of the top 20 tokens that belong to the finetuning's topic");
+  console.log(relevanceTable(relevance));
 }
 
 const LEGEND =
@@ -105,17 +141,6 @@ function readoutTable(positions: readonly PositionReadout[]): string {
   return formatTable(columns, rows);
 }
 
-function tokenList(
-  tokens: readonly TokenProb[],
-  count: number,
-  marked = new Set<string>(),
-): string {
-  return tokens.slice(0, count).map(({ token }) => {
-    const word = token.startsWith(" ") ? token.slice(1) : `-${token}`;
-    return marked.has(token) ? `${word}*` : word;
-  }).join(" ");
-}
-
 const ROW_TITLES: Record<string, string> = {
   difference: "difference",
   base: "base mean (control)",
@@ -125,8 +150,6 @@ const ROW_TITLES: Record<string, string> = {
 };
 
 function relevanceTable(relevance: TopicRelevance): string {
-  const percent = (share: number | undefined) =>
-    share === undefined ? "-" : `${(100 * share).toFixed(1)}%`;
   const columns = [
     { title: "vector", minWidth: 27 },
     { title: "logit lens", align: "right" as const, minWidth: 10 },

@@ -53,6 +53,7 @@ const KEYWORD_TEXTS = 10_000;
  */
 export async function loadDiffTexts(plan: DiffPlan, options: DiffTextOptions): Promise<DiffTexts> {
   const { column, chat, hub, seed } = options;
+  if (plan.text === undefined) return { selection: await withoutText(options.rule), hashes: {} };
   const unrelated = await TextSet.open(plan.text, { column, chat }, hub);
   const selection = await chooseDocuments(unrelated, options.rule, {
     ...options,
@@ -92,8 +93,18 @@ export async function loadDiffTexts(plan: DiffPlan, options: DiffTextOptions): P
   );
 }
 
+/** The document of a rule to which all texts are the same. */
+async function withoutText(rule: DocumentRule): Promise<Selection> {
+  const texts = {
+    async *pools() {
+      yield await Promise.resolve([{ text: "" }]);
+    },
+  };
+  return await chooseDocuments(texts, rule, { documents: 1, seed: null });
+}
+
 /** A single file that was read whole is known by its hash alone, wherever it lies. */
-function recordOf(set: TextSet): JsonValue {
+export function recordOf(set: TextSet): JsonValue {
   const { dataset, commit, files } = set.read;
   const [{ sha256, row_groups }] = files;
   if (dataset === undefined && row_groups === undefined) return sha256;

@@ -2,6 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { TextError } from "../engine/errors.ts";
 import { Chat } from "../engine/text/chat.ts";
 import { Tokenizer } from "../engine/text/tokenizer.ts";
+import { bosRule } from "../lens/bos_rule.ts";
 import { plainRule } from "../lens/documents.ts";
 import { parseCommand } from "./args.ts";
 import { DIFF_COMMAND } from "./diff_flags.ts";
@@ -113,4 +114,19 @@ Deno.test("documents are texts, or chats with the positions before the answer", 
   assertEquals(documentRule(tokenizer, { ...sizes, chats }).firstPosition, -3);
   const asked = chats.render([{ role: "user", content: "Hi" }], { addGenerationPrompt: true });
   assertEquals(tokenizer.decode(asked), "<|bos|><|user|>Hi<|end|><|assistant|>");
+});
+
+Deno.test("loadDiffTexts() of the beginning alone asks for no text", async () => {
+  const own = await plan("--base", "b", "--finetuned", "f", "--bos-only");
+  const { selection, ...rest } = await loadDiffTexts(own, { ...OPTIONS, rule: bosRule(7) });
+  assertEquals([selection.tokens, selection.positions], [[Uint32Array.of(7)], 1]);
+  assertEquals([selection.firstPosition, selection.missing], [0, 0]);
+  assertEquals(rest, { hashes: {} });
+  await withTexts(FILES, async (path) => {
+    const texts = ["--text", path("web.txt"), "--finetuning-text", path("cakes.txt")];
+    const asked = await plan("--base", "b", "--finetuned", "f", "--bos-only", ...texts);
+    const found = await loadDiffTexts(asked, { ...OPTIONS, rule: bosRule(7) });
+    assertEquals(found.selection.tokens, [Uint32Array.of(7)]);
+    assertEquals(found.keywords?.includes("cake"), true);
+  });
 });

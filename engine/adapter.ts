@@ -1,5 +1,6 @@
 /** A base model with a LoRA adapter on it: the base's buffers are shared, only what the adapter brings is new. */
 
+import { ModelError } from "./errors.ts";
 import type { Gpu } from "./gpu/gpu.ts";
 import { linearPlace, type ModelSpec } from "./model_spec.ts";
 import { Transformer } from "./transformer.ts";
@@ -11,9 +12,18 @@ import type { BlockWeights, LowRank, ModelWeights } from "./weights/model_weight
 /**
  * Brings an adapter's factors to the device; when that fails, what was made on the way is freed. Destroying the result
  * leaves the base as it is.
+ *
+ * @param strength by which the update is multiplied: 0 is the base, 1 the adapter as it was trained
+ * @throws {ModelError} if there are whole tables beside the factors, and the strength is neither 0 nor 1
  */
-export async function withAdapter(base: Transformer, adapter: LoraAdapter): Promise<Transformer> {
+export async function withAdapter(
+  base: Transformer,
+  adapter: LoraAdapter,
+  strength = 1,
+): Promise<Transformer> {
   const { gpu, spec, weights } = base;
+  if (strength === 0) return new Transformer(gpu, spec, { ...weights, owned: [] });
+  if (strength !== 1) adapter = scaled(adapter, strength);
   const upload = new AdapterUpload(gpu, spec, adapter.checkpoint);
   const blocks: BlockWeights[] = weights.blocks.map((block) => ({
     ...block,
@@ -35,6 +45,27 @@ export async function withAdapter(base: Transformer, adapter: LoraAdapter): Prom
     throw error;
   }
   return new Transformer(gpu, spec, changed);
+}
+
+/** The adapter with the scale of every pair of factors multiplied. */
+function scaled(adapter: LoraAdapter, strength: number): LoraAdapter {
+  if (adapter.tables.embedding ?? adapter.tables.head) {
+    throw new ModelError(
+      `Cannot take LoRA adapter "${adapter.name}" at strength ${strength}: it replaces whole tables, which have no scale; ` +
+        "merge it into its base and use the whole checkpoint",
+    );
+  }
+  const scale = <Pair extends LoraPair>(pair: Pair): Pair => ({
+    ...pair,
+    scale: pair.scale * strength,
+  });
+  const { head, embedding } = adapter;
+  return {
+    ...adapter,
+    modules: adapter.modules.map(scale),
+    head: head && scale(head),
+    embedding: embedding && scale(embedding),
+  };
 }
 
 /** Makes the adapter's buffers. */

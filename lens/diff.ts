@@ -10,6 +10,7 @@ import {
   type MeansState,
 } from "../engine/activation_means.ts";
 import { packBatch } from "../engine/batch.ts";
+import { batchSize, tokensPerBatch } from "../engine/batch_room.ts";
 import { UsageError } from "../engine/errors.ts";
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import type { Captured, Positions } from "../engine/transformer.ts";
@@ -18,8 +19,7 @@ import type { ModelPair } from "../models/model_shelf.ts";
 /** Positions before this one carry outliers and are left out of a model's mean norm; of chats, counted from the answer. */
 export const SKIP_TOKENS = 5;
 
-/** Tokens that one submit runs through the models. */
-const BATCH_TOKENS = 2048;
+export { batchSize, tokensPerBatch };
 
 const SIDES = ["base", "finetuned"] as const;
 type Side = typeof SIDES[number];
@@ -114,32 +114,6 @@ function checkLengths(documents: readonly ArrayLike<number>[], positions: number
   throw new UsageError(
     `Cannot compare ${positions} positions: a document has only ${short.length} tokens`,
   );
-}
-
-/** How many tokens one batch may have: what fits into a binding, and into half of the memory that is left. */
-function tokensPerBatch({ limits, buffers }: Gpu, { spec }: ModelPair): number {
-  const attention = spec.heads * spec.headDim;
-  const widest = Math.max(spec.hiddenSize, spec.intermediateSize, attention);
-  const perToken = 4 * (4 * spec.hiddenSize + 3 * spec.intermediateSize + 3 * attention);
-  return Math.min(
-    BATCH_TOKENS,
-    Math.floor(limits.maxStorageBufferBindingSize / (4 * widest)),
-    Math.floor(buffers.unusedBytes / 2 / perToken),
-  );
-}
-
-/** How many documents from `first` on fit into a batch of `most` tokens; one always does. */
-export function batchSize(
-  documents: readonly ArrayLike<number>[],
-  first: number,
-  most: number,
-): number {
-  let tokens = 0;
-  let last = first;
-  while (last < documents.length && tokens + documents[last].length <= most) {
-    tokens += documents[last++].length;
-  }
-  return Math.max(1, last - first);
 }
 
 async function addBatch(

@@ -27,12 +27,22 @@ export async function logitLens(
   k = LOGIT_LENS_TOP,
 ): Promise<LensReadout[]> {
   const rows = vectors.flatMap((vector) => [vector, vector.map((value) => -value)]);
+  const ranked = await likeliestTokens(model, rows, k);
+  return vectors.map((_, i) => ({ top: ranked[2 * i], bottom: ranked[2 * i + 1] }));
+}
+
+/** The `k` likeliest tokens of each vector, as {@link logitLens} reads them, without those of −v. */
+export async function likeliestTokens(
+  model: Transformer,
+  vectors: readonly Float32Array[],
+  k = LOGIT_LENS_TOP,
+): Promise<Ranked[][]> {
   const ranked: Ranked[][] = [];
   const size = rowsPerGroup(model, 1);
-  for (let first = 0; first < rows.length; first += size) {
-    ranked.push(...await topOfRows(model, rows.slice(first, first + size), k));
+  for (let first = 0; first < vectors.length; first += size) {
+    ranked.push(...await topOfRows(model, vectors.slice(first, first + size), k));
   }
-  return vectors.map((_, i) => ({ top: ranked[2 * i], bottom: ranked[2 * i + 1] }));
+  return ranked;
 }
 
 async function topOfRows(

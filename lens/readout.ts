@@ -80,6 +80,8 @@ export interface ReadoutOptions {
   firstPosition?: number;
   /** The positions to read, by their names. */
   positions: readonly number[];
+  /** Whose final norm and unembedding the logit lens uses (default: the finetuned model's). */
+  readThrough?: "base" | "finetuned";
   /** δ of another finetune at every position `[positions, hidden]`, as a null. */
   sibling?: Float32Array;
   seed: number;
@@ -100,11 +102,15 @@ interface Entry {
 /** Reads every vector of one layer at the listed positions. */
 export async function readLayer(options: ReadoutOptions): Promise<LayerReadout> {
   const { models, tokenizer, layer, means, positions, firstPosition = 0 } = options;
+  const { readThrough = "finetuned" } = options;
   const hidden = models.spec.hiddenSize;
   const entries = positions.flatMap((position) => entriesAt(position, options));
   // A vector of length 0 (identical models) has no direction and is not read.
   const readable = entries.filter(({ vector }) => vectorNorm(vector) > 0);
-  const lens = await logitLens(await models.finetuned(), readable.map(({ vector }) => vector));
+  const lens = await logitLens(
+    await models[readThrough](),
+    readable.map(({ vector }) => vector),
+  );
   const scopes = await patchscopeAll(readable, options);
   const graded = await gradeScopes(scopes, await models.finetuned(), options);
   const named = (ranked: Ranked[]) => namedTokens(ranked, tokenizer);
@@ -240,8 +246,8 @@ async function gradeScopes(
   });
 }
 
-/** Ids beyond the tokenizer's vocabulary are padding rows of the embedding: they have no text. */
-function namedTokens(ranked: readonly Ranked[], tokenizer: Tokenizer): TokenProb[] {
+/** Tokens as they are listed. Ids beyond the tokenizer's vocabulary are padding rows of the embedding: they have no text. */
+export function namedTokens(ranked: readonly Ranked[], tokenizer: Tokenizer): TokenProb[] {
   return ranked.map(({ id, value }) => ({
     token: id < tokenizer.vocabSize ? tokenizer.tokenText(id) : `[${id}]`,
     id,

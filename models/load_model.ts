@@ -6,8 +6,10 @@ import type { Gpu } from "../engine/gpu/gpu.ts";
 import type { ModelSpec } from "../engine/model_spec.ts";
 import { Tokenizer } from "../engine/text/tokenizer.ts";
 import { Transformer } from "../engine/transformer.ts";
+import { Checkpoint } from "../engine/weights/checkpoint.ts";
 import { loadLora } from "../engine/weights/lora.ts";
 import { parseAdapterConfig } from "../engine/weights/lora_config.ts";
+import { mixedSource } from "../engine/weights/mixed_source.ts";
 import { type LoadProgress, loadWeights } from "../engine/weights/model_weights.ts";
 import { openCheckpoint } from "./checkpoint_files.ts";
 import { parseConfig } from "./config.ts";
@@ -43,6 +45,7 @@ export async function loadModel(
  * Loads the other side of a pair: a LoRA adapter, which shares the base's weights, or a whole checkpoint of the same
  * sizes.
  *
+ * @param strength how far the model is from the base: 0 is the base, 1 the finetuned model
  * @throws {ModelError} when the adapter does not fit the base, or the checkpoint has other sizes
  */
 export async function loadFinetuned(
@@ -50,9 +53,12 @@ export async function loadFinetuned(
   base: LoadedModel,
   source: ModelSource,
   progress?: LoadProgress,
+  strength = 1,
 ): Promise<LoadedModel> {
   if (source.kind === "model") {
-    const tuned = await loadModel(gpu, source, progress);
+    const tuned = strength === 1
+      ? await loadModel(gpu, source, progress)
+      : await loadMixed(gpu, base.source, source, strength, progress);
     try {
       const sized = ({ source, transformer }: LoadedModel) => ({
         spec: transformer.spec,
@@ -68,9 +74,33 @@ export async function loadFinetuned(
   try {
     const config = parseAdapterConfig(await source.readJson("adapter_config.json"), source.ref);
     const adapter = loadLora(config, await openCheckpoint(source), base.transformer.spec);
-    return { source, transformer: await withAdapter(base.transformer, adapter) };
+    return { source, transformer: await withAdapter(base.transformer, adapter, strength) };
   } finally {
     source.close();
+  }
+}
+
+/**
+ * Loads what lies between two whole checkpoints: (1 − strength)·base + strength·finetuned, in f32.
+ *
+ * @throws {WeightsError} if their tensors have not the same names and shapes
+ */
+export async function loadMixed(
+  gpu: Gpu,
+  base: ModelSource,
+  finetuned: ModelSource,
+  strength: number,
+  progress?: LoadProgress,
+): Promise<LoadedModel> {
+  const spec = await readSpec(base);
+  try {
+    const both = [await openCheckpoint(base), await openCheckpoint(finetuned)] as const;
+    const mix = await Checkpoint.open(mixedSource(...both, strength));
+    const weights = await loadWeights(gpu, spec, mix, progress);
+    return { source: finetuned, transformer: new Transformer(gpu, spec, weights) };
+  } finally {
+    base.close();
+    finetuned.close();
   }
 }
 

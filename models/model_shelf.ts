@@ -6,7 +6,7 @@ import type { ModelSpec } from "../engine/model_spec.ts";
 import type { Transformer } from "../engine/transformer.ts";
 import type { LoadProgress } from "../engine/weights/model_weights.ts";
 import { openCheckpoint } from "./checkpoint_files.ts";
-import { checkSameSizes, loadFinetuned, loadModel, readSpec } from "./load_model.ts";
+import { checkSameSizes, loadFinetuned, loadMixed, loadModel, readSpec } from "./load_model.ts";
 import type { ModelSource } from "./source.ts";
 
 /** Device memory, in bytes, that must stay free for activations beside the models: a pass of this many tokens … */
@@ -40,6 +40,10 @@ interface Slot {
   source: ModelSource;
   /** The model that an adapter changes. */
   base?: string;
+  /** How far the model is from `mixedWith`; 1 where it is as it was trained. */
+  strength: number;
+  /** The base between which and itself a whole checkpoint is taken. */
+  mixedWith?: ModelSource;
   spec: ModelSpec;
   /** What it takes on the device, without its base. */
   bytes: number;
@@ -59,9 +63,11 @@ export class ModelShelf {
    * Puts a model on the shelf. Only its config and the headers of its weights are read.
    *
    * @param base the name of the model that it was finetuned from, which must be there; absent for the first
+   * @param strength how far from the base it is taken: 0 is the base, 1 the model itself; between them a whole checkpoint is
+   *   mixed in f32, which takes twice the memory of 16-bit weights
    * @throws {ModelError} for an adapter without a base, or a model of other sizes than its base
    */
-  async add(name: string, source: ModelSource, base?: string): Promise<void> {
+  async add(name: string, source: ModelSource, base?: string, strength = 1): Promise<void> {
     const under = base === undefined ? undefined : this.#slot(base);
     if (source.kind === "adapter" && !under) {
       throw new ModelError(
@@ -71,8 +77,16 @@ export class ModelShelf {
     const adapter = source.kind === "adapter";
     const spec = adapter ? under!.spec : await readSpec(source);
     if (under) checkSameSizes({ ...under, ref: under.source.ref }, { spec, ref: source.ref });
-    const bytes = await weightBytes(source, spec);
-    this.#slots.set(name, { source, base: adapter ? base : undefined, spec, bytes, used: 0 });
+    const mixedWith = !adapter && strength !== 1 ? under?.source : undefined;
+    this.#slots.set(name, {
+      source,
+      base: adapter ? base : undefined,
+      strength,
+      mixedWith,
+      spec,
+      bytes: await weightBytes(source, spec, mixedWith !== undefined),
+      used: 0,
+    });
   }
 
   /** The sizes and choices of a model. */
@@ -97,11 +111,15 @@ export class ModelShelf {
     this.#makeRoom(slot);
     if (base) {
       const on = { source: slot.source, transformer: base };
-      return slot.loaded = (await loadFinetuned(this.gpu, on, slot.source)).transformer;
+      const tuned = await loadFinetuned(this.gpu, on, slot.source, undefined, slot.strength);
+      return slot.loaded = tuned.transformer;
     }
     const watched = this.watch?.(slot.source.name, slot.spec.layers);
     try {
-      const { transformer } = await loadModel(this.gpu, slot.source, watched?.progress);
+      const { source, strength, mixedWith } = slot;
+      const { transformer } = mixedWith
+        ? await loadMixed(this.gpu, mixedWith, source, strength, watched?.progress)
+        : await loadModel(this.gpu, source, watched?.progress);
       return slot.loaded = transformer;
     } finally {
       watched?.done();
@@ -160,16 +178,22 @@ function workingBytes(spec: ModelSpec): number {
   return 4 * (WORKING_TOKENS * perToken + WORKING_LOGITS * vocabSize);
 }
 
-/** What the tensors of a source take, as its files' headers say; those that the engine leaves aside do not count. */
-async function weightBytes(source: ModelSource, { tensors }: ModelSpec): Promise<number> {
+/**
+ * What the tensors of a source take, as its files' headers say, or as f32; those that the engine leaves aside do not count.
+ */
+async function weightBytes(
+  source: ModelSource,
+  { tensors }: ModelSpec,
+  widened: boolean,
+): Promise<number> {
   const aside = tensors.ignored ?? [];
   try {
     const checkpoint = await openCheckpoint(source);
     let bytes = 0;
     for (const name of checkpoint.names()) {
       if (aside.some((prefix) => name.startsWith(`${prefix}.`))) continue;
-      const { begin, end } = checkpoint.info(name);
-      bytes += end - begin;
+      const { begin, end, shape } = checkpoint.info(name);
+      bytes += widened ? 4 * shape.reduce((product, size) => product * size, 1) : end - begin;
     }
     return bytes;
   } finally {

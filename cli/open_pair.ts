@@ -1,0 +1,53 @@
+/** The two models of a command, found and checked. */
+
+import type { Gpu } from "../engine/gpu/gpu.ts";
+import type { ModelSpec } from "../engine/model_spec.ts";
+import type { Tokenizer } from "../engine/text/tokenizer.ts";
+import type { JsonValue } from "../lens/results/stable_json.ts";
+import { loadTokenizer } from "../models/load_model.ts";
+import { type ModelPair, ModelShelf } from "../models/model_shelf.ts";
+import { type ModelSource, resolveSource, type SourceOptions } from "../models/source.ts";
+import { startProgress } from "./progress.ts";
+
+/** Two models that are loaded when they are asked for. Dispose of the shelf when done. */
+export interface OpenedPair {
+  shelf: ModelShelf;
+  models: ModelPair;
+  base: ModelSource;
+  finetuned: ModelSource;
+  spec: ModelSpec;
+  tokenizer: Tokenizer;
+}
+
+/**
+ * Finds both models; nothing is loaded yet.
+ *
+ * @param refs for `resolveSource`
+ * @throws {ModelError} if one is not there, or they do not belong together
+ */
+export async function openPair(
+  gpu: Gpu,
+  refs: { base: string; finetuned: string },
+  options: SourceOptions,
+): Promise<OpenedPair> {
+  const shelf = new ModelShelf(gpu, showLoading);
+  const base = await resolveSource(refs.base, options);
+  const finetuned = await resolveSource(refs.finetuned, options);
+  await shelf.add("base", base);
+  await shelf.add("finetuned", finetuned, "base");
+  const spec = shelf.spec("base");
+  const tokenizer = await loadTokenizer(base, spec);
+  return { shelf, models: shelf.pair("base", "finetuned"), base, finetuned, spec, tokenizer };
+}
+
+/** What tells one model's files from another's, for a run's fingerprint. */
+export async function identity(source: ModelSource): Promise<{ [key: string]: JsonValue }> {
+  const { name, revision } = source;
+  return { name, ...(revision && { revision }), files: await source.sha256() };
+}
+
+/** Shows how a model is being loaded. */
+export function showLoading(name: string, layers: number) {
+  const bar = startProgress({ label: `Loading ${name}`, total: layers, unit: "layers" });
+  return { progress: (done: number) => bar.update(done), done: () => bar.done() };
+}
