@@ -59,7 +59,7 @@ export class ForwardPass {
     const first = start?.layer ?? 0;
     const stores = new KeyStores(this.recorder, this.batch, cache, first);
     const resid = this.#begin();
-    let ended = start ? false : this.#hooks.visit("hook_embed", resid);
+    let ended = this.#visitFirst(resid);
     for (let layer = first; layer < this.model.spec.layers && !ended; layer++) {
       ended = this.#block(layer, resid, stores);
     }
@@ -89,6 +89,13 @@ export class ForwardPass {
       }
     }
     return resid;
+  }
+
+  /** The hook at which the pass begins: the embedding, or what stands before the layer that it starts at. */
+  #visitFirst(resid: GPUBuffer): boolean {
+    const { start } = this.request;
+    if (!start) return this.#hooks.visit("hook_embed", resid);
+    return start.layer > 0 && this.#hooks.visit(`blocks.${start.layer - 1}.hook_resid_post`, resid);
   }
 
   /** One block, on the residual stream in place. Tells whether the pass ends within it. */

@@ -8,7 +8,7 @@ import type { DeviceTensor } from "./gpu/tensor.ts";
 import {
   BLOCK_HOOKS,
   type Capture,
-  type Edit,
+  type HookEdit,
   type HookName,
   hookOrder,
   hookWidth,
@@ -51,7 +51,7 @@ export class Captured {
 export class HookPoints {
   readonly captured = new Captured();
   readonly #captures: Required<Capture>[];
-  readonly #edits: readonly Edit[];
+  readonly #edits: readonly HookEdit[];
   /** Order of the last hook that anything depends on; the pass ends there. */
   readonly #last: number;
 
@@ -66,7 +66,7 @@ export class HookPoints {
     private readonly recorder: Recorder,
     wanted: {
       capture?: readonly (HookName | Capture)[];
-      edits?: readonly Edit[];
+      edits?: readonly HookEdit[];
       from?: number;
       least?: number;
     },
@@ -77,7 +77,10 @@ export class HookPoints {
     this.#edits = wanted.edits ?? [];
     const orders = this.#captures.map(({ hook }) => hookOrder(spec, hook));
     this.#last = Math.max(wanted.least ?? -Infinity, ...orders);
-    const first = wanted.from === undefined ? -1 : wanted.from * BLOCK_HOOKS.length;
+    // A pass that starts at a layer is given the residual after the one before, so that hook is met too.
+    const first = wanted.from === undefined
+      ? -1
+      : Math.max(0, wanted.from * BLOCK_HOOKS.length - 1);
     for (const { hook } of [...this.#captures, ...this.#edits]) {
       if (hookOrder(spec, hook) < first) {
         throw new UsageError(

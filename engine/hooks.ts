@@ -2,6 +2,7 @@
 
 import type { Positions } from "./batch.ts";
 import { UsageError } from "./errors.ts";
+import type { DeviceTensor } from "./gpu/tensor.ts";
 import type { ModelSpec } from "./model_spec.ts";
 
 /** Hook points within a block, in the order in which a forward pass meets them. */
@@ -37,6 +38,27 @@ export interface Edit {
   /** Default: all. Positions of the whole sequence, so a cached prefix counts. */
   positions?: Positions;
 }
+
+/**
+ * A change of one component of every row, along a vector of the sequence's own: many variants of an intervention run as
+ * the sequences of one batch. h + (c − ⟨h, v̂⟩)·v̂, where v̂ = v/‖v‖ and c is the component of another activation, or 0.
+ */
+export interface ComponentEdit {
+  hook: HookName;
+  op: "component";
+  /** One for each sequence of the batch, `[width of the hook]`; null leaves a sequence as it is. One array may stand many times. */
+  vectors: readonly (Float32Array | null)[];
+  /**
+   * Where the components come from: row i of sequence s takes that of row `firstRows[s] + i` of `tensor` `[rows, width]`, so
+   * that variants of one text share the rows. Absent: the component becomes 0.
+   */
+  from?: { tensor: DeviceTensor; firstRows: readonly number[] };
+  /** Default: all. */
+  positions?: Positions;
+}
+
+/** Whatever may be changed at a hook. */
+export type HookEdit = Edit | ComponentEdit;
 
 /** Where a hook stands in the order of a forward pass: `hook_embed` is −1, then five a block, then the final two. */
 export function hookOrder(spec: ModelSpec, hook: HookName): number {

@@ -7,7 +7,7 @@ import type { Recorder } from "./gpu/recorder.ts";
 import type { DeviceTensor } from "./gpu/tensor.ts";
 import { finalNorm, unembed } from "./head.ts";
 import { Captured } from "./hook_points.ts";
-import type { Capture, Edit, HookName } from "./hooks.ts";
+import type { Capture, ComponentEdit, Edit, HookEdit, HookName } from "./hooks.ts";
 import type { KvCache } from "./kv_cache.ts";
 import type { ModelSpec, RopeSpec } from "./model_spec.ts";
 import { ropeTable } from "./rope.ts";
@@ -16,12 +16,15 @@ import type { ModelWeights } from "./weights/model_weights.ts";
 /** What a forward pass shall do besides running. It stops after the last hook that is captured. */
 export interface ForwardRequest {
   capture?: readonly (HookName | Capture)[];
-  edits?: readonly Edit[];
+  edits?: readonly HookEdit[];
   /** Keys and values go here, at the rows that the batch's placements name. */
   cache?: KvCache;
   /** Token ids `[tokens]` u32 on the device, in the place of the batch's own; below the vocabulary's size. */
   ids?: GPUBuffer;
-  /** Begin at a layer with given residuals `[tokens, hidden]` (its `hook_resid_pre`) instead of the embedding. */
+  /**
+   * Begin at a layer with given residuals `[tokens, hidden]` instead of the embedding. The first hooks are then the
+   * `hook_resid_post` of the layer before and the `hook_resid_pre` of this one; at `layers`, only the former.
+   */
   start?: { layer: number; resid: DeviceTensor };
 }
 
@@ -90,4 +93,4 @@ export class Transformer {
 }
 
 export { Captured };
-export type { Batch, Capture, Edit, KeyPlacement, Positions };
+export type { Batch, Capture, ComponentEdit, Edit, HookEdit, KeyPlacement, Positions };

@@ -350,7 +350,7 @@ Deno.test("requests that cannot be met", async () => {
     wrong({ hook: name }, `Unknown hook "${name}"`);
   }
   const start = { layer: 2, resid };
-  for (const name of ["hook_embed", hook, "blocks.1.hook_resid_pre"]) {
+  for (const name of ["hook_embed", "blocks.1.hook_mlp_out", "blocks.1.hook_resid_pre"]) {
     const message = `Cannot reach hook "${name}": the pass starts at layer 2`;
     refused({ start, capture: [name] }, message);
     refused({ start, capture, edits: [{ hook: name, op: "add", vector }] }, message);

@@ -1,5 +1,6 @@
 /** What runs together: prompts that are shared, sequences that fit at once, and tokens a pass. */
 
+import { editsOf } from "../edits.ts";
 import { OutOfMemoryError } from "../errors.ts";
 import type { Edit } from "../hooks.ts";
 import type { Room } from "./room.ts";
@@ -17,15 +18,6 @@ export interface Piece {
   group: number;
   from: number;
   to: number;
-}
-
-/** The edits of a batch that holds these sequences of the request, in this order. */
-export function editsOf(edits: readonly Edit[], sequences: readonly number[]): Edit[] {
-  return edits.map((edit) =>
-    edit.scale === undefined || typeof edit.scale === "number"
-      ? edit
-      : { ...edit, scale: sequences.map((s) => (edit.scale as readonly number[])[s]) }
-  );
 }
 
 /** The groups of the listed sequences, in the order of their first members. */

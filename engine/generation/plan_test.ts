@@ -1,7 +1,8 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { OutOfMemoryError } from "../errors.ts";
+import { editsOf } from "../edits.ts";
 import type { Edit } from "../hooks.ts";
-import { editsOf, groupPrompts, keysOf, planPasses, planWaves } from "./plan.ts";
+import { groupPrompts, keysOf, planPasses, planWaves } from "./plan.ts";
 
 const edit = (scale?: Edit["scale"]): Edit => ({
   hook: "hook_embed",

@@ -1,6 +1,7 @@
 /** Sequences that are generated at the same time: from their prompts to their ends. */
 
 import type { KeyPlacement } from "../batch.ts";
+import { editsOf } from "../edits.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { DeviceTensor } from "../gpu/tensor.ts";
 import type { KvCache } from "../kv_cache.ts";
@@ -8,7 +9,7 @@ import { copyRows } from "../ops/rows.ts";
 import { sampleTokens, seenWords } from "../ops/sampling.ts";
 import type { Transformer } from "../transformer.ts";
 import type { GenerateRequest } from "./request.ts";
-import { editsOf, type Piece, planPasses, type PromptGroup } from "./plan.ts";
+import { type Piece, planPasses, type PromptGroup } from "./plan.ts";
 import { MOST_STEPS, type Room } from "./room.ts";
 import type { GrowingSequence } from "./sequence.ts";
 

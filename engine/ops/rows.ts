@@ -69,13 +69,19 @@ export function editRows(recorder: Recorder, op: "add" | "replace", args: EditAr
   );
 }
 
-/** `x[r] ← x[r] + (c − ⟨x[r], v⟩)·v`, in place; every `v` has length 1. */
-export function projectRows(recorder: Recorder, args: EditArgs): void {
-  const { x, vectors, entries, count, width } = args;
+/**
+ * `x[r] ← x[r] + (c − ⟨x[r], v⟩)·v`, in place; every `v` has length 1. With `others` `[·, width]`, `c` is the component of
+ * one of its rows, which entries then name in the coefficient's place.
+ */
+export function projectRows(recorder: Recorder, args: EditArgs & { others?: GPUBuffer }): void {
+  const { x, vectors, entries, others, count, width } = args;
   const block = rowBlock(recorder.gpu, width);
-  const kernel = recorder.gpu.kernels.get("project", projectCode, block);
+  const constants = { MODE: others ? 1 : 0, ...block };
+  const kernel = recorder.gpu.kernels.get("project", projectCode, constants);
   const grid = foldGrid(Math.ceil(count / block.ROWS));
-  recorder.dispatch(kernel, [entries, vectors, x], [u32(count), u32(width)], grid);
+  // What is not read must be bound all the same.
+  const buffers = [entries, vectors, x, others ?? vectors];
+  recorder.dispatch(kernel, buffers, [u32(count), u32(width)], grid);
 }
 
 /** `out[to] = x[from]` for `count` pairs `(from, to)`. */

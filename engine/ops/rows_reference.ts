@@ -78,6 +78,35 @@ export function editReference(
   return { expected, bound };
 }
 
+/** project.wgsl in MODE 1; the coefficient of an entry is a row of `others`. */
+export function componentReference(
+  x: Float32Array,
+  vectors: Float32Array,
+  others: Float32Array,
+  entries: readonly Entry[],
+  width: number,
+): Reference {
+  const { bound } = reference(x.length);
+  const expected = Float64Array.from(x);
+  for (const { row, vector, coefficient: other } of entries) {
+    let dot = 0;
+    let size = 0;
+    for (let i = 0; i < width; i++) {
+      const difference = others[other * width + i] - x[row * width + i];
+      dot += difference * vectors[vector * width + i];
+      size += Math.abs(difference * vectors[vector * width + i]);
+    }
+    for (let i = 0; i < width; i++) {
+      const at = row * width + i;
+      const v = vectors[vector * width + i];
+      expected[at] = x[at] + dot * v;
+      bound[at] = (65 + width / 64) * U * size * Math.abs(v) +
+        U * (Math.abs(dot * v) + Math.abs(expected[at]));
+    }
+  }
+  return { expected, bound };
+}
+
 /** glu.wgsl. */
 export function gluReference(
   gate: Float32Array,

@@ -12,6 +12,7 @@ import {
   withOutlier,
 } from "../../tests/test_gpu.ts";
 import {
+  componentReference,
   editReference,
   type Entry,
   gluReference,
@@ -159,6 +160,60 @@ for (const profile of PROFILES) {
     });
   }
 }
+
+/** Rows whose components are taken from rows of another tensor: some twice, one equal to the row itself. */
+async function exchanged(profile: typeof PROFILES[number]) {
+  const gpu = await testGpu(profile);
+  const cases = SHAPES.slice(1).map(([rows, width], i) => {
+    const x = withOutlier(normals(40 + i, rows * width), width);
+    const others = withOutlier(normals(50 + i, 3 * width), width);
+    others.set(x.subarray(0, width), width);
+    const vectors = normals(60 + i, 2 * width);
+    for (let v = 0; v < 2; v++) {
+      const one = vectors.subarray(v * width, (v + 1) * width);
+      const norm = Math.hypot(...one);
+      one.forEach((value, i) => one[i] = value / norm);
+    }
+    const listed = Array.from({ length: rows }, (_, row) => row).filter((row) => row !== 1);
+    const entries = listed.map((row): Entry => ({
+      row,
+      vector: row % 2,
+      coefficient: row === 0 ? 1 : row % 3,
+    }));
+    return { x, vectors, others, entries, width };
+  });
+  const actual = await compute(
+    gpu,
+    (recorder) =>
+      cases.map(({ x, vectors, others, entries, width }) => {
+        const tensor = input(gpu, x);
+        const words = entries.flatMap((
+          { row, vector, coefficient },
+        ) => [row, vector, coefficient, 0]);
+        projectRows(recorder, {
+          x: tensor.buffer,
+          vectors: input(gpu, vectors).buffer,
+          others: input(gpu, others).buffer,
+          entries: input(gpu, Uint32Array.from(words)).buffer,
+          count: entries.length,
+          width,
+        });
+        return tensor;
+      }),
+  );
+  return { cases, actual };
+}
+
+Deno.test("project takes components from rows of another tensor", async () => {
+  const [software, gpu] = [await exchanged("software"), await exchanged("gpu")];
+  software.cases.forEach(({ x, vectors, others, entries, width }, i) => {
+    const expected = componentReference(x, vectors, others, entries, width);
+    assertWithin(software.actual[i], expected, `width ${width}`);
+    assertSameBits(gpu.actual[i], software.actual[i], `width ${width}`);
+    const [row, same] = [software.actual[i].slice(0, width), x.slice(0, width)];
+    assertSameBits(row, same, `width ${width}: equal rows stay`);
+  });
+});
 
 Deno.test("both variants of the norms give the same bits", async () => {
   const [software, gpu] = [await rmsnorms("software"), await rmsnorms("gpu")];

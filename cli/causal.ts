@@ -1,0 +1,86 @@
+/** `deno task causal`: from two models to what their difference does to their losses. */
+
+import { causalStep } from "../lens/causal/causal.ts";
+import { fingerprintOf, kernelHashes } from "../lens/provenance.ts";
+import { RunFolder } from "../lens/results/run_folder.ts";
+import { parseCommand } from "./args.ts";
+import { CAUSAL_COMMAND } from "./causal_flags.ts";
+import { causalDeltas, causalTexts, layerOf, planCausal, positionsOf } from "./causal_inputs.ts";
+import { causalJson, printCausal } from "./causal_print.ts";
+import { openGpu, sourceOptions } from "./common_flags.ts";
+import { identity, openPair } from "./open_pair.ts";
+import { startProgress } from "./progress.ts";
+import type { CommandContext } from "./run_command.ts";
+import { VERSION } from "./version.ts";
+
+/** Runs the command. */
+export async function causal(args: string[], { signal }: CommandContext): Promise<number> {
+  const parsed = parseCommand(CAUSAL_COMMAND, args);
+  if (parsed.kind === "help") {
+    console.log(parsed.text);
+    return 0;
+  }
+  const { flags } = parsed;
+  const { mode, reverse, controls, seed } = flags;
+  const plan = await planCausal(flags);
+  using gpu = await openGpu(flags);
+  const source = sourceOptions(flags, signal);
+  const pair = await openPair(gpu, plan, source);
+  using _shelf = pair.shelf;
+  const layer = layerOf(flags, pair);
+  const positions = positionsOf(flags, pair);
+  const texts = await causalTexts(pair, flags, plan, { source, signal });
+  const deltas = await causalDeltas(pair, flags, plan, { source, signal });
+
+  const inputs = {
+    version: VERSION,
+    command: "causal",
+    base: await identity(pair.base),
+    finetuned: await identity(pair.finetuned),
+    delta: deltas.fingerprint,
+    texts: { ...texts.hashes },
+    column: flags.column ?? null,
+    documents: plan.documents,
+    tokens: plan.tokens,
+    layer,
+    positions,
+    mode,
+    reverse,
+    controls,
+    seed,
+    backend: gpu.backend,
+    adapter: { ...gpu.adapter },
+  };
+  const out = flags.out ?? `results/${pair.finetuned.name}-causal-${await fingerprintOf(inputs)}`;
+  using folder = await RunFolder.open(out, { fingerprint: inputs, overwrite: flags.overwrite });
+  const progress = (label: string, total: number, unit: string, begun?: number) =>
+    startProgress({ label, total, unit, begun });
+  const means = await deltas.means({ gpu, layers: [layer], folder, progress, signal });
+  const result = await causalStep({
+    models: pair.models,
+    layer,
+    means,
+    firstPosition: deltas.firstPosition,
+    positions,
+    sets: texts.sets,
+    mode,
+    reverse,
+    controls,
+    seed,
+    folder,
+    provenance: async () => ({
+      kernels: await kernelHashes(gpu),
+      deno: Deno.version.deno,
+      device_bytes: gpu.buffers.peakBytes,
+    }),
+    progress,
+    signal,
+  });
+  const shown = { result, folder: folder.path };
+  if (flags.json) console.log(JSON.stringify(causalJson(shown)));
+  else {
+    const names = { base: pair.base.name, finetuned: pair.finetuned.name };
+    printCausal({ ...shown, names, description: plan.description });
+  }
+  return 0;
+}

@@ -1,0 +1,115 @@
+/** δ of one layer for commands that use it: from the results of `deno task diff`, or measured as that does. */
+
+import { ResultsError } from "../engine/errors.ts";
+import type { Means } from "../engine/activation_means.ts";
+import { memorySource } from "../engine/weights/byte_source.ts";
+import { openSafetensors } from "../engine/weights/safetensors.ts";
+import { type MeansRun, meansStep } from "../lens/diff_run.ts";
+import { chooseDocuments, plainRule } from "../lens/documents.ts";
+import { decodeMeans } from "../lens/means_file.ts";
+import { readIfThere } from "../lens/results/files.ts";
+import { readJsonFile } from "../lens/results/json_file.ts";
+import { type JsonValue, stableJson } from "../lens/results/stable_json.ts";
+import type { TextSet } from "../lens/text_set.ts";
+import { recordOf } from "./diff_texts.ts";
+import { identity, type OpenedPair } from "./open_pair.ts";
+import { startProgress } from "./progress.ts";
+
+/** Where δ comes from. */
+export interface DeltaSource {
+  /** For the run's fingerprint. */
+  fingerprint: JsonValue;
+  /** What the first position is called. */
+  firstPosition: number;
+  /** The means at the run's only layer; measured ones are kept as the step `diff` of its folder. */
+  means(run: MeansRun): Promise<Means>;
+}
+
+/** The file of a results folder that holds the means. */
+const MEANS_FILE = "diff.safetensors";
+
+/**
+ * δ from a folder of `deno task diff`.
+ *
+ * @throws {ResultsError} if it is not one, compares other models, or does not have the layer
+ */
+export async function deltasFrom(
+  folder: string,
+  { base, finetuned }: OpenedPair,
+  layer: number,
+): Promise<DeltaSource> {
+  const bytes = await readIfThere(`${folder}/${MEANS_FILE}`);
+  if (bytes === null) {
+    throw new ResultsError(
+      `Cannot take differences from "${folder}": there is no ${MEANS_FILE} of deno task diff in it`,
+    );
+  }
+  const made = await readJsonFile(folder, "fingerprint.json") as Record<string, Identity> | null;
+  for (const [side, source] of Object.entries({ base, finetuned })) {
+    const files = (value: JsonValue) => stableJson(value ?? null, "files");
+    if (files(made?.[side]?.files ?? null) === files((await identity(source)).files!)) continue;
+    throw new ResultsError(
+      `Cannot take differences from "${folder}": its ${side} model is ` +
+        `${made?.[side]?.name ?? "not known"}, not "${source.ref}"`,
+    );
+  }
+  const copy = new Uint8Array(bytes);
+  const file = await openSafetensors(memorySource(MEANS_FILE, copy));
+  if (!file.tensors.has(`blocks.${layer}.hook_resid_post.delta`)) {
+    throw new ResultsError(
+      `Cannot take the differences of layer ${layer} from "${folder}": it has other layers; see --layers`,
+    );
+  }
+  return {
+    fingerprint: { sha256: await sha256OfBytes(copy) },
+    firstPosition: Number.parseInt(file.metadata.positions) || 0,
+    means: async () => (await decodeMeans(copy, [layer]))[0],
+  };
+}
+
+interface Identity {
+  name?: string;
+  files?: JsonValue;
+}
+
+/** δ that is still to be measured. */
+export interface DeltaPlan {
+  texts: TextSet;
+  documents: number;
+  /** Of each document; as many positions are compared. */
+  tokens: number;
+  seed: number;
+  signal?: AbortSignal;
+}
+
+/** δ on the first tokens of unrelated texts. */
+export async function measuredDeltas(
+  { models, tokenizer }: OpenedPair,
+  { texts, documents, tokens, seed, signal }: DeltaPlan,
+): Promise<DeltaSource> {
+  const bar = startProgress({ label: "Choosing documents", total: documents, unit: "documents" });
+  const selection = await chooseDocuments(texts, plainRule(tokenizer, tokens), {
+    documents,
+    seed,
+    progress: (found) => bar.update(found),
+    signal,
+  }).finally(() => bar.done());
+  return {
+    fingerprint: { texts: recordOf(texts), documents, tokens },
+    firstPosition: 0,
+    async means(run) {
+      const step = {
+        step: "diff",
+        label: "Comparing activations",
+        models: () => Promise.resolve(models),
+        selection,
+      };
+      const said = { documents: selection.tokens.length, dropped: selection.dropped };
+      return (await meansStep(run, step, () => Promise.resolve(said)))[0];
+    },
+  };
+}
+
+async function sha256OfBytes(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  return new Uint8Array(await crypto.subtle.digest("SHA-256", bytes)).toHex();
+}
