@@ -45,7 +45,7 @@ Deno.test("the key is the grader's own, else OpenAI's; an empty one is none", as
   await using server = new LlmServer();
   const sent = async (env: Record<string, string>) => {
     const args = ["--grader", "llm", "--grader-model", "m", "--grader-url", server.url];
-    await open(args, env)!.areCoherent([{ prompt: "", text: "", ids: [] }]);
+    await open(args, env)!.areCoherent([{ prompt: "", text: "", ids: [], promptIds: [] }]);
     return server.seen.at(-1)!.headers.get("authorization");
   };
   assertEquals(await sent({}), null);
@@ -69,7 +69,7 @@ Deno.test("OpenAI's key does not go unencrypted over the network", async () => {
     const urls = ["http://192.0.2.1:8000/v1", "https://192.0.2.1/v1", "http://localhost:8000/v1"];
     for (const url of urls) {
       const args = ["--grader", "llm", "--grader-model", "m", "--grader-url", url];
-      const text = { prompt: "", text: "", ids: [] };
+      const text = { prompt: "", text: "", ids: [], promptIds: [] };
       await open(args, { OPENAI_API_KEY: "sk-a" })!.areCoherent([text]);
     }
   } finally {

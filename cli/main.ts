@@ -10,10 +10,12 @@ type Run = (args: string[], context: CommandContext) => Promise<number | void>;
 /** The commands; each file is loaded only when it is asked for, which keeps the start short. */
 const COMMANDS: Record<string, () => Promise<Run>> = {
   diff: async () => (await import("./diff.ts")).diff,
+  steer: async () => (await import("./steer.ts")).steer,
   capture: async () => (await import("./capture.ts")).capture,
   generate: async () => (await import("./generate.ts")).generate,
   chat: async () => (await import("./chat.ts")).chat,
   similarity: async () => (await import("./similarity.ts")).similarity,
+  causal: async () => (await import("./causal.ts")).causal,
   doctor: async () => (await import("./doctor.ts")).doctor,
   organisms: async () => (await import("./organisms.ts")).organisms,
 };
@@ -25,6 +27,7 @@ const USAGE = `palimpsest reads what a finetune left in a model's activations
   deno task generate    continue prompts, as the model would or with its activations edited
   deno task chat        ask a base and a finetuned model the same, side by side
   deno task similarity  compare steered texts with those that the model was finetuned on
+  deno task causal      measure what the difference does to a model's losses
   deno task doctor      show the WebGPU backends and what is missing
   deno task organisms   list the finetuned models that can be compared by name
 

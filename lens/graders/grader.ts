@@ -31,6 +31,8 @@ export interface Topic {
 /** A generated text. */
 export interface GradedText {
   prompt: string;
+  /** The prompt's tokens as the model saw them: in its chat template, where it has one. */
+  promptIds: readonly number[];
   text: string;
   /** The text's tokens. */
   ids: readonly number[];

@@ -63,7 +63,7 @@ function judge({ prompt }: SeenRequest): string {
 }
 
 function text(written: string): GradedText {
-  return { prompt: "Say something", text: written, ids: [] };
+  return { prompt: "Say something", promptIds: [], text: written, ids: [] };
 }
 
 Deno.test("an LLM chooses the scale and its coherent tokens", () =>

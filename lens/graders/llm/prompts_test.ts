@@ -37,7 +37,7 @@ Deno.test("the relevance prompt numbers the tokens, and quotes the topic too", (
 });
 
 Deno.test("the coherence prompt quotes the prompt and the text", () => {
-  const prompt = (text: string) => coherencePrompt({ prompt: text, text, ids: [] });
+  const prompt = (text: string) => coherencePrompt({ prompt: text, promptIds: [], text, ids: [] });
   assertStringIncludes(prompt("oven"), '\nPrompt: "oven"\nText: "oven"\n');
   assertContained(prompt("oven"), prompt(ATTACK), COHERENCE_FORM);
 });
@@ -45,7 +45,7 @@ Deno.test("the coherence prompt quotes the prompt and the text", () => {
 Deno.test("prompts stay small, whatever they are about", () => {
   const long = "word ".repeat(100_000);
   assert(scalePrompt([{ scale: 1, tokens: [long], ids: [1] }]).length < 4_000);
-  assert(coherencePrompt({ prompt: long, text: long, ids: [] }).length < 14_000);
+  assert(coherencePrompt({ prompt: long, promptIds: [], text: long, ids: [] }).length < 14_000);
   const topic = { description: long, keywords: Array(10_000).fill(long) };
   assert(relevancePrompt([long], topic).length < 16_000);
 });

@@ -1,0 +1,99 @@
+/** `deno task steer`: from two models to texts that the finetuned one writes under their difference. */
+
+import { KeptGrades } from "../lens/graders/kept_grades.ts";
+import { fingerprintOf, kernelHashes } from "../lens/provenance.ts";
+import { RunFolder } from "../lens/results/run_folder.ts";
+import { runSteer } from "../lens/run_steer.ts";
+import { parseCommand } from "./args.ts";
+import { openGpu, sourceOptions } from "./common_flags.ts";
+import { graderFor } from "./graders.ts";
+import { identity, openPair } from "./open_pair.ts";
+import { startProgress } from "./progress.ts";
+import type { CommandContext } from "./run_command.ts";
+import { STEER_COMMAND } from "./steer_flags.ts";
+import {
+  planSteer,
+  steerDeltas,
+  steerLayer,
+  steerPositions,
+  steerPrompts,
+} from "./steer_inputs.ts";
+import { printSteer, steerJson } from "./steer_print.ts";
+import { VERSION } from "./version.ts";
+
+/** Runs the command. */
+export async function steer(args: string[], { signal }: CommandContext): Promise<number> {
+  const parsed = parseCommand(STEER_COMMAND, args);
+  if (parsed.kind === "help") {
+    console.log(parsed.text);
+    return 0;
+  }
+  const { flags } = parsed;
+  const plan = await planSteer(flags);
+  using gpu = await openGpu(flags);
+  const source = sourceOptions(flags, signal);
+  const pair = await openPair(gpu, plan, source);
+  using _shelf = pair.shelf;
+  const layer = steerLayer(flags, pair);
+  const positions = steerPositions(flags, pair);
+  const { search, prompts, stopIds } = await steerPrompts(pair, flags);
+  const deltas = await steerDeltas(pair, flags, plan, source);
+
+  const inputs = {
+    version: VERSION,
+    command: "steer",
+    base: await identity(pair.base),
+    finetuned: await identity(pair.finetuned),
+    delta: deltas.fingerprint,
+    column: flags.column ?? null,
+    layer,
+    seed: flags.seed,
+    backend: gpu.backend,
+    adapter: { ...gpu.adapter },
+  };
+  const out = flags.out ?? `results/${pair.finetuned.name}-steer-${await fingerprintOf(inputs)}`;
+  using folder = await RunFolder.open(out, { fingerprint: inputs, overwrite: flags.overwrite });
+  const progress = (label: string, total: number, unit: string, begun?: number) =>
+    startProgress({ label, total, unit, begun });
+  const means = await deltas.means({ gpu, layers: [layer], folder, progress, signal });
+  const grades = await KeptGrades.open(folder);
+  const { grader, settings } = graderFor(flags, {
+    pair,
+    grades,
+    texts: { prompts: search.map(({ ids }) => ids), drawing: plan.search, stopIds },
+    seed: flags.seed,
+    signal,
+  });
+  const results = await runSteer({
+    models: pair.models,
+    tokenizer: pair.tokenizer,
+    seed: flags.seed,
+    folder,
+    provenance: async () => ({
+      kernels: await kernelHashes(gpu),
+      deno: Deno.version.deno,
+      device_bytes: gpu.buffers.peakBytes,
+    }),
+    progress,
+    signal,
+    layer,
+    means,
+    firstPosition: deltas.firstPosition,
+    positions,
+    grader,
+    graderSettings: settings,
+    grades,
+    searchPrompts: search,
+    prompts,
+    search: plan.search,
+    decisions: flags.decisions,
+    drawing: plan.drawing,
+    alpha: flags.alpha,
+    alsoBase: flags.alsoBase,
+    stopIds,
+  });
+  const shown = { results, folder: folder.path };
+  if (flags.json) console.log(JSON.stringify(steerJson(shown)));
+  else printSteer({ ...shown, name: pair.finetuned.name, description: plan.description });
+  return 0;
+}

@@ -1,0 +1,153 @@
+/** From the flags of `deno task steer` to prompts and the difference. */
+
+import { UsageError } from "../engine/errors.ts";
+import { Chat } from "../engine/text/chat.ts";
+import { layersAt } from "../lens/diff.ts";
+import { PROMPT_POSITIONS } from "../lens/chats.ts";
+import type { Drawing, SteeringPrompt } from "../lens/steering/steer.ts";
+import { TextSet } from "../lens/text_set.ts";
+import { findChatTemplate, stopIds } from "../models/chat.ts";
+import { EMBEDDED_TEXTS, UNRELATED_TEXTS } from "../models/organisms.ts";
+import type { SourceOptions } from "../models/source.ts";
+import type { Values } from "./args.ts";
+import { parseRanges } from "./common_flags.ts";
+import { deltasFrom, type DeltaSource, measuredDeltas } from "./deltas.ts";
+import type { OpenedPair } from "./open_pair.ts";
+import { EMBEDDED, planPair } from "./pair.ts";
+import type { STEER_COMMAND } from "./steer_flags.ts";
+
+/** The flags' values. */
+export type SteerFlags = Values<typeof STEER_COMMAND["flags"]>;
+
+const PROMPTS = new URL("../lens/steering/prompts/", import.meta.url);
+
+/** What is steered, with defaults filled in. References are for `resolveSource` and {@link TextSet}. */
+export interface SteerPlan {
+  base: string;
+  finetuned: string;
+  /** Unrelated text; absent where δ is taken from results. */
+  text?: string;
+  delta: { documents: number; tokens: number };
+  search: Drawing;
+  drawing: Drawing;
+  /** Of an organism, what it was finetuned to do. */
+  description?: string;
+}
+
+/**
+ * Fills in what the flags leave open.
+ *
+ * @throws {UsageError} for flags that contradict each other or leave texts unnamed
+ */
+export async function planSteer(flags: SteerFlags): Promise<SteerPlan> {
+  if (flags.from !== undefined && (flags.deltaDocuments ?? flags.text) !== undefined) {
+    throw new UsageError(
+      "Cannot use --text or --delta-documents with --from: the difference is there",
+    );
+  }
+  const { base, finetuned, organism } = await planPair(flags);
+  const embedded = base.startsWith(EMBEDDED);
+  const text = flags.text ?? (embedded ? EMBEDDED_TEXTS : organism && UNRELATED_TEXTS);
+  if (text === undefined && flags.from === undefined) {
+    throw new UsageError(
+      "Missing --text or --from: name text to measure the difference on, or results of deno task diff",
+    );
+  }
+  return {
+    base,
+    finetuned,
+    text,
+    delta: {
+      documents: flags.deltaDocuments ?? (embedded ? 1000 : 10_000),
+      tokens: embedded ? 16 : 128,
+    },
+    search: {
+      temperature: flags.searchTemperature,
+      tokens: flags.searchTokens ?? (embedded ? 32 : 128),
+      samples: flags.searchSamples,
+    },
+    drawing: {
+      temperature: flags.temperature,
+      tokens: flags.newTokens ?? (embedded ? 48 : 512),
+      samples: flags.samples,
+    },
+    description: organism?.description,
+  };
+}
+
+/** The only layer that the flags may name. */
+export function steerLayer({ layers }: SteerFlags, pair: OpenedPair): number {
+  const [layer, ...others] = layersAt(layers, pair.spec.layers);
+  if (others.length === 0) return layer;
+  throw new UsageError(`Cannot use --layers ${layers.join(",")}: it is one layer at a time`);
+}
+
+/** The positions whose δ are used; of chats they may begin before the answer. */
+export function steerPositions({ positions, from }: SteerFlags, { spec }: OpenedPair): number[] {
+  const least = from === undefined ? 0 : -PROMPT_POSITIONS;
+  return parseRanges(positions, spec.maxPositions - 1, "position", least);
+}
+
+/** Where δ comes from. */
+export async function steerDeltas(
+  pair: OpenedPair,
+  flags: SteerFlags,
+  { text, delta }: SteerPlan,
+  source: SourceOptions,
+): Promise<DeltaSource> {
+  if (flags.from !== undefined) return await deltasFrom(flags.from, pair, steerLayer(flags, pair));
+  const last = Math.max(...steerPositions(flags, pair));
+  const hub = async () => (await import("../models/hub/hub.ts")).Hub.fromEnvironment(source);
+  return await measuredDeltas(pair, {
+    texts: await TextSet.open(text!, { column: flags.column }, hub),
+    documents: delta.documents,
+    tokens: Math.min(Math.max(delta.tokens, last + 1), pair.spec.maxPositions),
+    seed: flags.seed,
+    signal: source.signal,
+  });
+}
+
+/** Prompts as the model sees them, and the tokens that end an answer. */
+export interface SteerPrompts {
+  search: SteeringPrompt[];
+  prompts: SteeringPrompt[];
+  stopIds: ReadonlySet<number>;
+}
+
+/** Reads the prompts and writes them in the model's chat template; as they are, where it has none. */
+export async function steerPrompts(
+  { tokenizer, base, finetuned }: OpenedPair,
+  flags: SteerFlags,
+): Promise<SteerPrompts> {
+  const template = await findChatTemplate(finetuned) ?? await findChatTemplate(base);
+  const chat = template === undefined ? undefined : new Chat(tokenizer, template);
+  if (!chat) console.error("There is no chat template: the prompts are continued as they are");
+  const write = (text: string): SteeringPrompt => ({
+    text,
+    ids: chat
+      ? chat.render([{ role: "user", content: text }], { addGenerationPrompt: true })
+      : tokenizer.encode(text, { special: true, parseSpecial: false }),
+  });
+  const read = async (file: string | undefined, ours: string) =>
+    (await readPrompts(file ?? new URL(ours, PROMPTS))).map(write);
+  const ends = await stopIds(base, tokenizer, { chat: chat !== undefined });
+  if (finetuned.kind === "model") {
+    for (const id of await stopIds(finetuned, tokenizer, { chat: chat !== undefined })) {
+      ends.add(id);
+    }
+  }
+  return {
+    search: await read(flags.searchPrompts, "search.txt"),
+    prompts: await read(flags.prompts, "generation.txt"),
+    stopIds: ends,
+  };
+}
+
+async function readPrompts(file: string | URL): Promise<string[]> {
+  const text = await Deno.readTextFile(file).catch((cause: Error) => {
+    throw new UsageError(`Cannot read the prompts "${file}": ${cause.message}`, { cause });
+  });
+  const prompts = text.split(/\r?\n/).map((line) => line.trim()).filter((line) => line !== "");
+  if (prompts.length > 0) return prompts;
+  throw new UsageError(`Cannot use the prompts "${file}": every line is empty`);
+}

@@ -1,0 +1,159 @@
+/** Steering as steps of a run: for each position the strength, then the texts, each kept when it is done. */
+
+import type { Means } from "../engine/activation_means.ts";
+import type { DiffRun, StepProgress } from "./diff_run.ts";
+import type { KeptGrades } from "./graders/kept_grades.ts";
+import type { Grader } from "./graders/grader.ts";
+import { settledStep } from "./results/settled_step.ts";
+import type { JsonValue } from "./results/stable_json.ts";
+import {
+  type Alpha,
+  type Drawing,
+  findAlpha,
+  type PromptSamples,
+  sampleTexts,
+  type SteeringPrompt,
+  type SteeringTarget,
+} from "./steering/steer.ts";
+
+/** Everything that steering needs. */
+export interface SteerRun extends
+  Pick<
+    DiffRun,
+    "models" | "tokenizer" | "seed" | "folder" | "provenance" | "progress" | "signal"
+  > {
+  /** The residual after this layer is edited. */
+  layer: number;
+  /** δ and the means at that layer. */
+  means: Means;
+  /** What the first position of the means is called. */
+  firstPosition: number;
+  /** The positions whose δ is steered with, by their names. */
+  positions: readonly number[];
+  grader: Grader;
+  /** Who grades, and all that a grade depends on. */
+  graderSettings: Record<string, JsonValue>;
+  /** Where the answers of a grader that asks someone are kept. */
+  grades?: KeptGrades;
+  searchPrompts: readonly SteeringPrompt[];
+  prompts: readonly SteeringPrompt[];
+  search: Drawing;
+  decisions: number;
+  drawing: Drawing;
+  /** A strength to take as it is. */
+  alpha?: number;
+  /** Whether the base is steered with δ too. */
+  alsoBase: boolean;
+  stopIds: ReadonlySet<number>;
+}
+
+/** Steering at one layer and position. */
+export interface Steering {
+  layer: number;
+  position: number;
+  alpha: number;
+  /** How the strength was found; empty where it was given. */
+  searches: Alpha["searches"];
+  samples: (PromptSamples & { base_steered?: string[]; base_unsteered?: string[] })[];
+}
+
+/** Steers with δ at every position of the run. */
+export async function runSteer(run: SteerRun): Promise<Steering[]> {
+  const results: Steering[] = [];
+  for (const position of run.positions) results.push(await steerAt(run, position));
+  return results;
+}
+
+async function steerAt(run: SteerRun, position: number): Promise<Steering> {
+  const { folder, provenance, layer } = run;
+  const at = `${layer}_${position}`;
+  const ids = [...run.stopIds].sort((a, b) => a - b);
+  const common = { seed: run.seed, stop_ids: ids };
+  const texts = (prompts: readonly SteeringPrompt[]) =>
+    prompts.map(({ text, ids }) => ({ text, ids: [...ids] }));
+
+  const found: Alpha = run.alpha !== undefined
+    ? { alpha: run.alpha, searches: [] }
+    : await settledStep(
+      folder,
+      {
+        step: `alpha_${at}`,
+        settings: {
+          ...common,
+          prompts: texts(run.searchPrompts),
+          drawing: { ...run.search },
+          decisions: run.decisions,
+          grader: run.graderSettings,
+        },
+        provenance,
+      },
+      async () => {
+        const alpha = await search(run, position);
+        await run.grades?.file(`grades_${at}.jsonl`);
+        return alpha;
+      },
+    );
+  return await settledStep(
+    folder,
+    {
+      step: `steer_${at}`,
+      settings: {
+        ...common,
+        alpha: found.alpha,
+        prompts: texts(run.prompts),
+        drawing: { ...run.drawing },
+        also_base: run.alsoBase,
+      },
+      provenance,
+    },
+    async () => ({ layer, position, ...found, samples: await sample(run, position, found.alpha) }),
+  );
+}
+
+async function targetOf(
+  run: SteerRun,
+  position: number,
+  side: "base" | "finetuned",
+): Promise<SteeringTarget> {
+  const { models, means, firstPosition } = run;
+  const { hiddenSize } = models.spec;
+  const row = position - firstPosition;
+  const vector = means.delta.subarray(row * hiddenSize, (row + 1) * hiddenSize);
+  return { ...run, model: await models[side](), vector };
+}
+
+async function search(run: SteerRun, position: number): Promise<Alpha> {
+  let bar: StepProgress | undefined;
+  const target = await targetOf(run, position, "finetuned");
+  const { search: drawing, decisions } = run;
+  const progress = (done: number, total: number) => {
+    bar ??= run.progress(`Finding the strength at position ${position}`, total, "batches");
+    bar.update(done);
+  };
+  return await findAlpha(target, run.searchPrompts, run.grader, { drawing, decisions }, progress)
+    .finally(() => bar?.done());
+}
+
+async function sample(
+  run: SteerRun,
+  position: number,
+  alpha: number,
+): Promise<Steering["samples"]> {
+  const { prompts, drawing } = run;
+  const most = 2 * prompts.length * drawing.samples * drawing.tokens;
+  const draw = async (side: "base" | "finetuned") => {
+    const target = await targetOf(run, position, side);
+    const label = side === "base" ? "Steering the base" : "Steering";
+    const bar = run.progress(`${label} at position ${position}`, most, "tokens");
+    return await sampleTexts(target, prompts, alpha, drawing, (tokens) => bar.update(tokens))
+      .finally(() => bar.done());
+  };
+  const samples = await draw("finetuned");
+  if (!run.alsoBase) return samples;
+  const inBase = await draw("base");
+  return samples.map((texts, p) => ({
+    ...texts,
+    base_steered: inBase[p].steered,
+    base_unsteered: inBase[p].unsteered,
+  }));
+}
