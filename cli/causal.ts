@@ -5,8 +5,15 @@ import { fingerprintOf, kernelHashes } from "../lens/provenance.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
 import { parseCommand } from "./args.ts";
 import { CAUSAL_COMMAND } from "./causal_flags.ts";
-import { causalDeltas, causalTexts, layerOf, planCausal, positionsOf } from "./causal_inputs.ts";
-import { causalJson, printCausal } from "./causal_print.ts";
+import {
+  causalDeltas,
+  type CausalFlags,
+  causalTexts,
+  layerOf,
+  planCausal,
+  positionsOf,
+} from "./causal_inputs.ts";
+import { causalJson, type CausalShown, printCausal } from "./causal_print.ts";
 import { openGpu, sourceOptions } from "./common_flags.ts";
 import { identity, openPair } from "./open_pair.ts";
 import { startProgress } from "./progress.ts";
@@ -14,13 +21,25 @@ import type { CommandContext } from "./run_command.ts";
 import { VERSION } from "./version.ts";
 
 /** Runs the command. */
-export async function causal(args: string[], { signal }: CommandContext): Promise<number> {
+export async function causal(args: string[], context: CommandContext): Promise<number> {
   const parsed = parseCommand(CAUSAL_COMMAND, args);
   if (parsed.kind === "help") {
     console.log(parsed.text);
     return 0;
   }
-  const { flags } = parsed;
+  const { shown, names, description } = await causalResults(parsed.flags, context);
+  if (parsed.flags.json) console.log(JSON.stringify(causalJson(shown)));
+  else printCausal({ ...shown, names, description });
+  return 0;
+}
+
+/** Does what is not done yet, and returns it all. */
+export async function causalResults(
+  flags: CausalFlags,
+  { signal }: CommandContext,
+): Promise<
+  { shown: CausalShown; names: { base: string; finetuned: string }; description?: string }
+> {
   const { mode, reverse, controls, seed } = flags;
   const plan = await planCausal(flags);
   using gpu = await openGpu(flags);
@@ -76,11 +95,6 @@ export async function causal(args: string[], { signal }: CommandContext): Promis
     progress,
     signal,
   });
-  const shown = { result, folder: folder.path };
-  if (flags.json) console.log(JSON.stringify(causalJson(shown)));
-  else {
-    const names = { base: pair.base.name, finetuned: pair.finetuned.name };
-    printCausal({ ...shown, names, description: plan.description });
-  }
-  return 0;
+  const names = { base: pair.base.name, finetuned: pair.finetuned.name };
+  return { shown: { result, folder: folder.path }, names, description: plan.description };
 }

@@ -9,17 +9,30 @@ import { openGpu, sourceOptions } from "./common_flags.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import type { CommandContext } from "./run_command.ts";
 import { SIMILARITY_COMMAND } from "./similarity_flags.ts";
-import { embedderOf, loadReferences, planSimilarity, TF_IDF } from "./similarity_inputs.ts";
+import {
+  embedderOf,
+  loadReferences,
+  planSimilarity,
+  type SimilarityFlags,
+  TF_IDF,
+} from "./similarity_inputs.ts";
 import { similarityTable } from "./similarity_print.ts";
 
 /** Runs the command. */
-export async function similarity(args: string[], { signal }: CommandContext): Promise<number> {
+export async function similarity(args: string[], context: CommandContext): Promise<number> {
   const parsed = parseCommand(SIMILARITY_COMMAND, args);
   if (parsed.kind === "help") {
     console.log(parsed.text);
     return 0;
   }
-  const { flags } = parsed;
+  const found = await similarityResults(parsed.flags, context);
+  if (parsed.flags.json) console.log(JSON.stringify(found));
+  else console.log(`\n${similarityTable(found)}`);
+  return 0;
+}
+
+/** Compares the texts, and says what was read for it. */
+export async function similarityResults(flags: SimilarityFlags, { signal }: CommandContext) {
   const plan = await planSimilarity(flags);
   const samples = await readSamples(flags.samples, flags);
   const options = sourceOptions(flags, signal);
@@ -43,16 +56,13 @@ export async function similarity(args: string[], { signal }: CommandContext): Pr
     },
     signal,
   }).finally(() => bar?.done());
-  if (flags.json) {
-    const inputs = {
-      samples: await sha256OfFile(flags.samples, flags.samples),
-      finetuning: recordOf(references.finetuning.read),
-      generic: recordOf(references.generic.read),
-    };
-    const { layer, position } = samples;
-    console.log(JSON.stringify({ ...found, layer, position, inputs }));
-  } else console.log(`\n${similarityTable(found)}`);
-  return 0;
+  const inputs = {
+    samples: await sha256OfFile(flags.samples, flags.samples),
+    finetuning: recordOf(references.finetuning.read),
+    generic: recordOf(references.generic.read),
+  };
+  const { layer, position } = samples;
+  return { ...found, layer, position, inputs };
 }
 
 /** A single file that was read whole is known by its hash alone, wherever it lies. */

@@ -14,21 +14,32 @@ import { STEER_COMMAND } from "./steer_flags.ts";
 import {
   planSteer,
   steerDeltas,
+  type SteerFlags,
   steerLayer,
   steerPositions,
   steerPrompts,
 } from "./steer_inputs.ts";
-import { printSteer, steerJson } from "./steer_print.ts";
+import { printSteer, steerJson, type SteerShown } from "./steer_print.ts";
 import { VERSION } from "./version.ts";
 
 /** Runs the command. */
-export async function steer(args: string[], { signal }: CommandContext): Promise<number> {
+export async function steer(args: string[], context: CommandContext): Promise<number> {
   const parsed = parseCommand(STEER_COMMAND, args);
   if (parsed.kind === "help") {
     console.log(parsed.text);
     return 0;
   }
-  const { flags } = parsed;
+  const { shown, name, description } = await steerResults(parsed.flags, context);
+  if (parsed.flags.json) console.log(JSON.stringify(steerJson(shown)));
+  else printSteer({ ...shown, name, description });
+  return 0;
+}
+
+/** Does what is not done yet, and returns it all. */
+export async function steerResults(
+  flags: SteerFlags,
+  { signal }: CommandContext,
+): Promise<{ shown: SteerShown; name: string; description?: string }> {
   const plan = await planSteer(flags);
   using gpu = await openGpu(flags);
   const source = sourceOptions(flags, signal);
@@ -93,7 +104,5 @@ export async function steer(args: string[], { signal }: CommandContext): Promise
     stopIds,
   });
   const shown = { results, folder: folder.path };
-  if (flags.json) console.log(JSON.stringify(steerJson(shown)));
-  else printSteer({ ...shown, name: pair.finetuned.name, description: plan.description });
-  return 0;
+  return { shown, name: pair.finetuned.name, description: plan.description };
 }
