@@ -9,7 +9,7 @@ import { chooseDocuments, plainRule } from "../lens/documents.ts";
 import { decodeMeans } from "../lens/means_file.ts";
 import { readIfThere } from "../lens/results/files.ts";
 import { readJsonFile } from "../lens/results/json_file.ts";
-import { type JsonValue, stableJson } from "../lens/results/stable_json.ts";
+import type { JsonValue } from "../lens/results/stable_json.ts";
 import type { TextSet } from "../lens/text_set.ts";
 import { recordOf } from "./diff_texts.ts";
 import { identity, type OpenedPair } from "./open_pair.ts";
@@ -46,8 +46,7 @@ export async function deltasFrom(
   }
   const made = await readJsonFile(folder, "fingerprint.json") as Record<string, Identity> | null;
   for (const [side, source] of Object.entries({ base, finetuned })) {
-    const files = (value: JsonValue) => stableJson(value ?? null, "files");
-    if (files(made?.[side]?.files ?? null) === files((await identity(source)).files!)) continue;
+    if (sameModel(made?.[side]?.files, (await identity(source)).files)) continue;
     throw new ResultsError(
       `Cannot take differences from "${folder}": its ${side} model is ` +
         `${made?.[side]?.name ?? "not known"}, not "${source.ref}"`,
@@ -65,6 +64,15 @@ export async function deltasFrom(
     firstPosition: Number.parseInt(file.metadata.positions) || 0,
     means: async () => (await decodeMeans(copy, [layer]))[0],
   };
+}
+
+/** Whether the files that both have read are the same, the weights among them; a command may read more than another. */
+function sameModel(a: JsonValue | undefined, b: JsonValue | undefined): boolean {
+  const [ours, theirs] = [a, b].map((files) => Object.entries(files ?? {}));
+  const hashes = new Map(theirs);
+  const both = ours.filter(([file]) => hashes.has(file));
+  return both.some(([file]) => file.endsWith(".safetensors")) &&
+    both.every(([file, hash]) => hashes.get(file) === hash);
 }
 
 interface Identity {

@@ -10,6 +10,7 @@ type Run = (args: string[], context: CommandContext) => Promise<number | void>;
 /** The commands; each file is loaded only when it is asked for, which keeps the start short. */
 const COMMANDS: Record<string, () => Promise<Run>> = {
   diff: async () => (await import("./diff.ts")).diff,
+  relevance: async () => (await import("./relevance.ts")).relevance,
   steer: async () => (await import("./steer.ts")).steer,
   capture: async () => (await import("./capture.ts")).capture,
   generate: async () => (await import("./generate.ts")).generate,
@@ -23,6 +24,8 @@ const COMMANDS: Record<string, () => Promise<Run>> = {
 const USAGE = `palimpsest reads what a finetune left in a model's activations
 
   deno task diff        compare a base and a finetuned model and read the difference
+  deno task relevance   grade which tokens belong to what the model was finetuned on
+  deno task steer       add the difference to a model's activations and let it write
   deno task capture     run a model and write the activations at chosen hooks to a file
   deno task generate    continue prompts, as the model would or with its activations edited
   deno task chat        ask a base and a finetuned model the same, side by side

@@ -31,6 +31,8 @@ export interface PlainOutput {
   now(): number;
 }
 
+/** Tenths that come faster are not worth a line. */
+const SHORTEST_INTERVAL_MS = 300;
 const FIRST_INTERVAL_MS = 2_000;
 const LONGEST_INTERVAL_MS = 60_000;
 
@@ -66,8 +68,8 @@ function pace(
 }
 
 /**
- * Lines for logs: the first at once, then one at every new tenth, and between those one after 2 s, 4 s, 8 s … a minute, so
- * that work of seconds and of hours both leave a log that can be read.
+ * Lines for logs: the first at once, then one at every new tenth, unless they come faster than can be read, and between those
+ * one after 2 s, 4 s, 8 s … a minute, so that work of seconds and of hours both leave a log that can be read.
  */
 export function plainProgress(
   options: ProgressOptions,
@@ -90,7 +92,8 @@ export function plainProgress(
       const now = output.now();
       const reachedTenth = total > 0 ? Math.floor(10 * done / total) : 0;
       const waited = now - last >= interval;
-      if (done >= total || (reachedTenth <= tenth && !waited)) return;
+      const tenthDue = reachedTenth > tenth && now - last >= SHORTEST_INTERVAL_MS;
+      if (done >= total || (!tenthDue && !waited)) return;
       if (waited) interval = Math.min(2 * interval, LONGEST_INTERVAL_MS);
       tenth = Math.max(tenth, reachedTenth);
       last = now;

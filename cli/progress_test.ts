@@ -48,11 +48,23 @@ Deno.test("plainProgress() thins its lines out over hours", () => {
   assert(output.lines.length < 75, `${output.lines.length} lines`);
 });
 
+Deno.test("plainProgress() keeps tenths to itself that come faster than can be read", () => {
+  const output = record();
+  const progress = plainProgress(options, output);
+  for (let done = 100; done <= 1000; done += 100) {
+    output.clock.ms += 5;
+    progress.update(done);
+  }
+  progress.done();
+  assertEquals(output.lines.length, 2);
+});
+
 Deno.test("plainProgress() shows the control characters of a note", () => {
   const output = record();
   const progress = plainProgress(options, output);
+  output.clock.ms = 1000;
   progress.update(500, "\x1b[2J");
-  assertEquals(output.lines[1], "Reading: 500/1000 documents, \\x1b[2J");
+  assertEquals(output.lines[1], "Reading: 500/1000 documents, 500 documents/s, 1s left, \\x1b[2J");
 });
 
 Deno.test("startProgress() is silent when quiet, and bears an empty total", () => {

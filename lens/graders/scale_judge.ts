@@ -29,7 +29,8 @@ export class ScaleJudge {
     const { pool, impossible } = this.#references;
     // Without a word in the vocabulary there is nothing to compare with.
     if (pool.length === 0) return { scale: null, coherent: [], scores: lists.map(() => null) };
-    await this.#read([...pool, ...impossible, ...lists.flatMap(({ ids }) => ids)]);
+    const listed = lists.flatMap(({ ids }) => ids).filter((id) => !this.#isGeneric(id));
+    await this.#read([...pool, ...impossible, ...listed]);
     const row = (id: number) => this.#rows.get(id)!;
     this.#geometry ??= new TokenGeometry(row, this.#references, this.seed);
     const wordOf = (id: number) => this.#isGeneric(id) ? null : tokenWord(this.#textOf(id));
