@@ -1,20 +1,24 @@
 /** The causal effect on the embedded models: against a slow plain computation, in any batches, interrupted and resumed. */
 
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
-import type { Means } from "../engine/activation_means.ts";
-import { InterruptedError, UsageError } from "../engine/errors.ts";
-import { Gpu } from "../engine/gpu/gpu.ts";
-import type { Edit } from "../engine/hooks.ts";
-import { tokenLosses } from "../engine/token_loss.ts";
-import type { Transformer } from "../engine/transformer.ts";
-import { type CausalRun, causalStep } from "../lens/causal/causal.ts";
-import { randomDifferences, randomDirections } from "../lens/causal/directions.ts";
-import { type DocumentLosses, measureLosses, type MeasureOptions } from "../lens/causal/measure.ts";
-import { RunFolder } from "../lens/results/run_folder.ts";
-import { loadedPair, type ModelPair } from "../models/model_shelf.ts";
-import { withFolder } from "./cli/cli_helpers.ts";
-import { embeddedBase, heldOut, LAYER, organism } from "./embedded_helpers.ts";
-import { relativeError, run, sharedGpu } from "./helpers.ts";
+import type { Means } from "../../engine/activation_means.ts";
+import { InterruptedError, UsageError } from "../../engine/errors.ts";
+import { Gpu } from "../../engine/gpu/gpu.ts";
+import type { Edit } from "../../engine/hooks.ts";
+import { tokenLosses } from "../../engine/token_loss.ts";
+import type { Transformer } from "../../engine/transformer.ts";
+import { type CausalRun, causalStep } from "../../lens/causal/causal.ts";
+import { randomDifferences, randomDirections } from "../../lens/causal/directions.ts";
+import {
+  type DocumentLosses,
+  measureLosses,
+  type MeasureOptions,
+} from "../../lens/causal/measure.ts";
+import { RunFolder } from "../../lens/results/run_folder.ts";
+import { loadedPair, type ModelPair } from "../../models/model_shelf.ts";
+import { withFolder } from "../cli/cli_helpers.ts";
+import { embeddedBase, heldOut, LAYER, organism } from "../embedded_helpers.ts";
+import { relativeError, run, sharedGpu } from "../helpers.ts";
 
 Deno.test.afterAll(async () => (await sharedGpu()).close());
 
