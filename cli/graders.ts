@@ -27,7 +27,12 @@ export interface GraderNeeds {
 export function graderFor(
   flags: GraderFlags,
   { pair, grades, texts, seed, signal }: GraderNeeds,
-): { grader: Grader; settings: Record<string, JsonValue> } {
+): {
+  grader: Grader;
+  settings: Record<string, JsonValue>;
+  /** What texts were measured by; absent where the grader has no measure. */
+  account?: () => Promise<JsonValue>;
+} {
   const llm = llmGrader(flags, { log: grades, answers: grades.answers, signal });
   if (llm) {
     const settings = { grader: "llm", model: llm.name, url: flags.graderUrl ?? null };
@@ -41,5 +46,9 @@ export function graderFor(
   };
   const { models, tokenizer } = pair;
   const grader = new OfflineGrader({ models, tokenizer, calibration, seed, signal });
-  return { grader, settings: { grader: grader.name } };
+  const account = async () => {
+    const { model, accepted, range } = await grader.yardstick();
+    return { model, accepted, loss: { ...range.loss }, repetition: { ...range.repetition } };
+  };
+  return { grader, settings: { grader: grader.name }, account: texts && account };
 }

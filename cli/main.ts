@@ -17,6 +17,8 @@ const COMMANDS: Record<string, () => Promise<Run>> = {
   chat: async () => (await import("./chat.ts")).chat,
   similarity: async () => (await import("./similarity.ts")).similarity,
   causal: async () => (await import("./causal.ts")).causal,
+  run: async () => (await import("./run.ts")).run,
+  mixing: async () => (await import("./mixing.ts")).mixing,
   doctor: async () => (await import("./doctor.ts")).doctor,
   organisms: async () => (await import("./organisms.ts")).organisms,
 };
@@ -31,6 +33,8 @@ const USAGE = `palimpsest reads what a finetune left in a model's activations
   deno task chat        ask a base and a finetuned model the same, side by side
   deno task similarity  compare steered texts with those that the model was finetuned on
   deno task causal      measure what the difference does to a model's losses
+  deno task run         all of that in one folder, with a summary
+  deno task mixing      measure how mixing generic texts into a finetuning shrinks its trace
   deno task doctor      show the WebGPU backends and what is missing
   deno task organisms   list the finetuned models that can be compared by name
 

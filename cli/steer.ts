@@ -68,7 +68,7 @@ export async function steerResults(
     startProgress({ label, total, unit, begun });
   const means = await deltas.means({ gpu, layers: [layer], folder, progress, signal });
   const grades = await KeptGrades.open(folder);
-  const { grader, settings } = graderFor(flags, {
+  const { grader, settings, account } = graderFor(flags, {
     pair,
     grades,
     texts: { prompts: search.map(({ ids }) => ids), drawing: plan.search, stopIds },
@@ -93,6 +93,7 @@ export async function steerResults(
     positions,
     grader,
     graderSettings: settings,
+    graderAccount: account,
     grades,
     searchPrompts: search,
     prompts,

@@ -33,6 +33,8 @@ export interface SteerRun extends
   grader: Grader;
   /** Who grades, and all that a grade depends on. */
   graderSettings: Record<string, JsonValue>;
+  /** What the grader measured texts by, once it has. */
+  graderAccount?: () => Promise<JsonValue>;
   /** Where the answers of a grader that asks someone are kept. */
   grades?: KeptGrades;
   searchPrompts: readonly SteeringPrompt[];
@@ -54,6 +56,8 @@ export interface Steering {
   alpha: number;
   /** How the strength was found; empty where it was given. */
   searches: Alpha["searches"];
+  /** What the grader measured texts by; null where it does not say. */
+  graded_by?: JsonValue;
   samples: (PromptSamples & { base_steered?: string[]; base_unsteered?: string[] })[];
 }
 
@@ -72,7 +76,7 @@ async function steerAt(run: SteerRun, position: number): Promise<Steering> {
   const texts = (prompts: readonly SteeringPrompt[]) =>
     prompts.map(({ text, ids }) => ({ text, ids: [...ids] }));
 
-  const found: Alpha = run.alpha !== undefined
+  const found: Alpha & Pick<Steering, "graded_by"> = run.alpha !== undefined
     ? { alpha: run.alpha, searches: [] }
     : await settledStep(
       folder,
@@ -90,7 +94,7 @@ async function steerAt(run: SteerRun, position: number): Promise<Steering> {
       async () => {
         const alpha = await search(run, position);
         await run.grades?.file(`grades_${at}.jsonl`);
-        return alpha;
+        return { ...alpha, graded_by: await run.graderAccount?.() ?? null };
       },
     );
   return await settledStep(
@@ -110,21 +114,17 @@ async function steerAt(run: SteerRun, position: number): Promise<Steering> {
   );
 }
 
-async function targetOf(
-  run: SteerRun,
-  position: number,
-  side: "base" | "finetuned",
-): Promise<SteeringTarget> {
+function targetOf(run: SteerRun, position: number, side: "base" | "finetuned"): SteeringTarget {
   const { models, means, firstPosition } = run;
   const { hiddenSize } = models.spec;
   const row = position - firstPosition;
   const vector = means.delta.subarray(row * hiddenSize, (row + 1) * hiddenSize);
-  return { ...run, model: await models[side](), vector };
+  return { ...run, model: () => models[side](), vector };
 }
 
 async function search(run: SteerRun, position: number): Promise<Alpha> {
   let bar: StepProgress | undefined;
-  const target = await targetOf(run, position, "finetuned");
+  const target = targetOf(run, position, "finetuned");
   const { search: drawing, decisions } = run;
   const progress = (done: number, total: number) => {
     bar ??= run.progress(`Finding the strength at position ${position}`, total, "batches");
@@ -142,7 +142,7 @@ async function sample(
   const { prompts, drawing } = run;
   const most = 2 * prompts.length * drawing.samples * drawing.tokens;
   const draw = async (side: "base" | "finetuned") => {
-    const target = await targetOf(run, position, side);
+    const target = targetOf(run, position, side);
     const label = side === "base" ? "Steering the base" : "Steering";
     const bar = run.progress(`${label} at position ${position}`, most, "tokens");
     return await sampleTexts(target, prompts, alpha, drawing, (tokens) => bar.update(tokens))

@@ -17,7 +17,8 @@ export interface SteeringPrompt {
 
 /** What is steered with what, and how texts are drawn. */
 export interface SteeringTarget {
-  model: Transformer;
+  /** Asked for before each batch: a grader may have needed its room. */
+  model: () => Promise<Transformer>;
   tokenizer: Tokenizer;
   /** The residual after this layer is edited. */
   layer: number;
@@ -77,7 +78,7 @@ export async function drawTexts(
     )
   );
   let done = 0;
-  const generated = await generate(model, {
+  const generated = await generate(await model(), {
     prompts: sequences.map(({ prompt }) => prompt.ids),
     maxNewTokens: tokens,
     sampling: { temperature, seed },

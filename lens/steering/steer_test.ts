@@ -19,7 +19,8 @@ async function withTarget(run: (target: SteeringTarget, prompts: Prompts) => Pro
     text,
     ids: tokenizer.encode(text, { special: true }),
   }));
-  await run({ model, tokenizer, layer: 2, vector, stopIds: new Set(), seed: 3 }, prompts);
+  const target = { model: () => Promise.resolve(model), tokenizer };
+  await run({ ...target, layer: 2, vector, stopIds: new Set(), seed: 3 }, prompts);
 }
 
 type Prompts = { text: string; ids: number[] }[];
