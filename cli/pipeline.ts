@@ -1,0 +1,131 @@
+/** The whole method in one folder: every command in turn, each with a results folder of its own within. */
+
+import { fingerprintOf, sha256Of } from "../lens/provenance.ts";
+import { RunFolder } from "../lens/results/run_folder.ts";
+import { settledStep } from "../lens/results/settled_step.ts";
+import type { JsonValue } from "../lens/results/stable_json.ts";
+import type { Steering } from "../lens/run_steer.ts";
+import type { Similarity } from "../lens/similarity/similarity.ts";
+import { type Command, type Flags, parseCommand, type Values } from "./args.ts";
+import { causalResults } from "./causal.ts";
+import { CAUSAL_COMMAND } from "./causal_flags.ts";
+import { parseRanges } from "./common_flags.ts";
+import { diffResults } from "./diff.ts";
+import { DIFF_COMMAND } from "./diff_flags.ts";
+import type { DiffShown } from "./diff_print.ts";
+import { givenSettings, type PipelinePlan, planPipeline } from "./pipeline_args.ts";
+import { type PipelineSummary, summarize } from "./pipeline_summary.ts";
+import { relevanceResults } from "./relevance.ts";
+import { RELEVANCE_COMMAND } from "./relevance_flags.ts";
+import type { CommandContext } from "./run_command.ts";
+import type { RunFlags } from "./run_flags.ts";
+import { similarityResults } from "./similarity.ts";
+import { SIMILARITY_COMMAND } from "./similarity_flags.ts";
+import { steerResults } from "./steer.ts";
+import { STEER_COMMAND } from "./steer_flags.ts";
+import { VERSION } from "./version.ts";
+
+/** Does what is not done yet, and writes the summary. */
+export async function pipelineResults(
+  flags: RunFlags,
+  context: CommandContext,
+): Promise<PipelineSummary> {
+  const plan = await planPipeline(flags);
+  const { device, leftOut, diff, relevance, steer, similarity, causal } = plan;
+  for (const { step, why } of leftOut) console.error(`Leaving out: ${step} (${why})`);
+  const inputs = inputsOf(flags, plan);
+  const out = flags.out ?? `results/${plan.name}-run-${await fingerprintOf(inputs)}`;
+  using folder = await RunFolder.open(out, { fingerprint: inputs, overwrite: flags.overwrite });
+
+  const within = (name: string) => [`--out=${out}/${name}`, `--overwrite=${flags.overwrite}`];
+  const from = [`--from=${out}/diff`];
+  const read = await diffResults(
+    flagsOf(DIFF_COMMAND, [...diff, ...device, ...within("diff")]),
+    context,
+  );
+  // The grades lie in the folder of the diff, which is there by now.
+  const graded = relevance && await relevanceResults(
+    flagsOf(RELEVANCE_COMMAND, [...diff, ...relevance, ...device, `--out=${out}/diff`]),
+    context,
+  );
+  const steered = steer && await steerResults(
+    flagsOf(STEER_COMMAND, [...steer, ...device, ...from, ...within("steer")]),
+    context,
+  );
+  const compared = steered && similarity &&
+    await similarityStep(folder, steered.shown.results, similarity, { device, context });
+  const measured = causal && await causalResults(
+    flagsOf(CAUSAL_COMMAND, [...causal, ...device, ...from, ...within("causal")]),
+    context,
+  );
+  const summary = summarize({
+    plan,
+    folder: out,
+    seed: flags.seed,
+    positions: parseRanges(flags.positions, lastPosition(read.shown), "position"),
+    diff: read.shown,
+    relevance: graded?.graded[0],
+    steer: steered?.shown.results,
+    similarity: compared,
+    causal: measured?.shown.result,
+  });
+  await folder.writeJson("summary.json", summary as unknown as JsonValue);
+  await folder.finish("summary");
+  return summary;
+}
+
+function lastPosition({ results: [{ positions }] }: DiffShown): number {
+  return Math.max(...positions.map(({ position }) => position));
+}
+
+/** What results depend on: not where they lie, how they are computed, nor what a server costs. */
+function inputsOf(flags: RunFlags, { base, finetuned }: PipelinePlan): Record<string, JsonValue> {
+  const {
+    out: _o,
+    overwrite: _w,
+    json: _j,
+    backend: _b,
+    memoryBudget: _m,
+    offline: _f,
+    ...others
+  } = flags;
+  const { graderConcurrency: _c, graderInputPrice: _i, graderOutputPrice: _p, ...settings } =
+    others;
+  return { version: VERSION, command: "run", ...givenSettings(settings), base, finetuned };
+}
+
+/** The values of a command line that asks for no help. */
+function flagsOf<const F extends Flags>(command: Command<F>, args: readonly string[]): Values<F> {
+  const parsed = parseCommand(command, args);
+  if (parsed.kind === "help") throw new Error("A step's command line asks for help");
+  return parsed.flags;
+}
+
+/** The similarity of one position's texts. */
+export type PositionSimilarity = Similarity & { position: number };
+
+/** Compares each position's texts, again only where they are others: the file of all is `similarity.json`. */
+async function similarityStep(
+  folder: RunFolder,
+  results: readonly Steering[],
+  args: readonly string[],
+  { device, context }: { device: string[]; context: CommandContext },
+): Promise<PositionSimilarity[]> {
+  const files = results.map(({ layer, position }) =>
+    `${folder.path}/steer/steer_${layer}_${position}.json`
+  );
+  const samples = await Promise.all(
+    files.map(async (file) => await sha256Of(await Deno.readTextFile(file))),
+  );
+  const step = { step: "similarity", settings: { args: [...args], samples } };
+  const { positions } = await settledStep(folder, step, async () => {
+    const positions = [];
+    for (const [i, file] of files.entries()) {
+      const flags = flagsOf(SIMILARITY_COMMAND, [...args, ...device, `--samples=${file}`]);
+      const { inputs: _, ...found } = await similarityResults(flags, context);
+      positions.push({ ...found, position: results[i].position });
+    }
+    return { positions };
+  });
+  return positions;
+}
