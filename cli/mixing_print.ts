@@ -7,8 +7,8 @@ import { wrap } from "./wrap.ts";
 
 const LEGEND =
   "|d|/|h|: norm of the difference over that of the activations. relevance: mean share of relevant tokens among the top 20 " +
-  "over positions 0-4, beside random directions and another finetune's difference. similarity: to the finetuning's texts, " +
-  "steered less unsteered, in brackets with generic texts, which is the null. loss: its change in nats per token when the " +
+  "over positions 0-4, beside random directions and another finetune's difference. unsteered: similarity of unsteered " +
+  "texts to the finetuning's; what steering adds to it, and in brackets to that with generic texts, which is the null. loss: its change in nats per token when the " +
   "component along the difference is replaced by the base's, with its 95 % interval.";
 
 /** The table, with what it means. */
@@ -20,9 +20,10 @@ export function mixingTable({ organism, position, alpha, rows, results }: Mixing
     { title: "relevance", ...right, minWidth: 9 },
     { title: "random", ...right, minWidth: 6 },
     { title: "sibling", ...right, minWidth: 7 },
-    { title: "similarity", minWidth: 15 },
-    { title: "loss, finetuning", minWidth: 26 },
-    { title: "loss, generic", minWidth: 26 },
+    { title: "unsteered", ...right, minWidth: 9 },
+    { title: "steered less it", minWidth: 15 },
+    { title: "loss, finetuning", minWidth: 23 },
+    { title: "loss, generic", minWidth: 23 },
   ];
   const lines = rows.map(({ causal, similarity_detail: like, ...row }) => [
     String(row.ratio),
@@ -30,6 +31,7 @@ export function mixingTable({ organism, position, alpha, rows, results }: Mixing
     percent(row.relevance),
     percent(row.relevance_nulls?.random),
     percent(row.relevance_nulls?.sibling),
+    like ? like.unsteered.toFixed(3) : "-",
     like ? `${signed(like.difference, 3)} (${signed(like.generic, 3)})` : "-",
     change(causal?.finetuning),
     change(causal?.generic),
@@ -46,8 +48,8 @@ export function mixingTable({ organism, position, alpha, rows, results }: Mixing
 
 function change(effect?: { change: number; change_interval: readonly number[] }): string {
   if (!effect) return "-";
-  const [low, high] = effect.change_interval.map((end) => signed(end, 4));
-  return `${signed(effect.change, 4)} [${low}, ${high}]`;
+  const [low, high] = effect.change_interval.map((end) => signed(end, 3));
+  return `${signed(effect.change, 3)} [${low}, ${high}]`;
 }
 
 const signed = (value: number, digits: number) =>

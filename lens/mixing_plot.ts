@@ -26,7 +26,13 @@ export interface MixingRow {
   /** Steered less unsteered. */
   similarity: number | null;
   /** `generic`: the same with generic texts. */
-  similarity_detail: { difference: number; interval: Range; generic: number } | null;
+  similarity_detail: {
+    steered: number;
+    unsteered: number;
+    difference: number;
+    interval: Range;
+    generic: number;
+  } | null;
   causal: { finetuning: Effect; generic: Effect } | null;
   /** The folder of this ratio. */
   results: string;
@@ -136,7 +142,7 @@ function chartOf(
   series: readonly string[],
   ratios: readonly number[],
 ): SvgElement {
-  const xy = { x: "ratio", y: "value", stroke: "series" } as const;
+  const xy = { x: "ratio", y: "value", stroke: "series", z: "series" } as const;
   const measured = points.filter(({ interval }) => interval)
     .map(({ interval, ...point }) => ({ ...point, low: interval![0], high: interval![1] }));
   return Plot.plot({
@@ -146,6 +152,7 @@ function chartOf(
     height: PANEL.height,
     marginLeft: 56,
     marginRight: 24,
+    insetLeft: 8,
     // Ratios near 0 would lie on top of each other.
     x: {
       type: "sqrt",

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { cli } from "./cli_helpers.ts";
 
-const COMMANDS = ["diff", "capture", "chat", "doctor", "organisms"];
+const COMMANDS = ["diff", "capture", "chat", "run", "mixing", "doctor", "organisms"];
 
 Deno.test("without arguments the usage is printed, and it counts as a mistake", async () => {
   const { code, out, err } = await cli([]);
@@ -29,7 +29,8 @@ for (const command of COMMANDS) {
     for (const line of commands) assertMatch(line, new RegExp(`^  deno task ${command}( |$)`));
     // A flag that an example uses is one that the help explains.
     for (const [flag] of examples.matchAll(/--[a-z-]+/g)) {
-      assertMatch(out, new RegExp(`^  ${flag}( |$)`, "m"));
+      const named = flag.replace(/^--no-/, "--(\\[no-\\])?");
+      assertMatch(out, new RegExp(`^  ${named}( |$)`, "m"));
     }
   });
 }
