@@ -11,11 +11,15 @@ const DEFAULT_ORGANISM = "cake_bake";
 
 /** The flags that name the models. */
 export const PAIR_FLAGS = {
-  base: { kind: "string", placeholder: "MODEL", help: "base model: a folder or embedded:base" },
+  base: {
+    kind: "string",
+    placeholder: "MODEL",
+    help: "base model: a folder, hf:OWNER/NAME or embedded:base",
+  },
   finetuned: {
     kind: "string",
     placeholder: "MODEL",
-    help: "finetuned model: a folder, a LoRA adapter's folder, or embedded:NAME",
+    help: "finetuned model or LoRA adapter: a folder, hf:OWNER/NAME or embedded:NAME",
   },
   organism: {
     kind: "string",
