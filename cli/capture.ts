@@ -8,7 +8,7 @@ import { type LoadedModel, loadFinetuned, loadModel, loadTokenizer } from "../mo
 import { resolveSource } from "../models/source.ts";
 import { type Command, type Flags, parseCommand } from "./args.ts";
 import { checkEdits, editsOf, readEdits, readTokens } from "./sequence_files.ts";
-import { DEVICE_FLAGS, openGpu } from "./common_flags.ts";
+import { DEVICE_FLAGS, HUB_FLAGS, openGpu, sourceOptions } from "./common_flags.ts";
 import { startProgress } from "./progress.ts";
 import type { CommandContext } from "./run_command.ts";
 
@@ -20,12 +20,12 @@ const COMMAND = {
       kind: "string",
       required: true,
       placeholder: "MODEL",
-      help: "a folder or embedded:base",
+      help: "a folder, hf:OWNER/NAME or embedded:base",
     },
     adapter: {
       kind: "string",
       placeholder: "MODEL",
-      help: "a LoRA adapter on it: a folder or embedded:NAME",
+      help: "a LoRA adapter on it: a folder, hf:OWNER/NAME or embedded:NAME",
     },
     tokens: {
       kind: "string",
@@ -57,6 +57,7 @@ const COMMAND = {
       help: "where to write, .safetensors",
     },
     json: { kind: "bool", help: "print one JSON object: the file and its tensors" },
+    ...HUB_FLAGS,
     ...DEVICE_FLAGS,
   },
   examples: [
@@ -86,10 +87,11 @@ export async function capture(args: string[], { signal }: CommandContext): Promi
   if (name === undefined) throw new UsageError(`Cannot write to "${flags.out}": name a file`);
   const given = flags.tokens === undefined ? undefined : await readTokens(flags.tokens);
   using gpu = await openGpu(flags);
-  const base = await loadModel(gpu, await resolveSource(flags.model));
+  const options = sourceOptions(flags, signal);
+  const base = await loadModel(gpu, await resolveSource(flags.model, options));
   const model = flags.adapter === undefined
     ? base
-    : await loadFinetuned(gpu, base, await resolveSource(flags.adapter));
+    : await loadFinetuned(gpu, base, await resolveSource(flags.adapter, options));
   const sequences = given ??
     [(await loadTokenizer(base.source, base.transformer.spec)).encode(flags.prompt!, {
       special: true,

@@ -1,22 +1,15 @@
 /** `deno task causal`: from two models to what their difference does to their losses. */
 
 import { causalStep } from "../lens/causal/causal.ts";
-import { fingerprintOf, kernelHashes } from "../lens/provenance.ts";
+import { fingerprintOf } from "../lens/provenance.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
 import { parseCommand } from "./args.ts";
 import { CAUSAL_COMMAND } from "./causal_flags.ts";
-import {
-  causalDeltas,
-  type CausalFlags,
-  causalTexts,
-  layerOf,
-  planCausal,
-  positionsOf,
-} from "./causal_inputs.ts";
+import { type CausalFlags, causalTexts, planCausal } from "./causal_inputs.ts";
 import { causalJson, type CausalShown, printCausal } from "./causal_print.ts";
 import { openGpu, sourceOptions } from "./common_flags.ts";
-import { identity, openPair } from "./open_pair.ts";
-import { startProgress } from "./progress.ts";
+import { chosenDeltas, layerOf, positionsOf } from "./deltas.ts";
+import { identity, openPair, provenanceOf, showProgress } from "./open_pair.ts";
 import type { CommandContext } from "./run_command.ts";
 import { VERSION } from "./version.ts";
 
@@ -48,8 +41,8 @@ export async function causalResults(
   using _shelf = pair.shelf;
   const layer = layerOf(flags, pair);
   const positions = positionsOf(flags, pair);
-  const texts = await causalTexts(pair, flags, plan, { source, signal });
-  const deltas = await causalDeltas(pair, flags, plan, { source, signal });
+  const texts = await causalTexts(pair, flags, plan, source);
+  const deltas = await chosenDeltas(pair, flags, { text: plan.generic, ...plan.delta }, source);
 
   const inputs = {
     version: VERSION,
@@ -72,9 +65,13 @@ export async function causalResults(
   };
   const out = flags.out ?? `results/${pair.finetuned.name}-causal-${await fingerprintOf(inputs)}`;
   using folder = await RunFolder.open(out, { fingerprint: inputs, overwrite: flags.overwrite });
-  const progress = (label: string, total: number, unit: string, begun?: number) =>
-    startProgress({ label, total, unit, begun });
-  const means = await deltas.means({ gpu, layers: [layer], folder, progress, signal });
+  const means = await deltas.means({
+    gpu,
+    layers: [layer],
+    folder,
+    progress: showProgress,
+    signal,
+  });
   const result = await causalStep({
     models: pair.models,
     layer,
@@ -87,12 +84,8 @@ export async function causalResults(
     controls,
     seed,
     folder,
-    provenance: async () => ({
-      kernels: await kernelHashes(gpu),
-      deno: Deno.version.deno,
-      device_bytes: gpu.buffers.peakBytes,
-    }),
-    progress,
+    provenance: provenanceOf(gpu),
+    progress: showProgress,
     signal,
   });
   const names = { base: pair.base.name, finetuned: pair.finetuned.name };

@@ -2,6 +2,7 @@
 
 import type { Command, Flags } from "./args.ts";
 import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
+import { DELTA_FLAGS, RESULT_FLAGS } from "./delta_flags.ts";
 import { PAIR_FLAGS } from "./pair.ts";
 
 /** The flags; defaults that depend on the models are filled in by `causal_inputs.ts`. */
@@ -11,11 +12,7 @@ export const CAUSAL_COMMAND = {
     "Measures what the difference between two models does: losses with the component along it replaced or removed.",
   flags: {
     ...PAIR_FLAGS,
-    from: {
-      kind: "string",
-      placeholder: "DIR",
-      help: "results of deno task diff to take the difference from (default: it is measured anew)",
-    },
+    ...DELTA_FLAGS,
     text: {
       kind: "string",
       placeholder: "TEXTS",
@@ -32,11 +29,6 @@ export const CAUSAL_COMMAND = {
       kind: "string",
       placeholder: "TEXTS",
       help: "the finetuning's texts (organisms: theirs, if public)",
-    },
-    layers: {
-      kind: "list",
-      default: ["0.5"],
-      help: "one relative depth from 0 to 1; layer floor(depth * (layers - 1))",
     },
     positions: {
       kind: "list",
@@ -70,11 +62,6 @@ export const CAUSAL_COMMAND = {
       max: 4096,
       help: "random directions, and differences of random pairs of activations, to compare with",
     },
-    deltaDocuments: {
-      kind: "int",
-      min: 1,
-      help: "documents to measure the difference on (default: 10000; embedded models: 1000)",
-    },
     seed: {
       kind: "int",
       default: 0,
@@ -86,8 +73,7 @@ export const CAUSAL_COMMAND = {
       placeholder: "DIR",
       help: "results folder (default: results/NAME-causal-FINGERPRINT)",
     },
-    overwrite: { kind: "bool", help: "discard what the results folder has and start anew" },
-    json: { kind: "bool", help: "print one JSON object" },
+    ...RESULT_FLAGS,
     ...HUB_FLAGS,
     ...DEVICE_FLAGS,
   },

@@ -1,21 +1,17 @@
 /** From the flags of `deno task causal` to texts and the difference. */
 
 import { UsageError } from "../engine/errors.ts";
-import { Chat } from "../engine/text/chat.ts";
 import { CAUSAL_SETS, type CausalSet } from "../lens/causal/causal.ts";
 import { passageRule } from "../lens/causal/passages.ts";
-import { PROMPT_POSITIONS } from "../lens/chats.ts";
-import { layersAt } from "../lens/diff.ts";
 import { chooseDocuments } from "../lens/documents.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
 import { TextSet } from "../lens/text_set.ts";
-import { findChatTemplate } from "../models/chat.ts";
+import { findChat } from "../models/chat.ts";
 import { EMBEDDED_TEXTS, UNRELATED_TEXTS } from "../models/organisms.ts";
 import type { SourceOptions } from "../models/source.ts";
 import type { Values } from "./args.ts";
 import type { CAUSAL_COMMAND } from "./causal_flags.ts";
-import { parseRanges } from "./common_flags.ts";
-import { deltasFrom, type DeltaSource, measuredDeltas } from "./deltas.ts";
+import { hubOf } from "./common_flags.ts";
 import { recordOf } from "./diff_texts.ts";
 import type { OpenedPair } from "./open_pair.ts";
 import { EMBEDDED, planPair } from "./pair.ts";
@@ -84,48 +80,6 @@ export async function planCausal(flags: CausalFlags): Promise<CausalPlan> {
   };
 }
 
-/** The only layer that the flags may name. */
-export function layerOf({ layers }: CausalFlags, pair: OpenedPair): number {
-  const [layer, ...others] = layersAt(layers, pair.spec.layers);
-  if (others.length === 0) return layer;
-  throw new UsageError(`Cannot use --layers ${layers.join(",")}: it is one layer at a time`);
-}
-
-/** The positions whose δ are tried; of chats they may begin before the answer. */
-export function positionsOf({ positions, from }: CausalFlags, { spec }: OpenedPair): number[] {
-  const least = from === undefined ? 0 : -PROMPT_POSITIONS;
-  return parseRanges(positions, spec.maxPositions - 1, "position", least);
-}
-
-/** What {@link causalTexts} and {@link causalDeltas} need besides the plan. */
-export interface InputOptions {
-  source: SourceOptions;
-  signal?: AbortSignal;
-}
-
-const hubOf = (source: SourceOptions) => async () =>
-  (await import("../models/hub/hub.ts")).Hub.fromEnvironment(source);
-
-/** Where δ comes from: as {@link DeltaSource} has it. */
-export async function causalDeltas(
-  pair: OpenedPair,
-  flags: CausalFlags,
-  { generic, delta }: CausalPlan,
-  { source, signal }: InputOptions,
-): Promise<DeltaSource> {
-  if (flags.from !== undefined) return await deltasFrom(flags.from, pair, layerOf(flags, pair));
-  const last = Math.max(...positionsOf(flags, pair));
-  const texts = await TextSet.open(generic, { column: flags.column }, hubOf(source));
-  const { maxPositions } = pair.spec;
-  return await measuredDeltas(pair, {
-    texts,
-    documents: delta.documents,
-    tokens: Math.min(Math.max(delta.tokens, last + 1), maxPositions),
-    seed: flags.seed,
-    signal,
-  });
-}
-
 /** The documents whose losses are taken, and what was read for them. */
 export interface CausalTexts {
   sets: Record<CausalSet, Uint32Array[]>;
@@ -141,15 +95,14 @@ export async function causalTexts(
   { tokenizer, base, finetuned, spec }: OpenedPair,
   flags: CausalFlags,
   plan: CausalPlan,
-  { source, signal }: InputOptions,
+  source: SourceOptions,
 ): Promise<CausalTexts> {
   if (plan.tokens > spec.maxPositions) {
     throw new UsageError(
       `Cannot use --tokens ${plan.tokens}: the model's context is ${spec.maxPositions} tokens`,
     );
   }
-  const template = await findChatTemplate(base) ?? await findChatTemplate(finetuned);
-  const chats = template === undefined ? null : new Chat(tokenizer, template);
+  const chats = await findChat([base, finetuned], tokenizer) ?? null;
   const rule = passageRule(tokenizer, chats, plan.tokens);
   const { documents } = plan;
   const { seed } = flags;
@@ -167,10 +120,10 @@ export async function causalTexts(
       documents,
       seed,
       progress: (found) => bar.update(found),
-      signal,
+      signal: source.signal,
     }).finally(() => bar.done());
     texts.sets[set] = tokens;
-    texts.hashes[set] = recordOf(from);
+    texts.hashes[set] = recordOf(from.read);
     if (missing > 0) console.error(`Only ${tokens.length} of ${documents} ${set} documents found`);
   }
   return texts;

@@ -1,9 +1,7 @@
 /** `deno task chat`: a base and a finetuned model answer the same questions. */
 
 import { PalimpsestError, UsageError } from "../engine/errors.ts";
-import { loadTokenizer } from "../models/load_model.ts";
-import { type ModelPair, ModelShelf } from "../models/model_shelf.ts";
-import { resolveSource } from "../models/source.ts";
+import type { LoadWatch, ModelPair } from "../models/model_shelf.ts";
 import { AnswerInterrupts } from "./answer_interrupts.ts";
 import { answer, type AnswerOptions } from "./answering.ts";
 import type { Names, Side } from "./answer_view.ts";
@@ -14,8 +12,8 @@ import { type Answer, type ChatView, chatView } from "./chat_view.ts";
 import { openGpu, sourceOptions } from "./common_flags.ts";
 import { type Asked, Conversation } from "./conversation.ts";
 import { samplingOf } from "./generate_flags.ts";
-import { type PairPlan, planPair } from "./pair.ts";
-import { startProgress } from "./progress.ts";
+import { type OpenedPair, openPair, showLoading } from "./open_pair.ts";
+import { planPair } from "./pair.ts";
 import { oneQuestion, pipedQuestions, type Questions, typedQuestions } from "./questions.ts";
 import type { CommandContext } from "./run_command.ts";
 import { visible } from "./visible.ts";
@@ -52,28 +50,22 @@ export async function chat(args: string[], { signal }: CommandContext): Promise<
   const plan = await planPair(parsed.flags);
   using gpu = await openGpu(parsed.flags);
   let loadingShown = true;
-  using shelf = new ModelShelf(gpu, (name, layers) => showLoading(name, layers, !loadingShown));
-  const open = await openChat(shelf, plan, parsed.flags, signal);
+  const watch: LoadWatch = (name, layers) => showLoading(name, layers, !loadingShown);
+  const pair = await openPair(gpu, plan, sourceOptions(parsed.flags, signal), watch);
+  using _shelf = pair.shelf;
+  const open = await openChat(pair, parsed.flags, signal);
   // Models that do not fit together are swapped amid the answers.
   loadingShown = false;
   return await converse(open);
 }
 
-/** Finds and loads what the flags name. */
+/** Loads the models and begins. */
 async function openChat(
-  shelf: ModelShelf,
-  plan: PairPlan,
+  { models: pair, base, finetuned, tokenizer }: OpenedPair,
   flags: ChatFlags,
   signal: AbortSignal,
 ): Promise<Chat> {
-  const options = sourceOptions(flags, signal);
-  const base = await resolveSource(plan.base, options);
-  const finetuned = await resolveSource(plan.finetuned, options);
-  await shelf.add("base", base);
-  await shelf.add("finetuned", finetuned, "base");
-  const pair = shelf.pair("base", "finetuned");
   const { maxPositions } = pair.spec;
-  const tokenizer = await loadTokenizer(base, pair.spec);
   const format = await findChatFormat([base, finetuned], tokenizer, flags.thinking);
   if (!format.hasTemplate && flags.thinking) {
     throw new UsageError(
@@ -189,10 +181,4 @@ function tellDropped({ names, pair }: Chat, side: Side, { dropped }: Asked): voi
   console.error(
     `${visible(names[side])} forgets the ${turns}: its context is ${maxPositions} tokens`,
   );
-}
-
-/** Shows how a model is being loaded. */
-function showLoading(name: string, total: number, quiet: boolean) {
-  const bar = startProgress({ label: `Loading ${name}`, total, unit: "layers", quiet });
-  return { progress: (done: number) => bar.update(done), done: () => bar.done() };
 }

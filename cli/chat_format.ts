@@ -1,9 +1,8 @@
 /** How a chat is written for a pair of models, and what ends an answer. */
 
-import { Chat } from "../engine/text/chat.ts";
 import type { ChatMessage } from "../engine/text/chat_template.ts";
 import type { Tokenizer } from "../engine/text/tokenizer.ts";
-import { findChatTemplate, stopIds } from "../models/chat.ts";
+import { findChat, stopIds } from "../models/chat.ts";
 import type { ModelSource } from "../models/source.ts";
 import type { WriteChat } from "./conversation.ts";
 
@@ -29,10 +28,8 @@ export async function findChatFormat(
   for (const source of sources) {
     for (const id of await stopIds(source, tokenizer, { chat: true })) stops.add(id);
   }
-  for (const source of sources) {
-    const template = await findChatTemplate(source);
-    if (template === undefined) continue;
-    const chat = new Chat(tokenizer, template);
+  const chat = await findChat(sources, tokenizer);
+  if (chat) {
     const write: WriteChat = (messages) =>
       chat.render(messages, { addGenerationPrompt: true, thinking });
     return { write, stopIds: stops, stop: [], hasTemplate: true };

@@ -3,6 +3,7 @@
 import { UsageError } from "../engine/errors.ts";
 import type { BackendChoice } from "../engine/gpu/backend.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
+import type { Hub } from "../models/hub/hub.ts";
 import type { SourceOptions } from "../models/source.ts";
 import type { Flags } from "./args.ts";
 import { downloadProgress } from "./download_progress.ts";
@@ -44,6 +45,11 @@ export function sourceOptions(
     warn: (line) => console.error(`warning: ${visible(line)}`),
     signal,
   };
+}
+
+/** Opens the Hub as `options` say; its library is loaded only then. */
+export function hubOf(options: SourceOptions): () => Promise<Hub> {
+  return async () => (await import("../models/hub/hub.ts")).Hub.fromEnvironment(options);
 }
 
 const UNITS: Record<string, number> = {

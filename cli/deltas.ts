@@ -1,16 +1,20 @@
 /** δ of one layer for commands that use it: from the results of `deno task diff`, or measured as that does. */
 
-import { ResultsError } from "../engine/errors.ts";
+import { ResultsError, UsageError } from "../engine/errors.ts";
 import type { Means } from "../engine/activation_means.ts";
 import { memorySource } from "../engine/weights/byte_source.ts";
 import { openSafetensors } from "../engine/weights/safetensors.ts";
+import { PROMPT_POSITIONS } from "../lens/chats.ts";
+import { layersAt } from "../lens/diff.ts";
 import { type MeansRun, meansStep } from "../lens/diff_run.ts";
 import { chooseDocuments, plainRule } from "../lens/documents.ts";
 import { decodeMeans } from "../lens/means_file.ts";
 import { readIfThere } from "../lens/results/files.ts";
 import { readJsonFile } from "../lens/results/json_file.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
-import type { TextSet } from "../lens/text_set.ts";
+import { TextSet } from "../lens/text_set.ts";
+import type { SourceOptions } from "../models/source.ts";
+import { hubOf, parseRanges } from "./common_flags.ts";
 import { recordOf } from "./diff_texts.ts";
 import { identity, type OpenedPair } from "./open_pair.ts";
 import { startProgress } from "./progress.ts";
@@ -33,7 +37,7 @@ const MEANS_FILE = "diff.safetensors";
  *
  * @throws {ResultsError} if it is not one, compares other models, or does not have the layer
  */
-export async function deltasFrom(
+async function deltasFrom(
   folder: string,
   { base, finetuned }: OpenedPair,
   layer: number,
@@ -81,7 +85,7 @@ interface Identity {
 }
 
 /** δ that is still to be measured. */
-export interface DeltaPlan {
+interface DeltaPlan {
   texts: TextSet;
   documents: number;
   /** Of each document; as many positions are compared. */
@@ -91,7 +95,7 @@ export interface DeltaPlan {
 }
 
 /** δ on the first tokens of unrelated texts. */
-export async function measuredDeltas(
+async function measuredDeltas(
   { models, tokenizer }: OpenedPair,
   { texts, documents, tokens, seed, signal }: DeltaPlan,
 ): Promise<DeltaSource> {
@@ -103,7 +107,7 @@ export async function measuredDeltas(
     signal,
   }).finally(() => bar.done());
   return {
-    fingerprint: { texts: recordOf(texts), documents, tokens },
+    fingerprint: { texts: recordOf(texts.read), documents, tokens },
     firstPosition: 0,
     async means(run) {
       const step = {
@@ -116,6 +120,50 @@ export async function measuredDeltas(
       return (await meansStep(run, step, () => Promise.resolve(said)))[0];
     },
   };
+}
+
+/** The flags that choose δ; see `delta_flags.ts`. */
+export interface DeltaChoice {
+  from?: string;
+  layers: readonly string[];
+  positions: readonly string[];
+  column?: string;
+  seed: number;
+}
+
+/** The only layer that the flags may name. */
+export function layerOf({ layers }: DeltaChoice, { spec }: OpenedPair): number {
+  const [layer, ...others] = layersAt(layers, spec.layers);
+  if (others.length === 0) return layer;
+  throw new UsageError(`Cannot use --layers ${layers.join(",")}: it is one layer at a time`);
+}
+
+/** The positions whose δ are used; of chats they may begin before the answer. */
+export function positionsOf({ positions, from }: DeltaChoice, { spec }: OpenedPair): number[] {
+  const least = from === undefined ? 0 : -PROMPT_POSITIONS;
+  return parseRanges(positions, spec.maxPositions - 1, "position", least);
+}
+
+/**
+ * δ as the flags choose it: from `--from`, else measured on texts.
+ *
+ * @param measured the texts (for `TextSet`), how many documents of them, and how many tokens of each at least
+ */
+export async function chosenDeltas(
+  pair: OpenedPair,
+  flags: DeltaChoice,
+  measured: { text?: string; documents: number; tokens: number },
+  source: SourceOptions,
+): Promise<DeltaSource> {
+  if (flags.from !== undefined) return await deltasFrom(flags.from, pair, layerOf(flags, pair));
+  const last = Math.max(...positionsOf(flags, pair));
+  return await measuredDeltas(pair, {
+    texts: await TextSet.open(measured.text!, { column: flags.column }, hubOf(source)),
+    documents: measured.documents,
+    tokens: Math.min(Math.max(measured.tokens, last + 1), pair.spec.maxPositions),
+    seed: flags.seed,
+    signal: source.signal,
+  });
 }
 
 async function sha256OfBytes(bytes: Uint8Array<ArrayBuffer>): Promise<string> {

@@ -1,24 +1,23 @@
 /** `deno task diff`: from two models to a readout. */
 
 import { UsageError } from "../engine/errors.ts";
-import { Chat } from "../engine/text/chat.ts";
 import type { Tokenizer } from "../engine/text/tokenizer.ts";
 import { bosRule } from "../lens/bos_rule.ts";
 import { PROMPT_POSITIONS } from "../lens/chats.ts";
 import { layersAt } from "../lens/diff.ts";
-import { fingerprintOf, kernelHashes } from "../lens/provenance.ts";
+import { fingerprintOf } from "../lens/provenance.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
 import { type DiffRun, runDiff } from "../lens/run_diff.ts";
-import { findChatTemplate, loadChat } from "../models/chat.ts";
+import { findChat, loadChat } from "../models/chat.ts";
 import type { ModelShelf } from "../models/model_shelf.ts";
 import { type ModelSource, resolveSource } from "../models/source.ts";
 import { parseCommand } from "./args.ts";
-import { openGpu, parseRanges, sourceOptions } from "./common_flags.ts";
+import { hubOf, openGpu, parseRanges, sourceOptions } from "./common_flags.ts";
 import { DIFF_COMMAND } from "./diff_flags.ts";
 import { type DiffFlags, parseStrengths, planDiff } from "./diff_inputs.ts";
 import { diffJson, type DiffShown, printDiff } from "./diff_print.ts";
 import { documentRule, loadDiffTexts } from "./diff_texts.ts";
-import { identity, openPair } from "./open_pair.ts";
+import { identity, openPair, provenanceOf, showProgress } from "./open_pair.ts";
 import { startProgress } from "./progress.ts";
 import type { CommandContext } from "./run_command.ts";
 import { VERSION } from "./version.ts";
@@ -66,7 +65,9 @@ export async function diffResults(
   const positions = flagPositions(flags, tokens);
   const seed = flags.shuffle ? flags.seed : null;
   const { maxPositions } = spec;
-  const chats = chat ? await chatsOf(tokenizer, base, finetuned) : null;
+  const chats = chat
+    ? await findChat([base, finetuned], tokenizer) ?? await loadChat(finetuned, tokenizer)
+    : null;
   const rule = flags.bosOnly
     ? bosRule(bosOf(tokenizer, base))
     : documentRule(tokenizer, { tokens, maxPositions, chats });
@@ -80,7 +81,7 @@ export async function diffResults(
     chat,
     column,
     seed,
-    hub: async () => (await import("../models/hub/hub.ts")).Hub.fromEnvironment(options),
+    hub: hubOf(options),
     progress: (found) => choosing.update(found),
     warn: options.warn,
     signal,
@@ -131,12 +132,8 @@ export async function diffResults(
     interpolation: interpolationOf(flags, shelf, finetuned),
     keywords: texts.keywords,
     folder,
-    provenance: async () => ({
-      kernels: await kernelHashes(gpu),
-      deno: Deno.version.deno,
-      device_bytes: gpu.buffers.peakBytes,
-    }),
-    progress: (label, total, unit, begun) => startProgress({ label, total, unit, begun }),
+    provenance: provenanceOf(gpu),
+    progress: showProgress,
     signal,
   };
   const { layers: results, interpolation } = await runDiff(run);
@@ -185,12 +182,4 @@ function flagPositions({ positions, chat }: DiffFlags, tokens: number): number[]
   if (positions !== undefined) return parseRanges(positions, tokens - 1, "position", least);
   const last = Math.min(DEFAULT_LAST_POSITION, tokens - 1);
   return Array.from({ length: last - least + 1 }, (_, i) => least + i);
-}
-
-/** The chats of the base; of the finetuned model, where a base has no template. */
-async function chatsOf(tokenizer: Tokenizer, base: ModelSource, finetuned: ModelSource) {
-  const template = await findChatTemplate(base);
-  return template === undefined
-    ? await loadChat(finetuned, tokenizer)
-    : new Chat(tokenizer, template);
 }

@@ -12,7 +12,7 @@ import {
 import { extractKeywords } from "../lens/keywords.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
 import type { Text } from "../lens/text_record.ts";
-import { TextSet } from "../lens/text_set.ts";
+import { TextSet, type TextsRead } from "../lens/text_set.ts";
 import type { Hub } from "../models/hub/hub.ts";
 import type { DiffPlan } from "./diff_inputs.ts";
 
@@ -59,13 +59,13 @@ export async function loadDiffTexts(plan: DiffPlan, options: DiffTextOptions): P
     ...options,
     documents: plan.documents,
   });
-  const hashes: Record<string, JsonValue> = { text: recordOf(unrelated) };
+  const hashes: Record<string, JsonValue> = { text: recordOf(unrelated.read) };
   if (plan.finetuningText === undefined) return { selection, hashes };
   const read = async (role: string, ref: string, own?: string) => {
     const set = await TextSet.open(ref, { column: own }, hub);
     // One pool is read, and kept by the set.
     for await (const _ of set.pools({ documents: KEYWORD_TEXTS, seed })) break;
-    hashes[role] = recordOf(set);
+    hashes[role] = recordOf(set.read);
     return set.sample;
   };
   let finetuning: readonly Text[];
@@ -104,8 +104,7 @@ async function withoutText(rule: DocumentRule): Promise<Selection> {
 }
 
 /** A single file that was read whole is known by its hash alone, wherever it lies. */
-export function recordOf(set: TextSet): JsonValue {
-  const { dataset, commit, files } = set.read;
+export function recordOf({ dataset, commit, files }: TextsRead): JsonValue {
   const [{ sha256, row_groups }] = files;
   if (dataset === undefined && row_groups === undefined) return sha256;
   const read = files.map((file) => ({ ...file }));

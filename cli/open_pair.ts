@@ -3,11 +3,12 @@
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import type { ModelSpec } from "../engine/model_spec.ts";
 import type { Tokenizer } from "../engine/text/tokenizer.ts";
+import { kernelHashes } from "../lens/provenance.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
 import { loadTokenizer } from "../models/load_model.ts";
-import { type ModelPair, ModelShelf } from "../models/model_shelf.ts";
+import { type LoadWatch, type ModelPair, ModelShelf } from "../models/model_shelf.ts";
 import { type ModelSource, resolveSource, type SourceOptions } from "../models/source.ts";
-import { startProgress } from "./progress.ts";
+import { type Progress, startProgress } from "./progress.ts";
 
 /** Two models that are loaded when they are asked for. Dispose of the shelf when done. */
 export interface OpenedPair {
@@ -23,14 +24,16 @@ export interface OpenedPair {
  * Finds both models; nothing is loaded yet.
  *
  * @param refs for `resolveSource`
+ * @param watch shows how a model is loaded
  * @throws {ModelError} if one is not there, or they do not belong together
  */
 export async function openPair(
   gpu: Gpu,
   refs: { base: string; finetuned: string },
   options: SourceOptions,
+  watch: LoadWatch = showLoading,
 ): Promise<OpenedPair> {
-  const shelf = new ModelShelf(gpu, showLoading);
+  const shelf = new ModelShelf(gpu, watch);
   const base = await resolveSource(refs.base, options);
   const finetuned = await resolveSource(refs.finetuned, options);
   await shelf.add("base", base);
@@ -47,7 +50,21 @@ export async function identity(source: ModelSource): Promise<{ [key: string]: Js
 }
 
 /** Shows how a model is being loaded. */
-export function showLoading(name: string, layers: number) {
-  const bar = startProgress({ label: `Loading ${name}`, total: layers, unit: "layers" });
+export function showLoading(name: string, layers: number, quiet = false) {
+  const bar = startProgress({ label: `Loading ${name}`, total: layers, unit: "layers", quiet });
   return { progress: (done: number) => bar.update(done), done: () => bar.done() };
+}
+
+/** Shows how far a piece of work has come, of which an earlier, interrupted run did the first `begun`. */
+export function showProgress(label: string, total: number, unit: string, begun?: number): Progress {
+  return startProgress({ label, total, unit, begun });
+}
+
+/** What the manifest says of each step: with what it was made. */
+export function provenanceOf(gpu: Gpu): () => Promise<Record<string, JsonValue>> {
+  return async () => ({
+    kernels: await kernelHashes(gpu),
+    deno: Deno.version.deno,
+    device_bytes: gpu.buffers.peakBytes,
+  });
 }

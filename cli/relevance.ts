@@ -14,7 +14,7 @@ import { type GradedRelevance, gradeRelevance } from "../lens/token_relevance.ts
 import { loadTokenizer, readSpec } from "../models/load_model.ts";
 import { resolveSource } from "../models/source.ts";
 import { parseCommand, type Values } from "./args.ts";
-import { sourceOptions } from "./common_flags.ts";
+import { hubOf, sourceOptions } from "./common_flags.ts";
 import { diffResults } from "./diff.ts";
 import type { DiffShown } from "./diff_print.ts";
 import { llmGrader } from "./grader_flags.ts";
@@ -125,11 +125,10 @@ async function finetuningTexts(
       "Missing --finetuning-text: name the texts that the model was finetuned on",
     );
   }
-  const options = sourceOptions(flags, signal);
   const set = await TextSet.open(
     plan.finetuningText,
     { column: plan.finetuningColumn },
-    async () => (await import("../models/hub/hub.ts")).Hub.fromEnvironment(options),
+    hubOf(sourceOptions(flags, signal)),
   );
   for await (const _ of set.pools({ documents: COUNTED_TEXTS, seed: flags.seed })) break;
   return set.sample.map(({ text }) => text);

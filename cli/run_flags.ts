@@ -2,8 +2,10 @@
 
 import type { Command, Flags, Values } from "./args.ts";
 import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
+import { DELTA_FLAGS, RESULT_FLAGS } from "./delta_flags.ts";
 import { GRADER_FLAGS } from "./grader_flags.ts";
 import { PAIR_FLAGS } from "./pair.ts";
+import { STEER_COMMAND } from "./steer_flags.ts";
 
 /** The flags; what they leave open is filled in by the commands that they are passed on to. */
 export const RUN_COMMAND = {
@@ -36,11 +38,6 @@ export const RUN_COMMAND = {
       help:
         "another finetune of the base, read as a null; or none (organisms: one of another topic)",
     },
-    layers: {
-      kind: "list",
-      default: ["0.5"],
-      help: "one relative depth from 0 to 1; layer floor(depth * (layers - 1))",
-    },
     positions: {
       kind: "list",
       default: ["1"],
@@ -52,13 +49,10 @@ export const RUN_COMMAND = {
       min: 1,
       help: "documents to measure the difference on (default: 10000; embedded models: 1000)",
     },
+    layers: DELTA_FLAGS.layers,
     steer: { kind: "bool", default: true, negatable: true, help: "steer, and compare the texts" },
-    alpha: {
-      kind: "float",
-      min: -1e6,
-      max: 1e6,
-      help: "the strength, instead of the largest that stays coherent",
-    },
+    alpha: STEER_COMMAND.flags.alpha,
+    prompts: STEER_COMMAND.flags.prompts,
     decisions: {
       kind: "int",
       default: 9,
@@ -70,11 +64,6 @@ export const RUN_COMMAND = {
     searchTokens: { kind: "int", min: 1, help: "the most tokens of those (as deno task steer)" },
     samples: { kind: "int", default: 5, min: 1, help: "answers to each prompt, with and without" },
     newTokens: { kind: "int", min: 1, help: "the most tokens of an answer (as deno task steer)" },
-    prompts: {
-      kind: "string",
-      placeholder: "FILE",
-      help: "prompts to answer, one a line (default: twenty of our own)",
-    },
     causal: { kind: "bool", default: true, negatable: true, help: "measure the causal effect" },
     causalDocuments: {
       kind: "int",
@@ -101,8 +90,7 @@ export const RUN_COMMAND = {
       placeholder: "DIR",
       help: "the folder (default: results/NAME-run-FINGERPRINT)",
     },
-    overwrite: { kind: "bool", help: "discard what the folder has and start anew" },
-    json: { kind: "bool", help: "print one JSON object" },
+    ...RESULT_FLAGS,
     ...HUB_FLAGS,
     ...DEVICE_FLAGS,
   },

@@ -3,9 +3,9 @@
 import { readSamples } from "../lens/similarity/samples_file.ts";
 import { similarityOf } from "../lens/similarity/similarity.ts";
 import { sha256OfFile } from "../lens/text_lines.ts";
-import type { TextsRead } from "../lens/text_set.ts";
 import { parseCommand } from "./args.ts";
 import { openGpu, sourceOptions } from "./common_flags.ts";
+import { recordOf } from "./diff_texts.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import type { CommandContext } from "./run_command.ts";
 import { SIMILARITY_COMMAND } from "./similarity_flags.ts";
@@ -63,10 +63,4 @@ export async function similarityResults(flags: SimilarityFlags, { signal }: Comm
   };
   const { layer, position } = samples;
   return { ...found, layer, position, inputs };
-}
-
-/** A single file that was read whole is known by its hash alone, wherever it lies. */
-function recordOf(read: TextsRead): TextsRead | string | null {
-  const [{ sha256, row_groups }] = read.files;
-  return read.dataset === undefined && row_groups === undefined ? sha256 : read;
 }

@@ -18,6 +18,7 @@ import {
 } from "../models/organisms.ts";
 import { resolveSource, type SourceOptions } from "../models/source.ts";
 import type { Values } from "./args.ts";
+import { hubOf } from "./common_flags.ts";
 import type { SIMILARITY_COMMAND } from "./similarity_flags.ts";
 
 /** The flags' values. */
@@ -111,7 +112,7 @@ export async function loadReferences(
   { references, seed }: Pick<SimilarityFlags, "references" | "seed">,
   options: SourceOptions,
 ): Promise<{ finetuning: ReferenceTexts; generic: ReferenceTexts }> {
-  const hub = async () => (await import("../models/hub/hub.ts")).Hub.fromEnvironment(options);
+  const hub = hubOf(options);
   const read = async (
     ref: string,
     documents: number,

@@ -1,24 +1,17 @@
 /** `deno task steer`: from two models to texts that the finetuned one writes under their difference. */
 
 import { KeptGrades } from "../lens/graders/kept_grades.ts";
-import { fingerprintOf, kernelHashes } from "../lens/provenance.ts";
+import { fingerprintOf } from "../lens/provenance.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
 import { runSteer } from "../lens/run_steer.ts";
 import { parseCommand } from "./args.ts";
 import { openGpu, sourceOptions } from "./common_flags.ts";
+import { chosenDeltas, layerOf, positionsOf } from "./deltas.ts";
 import { graderFor } from "./graders.ts";
-import { identity, openPair } from "./open_pair.ts";
-import { startProgress } from "./progress.ts";
+import { identity, openPair, provenanceOf, showProgress } from "./open_pair.ts";
 import type { CommandContext } from "./run_command.ts";
 import { STEER_COMMAND } from "./steer_flags.ts";
-import {
-  planSteer,
-  steerDeltas,
-  type SteerFlags,
-  steerLayer,
-  steerPositions,
-  steerPrompts,
-} from "./steer_inputs.ts";
+import { planSteer, type SteerFlags, steerPrompts } from "./steer_inputs.ts";
 import { printSteer, steerJson, type SteerShown } from "./steer_print.ts";
 import { VERSION } from "./version.ts";
 
@@ -45,10 +38,10 @@ export async function steerResults(
   const source = sourceOptions(flags, signal);
   const pair = await openPair(gpu, plan, source);
   using _shelf = pair.shelf;
-  const layer = steerLayer(flags, pair);
-  const positions = steerPositions(flags, pair);
+  const layer = layerOf(flags, pair);
+  const positions = positionsOf(flags, pair);
   const { search, prompts, stopIds } = await steerPrompts(pair, flags);
-  const deltas = await steerDeltas(pair, flags, plan, source);
+  const deltas = await chosenDeltas(pair, flags, { text: plan.text, ...plan.delta }, source);
 
   const inputs = {
     version: VERSION,
@@ -64,9 +57,13 @@ export async function steerResults(
   };
   const out = flags.out ?? `results/${pair.finetuned.name}-steer-${await fingerprintOf(inputs)}`;
   using folder = await RunFolder.open(out, { fingerprint: inputs, overwrite: flags.overwrite });
-  const progress = (label: string, total: number, unit: string, begun?: number) =>
-    startProgress({ label, total, unit, begun });
-  const means = await deltas.means({ gpu, layers: [layer], folder, progress, signal });
+  const means = await deltas.means({
+    gpu,
+    layers: [layer],
+    folder,
+    progress: showProgress,
+    signal,
+  });
   const grades = await KeptGrades.open(folder);
   const { grader, settings, account } = graderFor(flags, {
     pair,
@@ -80,12 +77,8 @@ export async function steerResults(
     tokenizer: pair.tokenizer,
     seed: flags.seed,
     folder,
-    provenance: async () => ({
-      kernels: await kernelHashes(gpu),
-      deno: Deno.version.deno,
-      device_bytes: gpu.buffers.peakBytes,
-    }),
-    progress,
+    provenance: provenanceOf(gpu),
+    progress: showProgress,
     signal,
     layer,
     means,

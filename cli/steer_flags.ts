@@ -2,6 +2,7 @@
 
 import type { Command, Flags } from "./args.ts";
 import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
+import { DELTA_FLAGS, RESULT_FLAGS } from "./delta_flags.ts";
 import { GRADER_FLAGS } from "./grader_flags.ts";
 import { PAIR_FLAGS } from "./pair.ts";
 
@@ -12,22 +13,13 @@ export const STEER_COMMAND = {
     "Adds the difference of two models to the finetuned one's activations, as strongly as it stays coherent, and lets it write.",
   flags: {
     ...PAIR_FLAGS,
-    from: {
-      kind: "string",
-      placeholder: "DIR",
-      help: "results of deno task diff to take the difference from (default: it is measured anew)",
-    },
+    ...DELTA_FLAGS,
     text: {
       kind: "string",
       placeholder: "TEXTS",
       help: "unrelated text to measure the difference on (default: as for deno task diff)",
     },
     column: { kind: "string", placeholder: "NAME", help: "the column of --text with the text" },
-    layers: {
-      kind: "list",
-      default: ["0.5"],
-      help: "one relative depth from 0 to 1; layer floor(depth * (layers - 1))",
-    },
     positions: {
       kind: "list",
       default: ["1"],
@@ -76,11 +68,6 @@ export const STEER_COMMAND = {
       max: 30,
       help: "halvings of the range [0, 100] on the first prompt; half as many on each other",
     },
-    deltaDocuments: {
-      kind: "int",
-      min: 1,
-      help: "documents to measure the difference on (default: 10000; embedded models: 1000)",
-    },
     seed: { kind: "int", default: 0, min: 0, help: "of the documents and of every answer" },
     ...GRADER_FLAGS,
     out: {
@@ -88,8 +75,7 @@ export const STEER_COMMAND = {
       placeholder: "DIR",
       help: "results folder (default: results/NAME-steer-FINGERPRINT)",
     },
-    overwrite: { kind: "bool", help: "discard what the results folder has and start anew" },
-    json: { kind: "bool", help: "print one JSON object, of several positions one a line" },
+    ...RESULT_FLAGS,
     ...HUB_FLAGS,
     ...DEVICE_FLAGS,
   },

@@ -1,17 +1,10 @@
 /** From the flags of `deno task steer` to prompts and the difference. */
 
 import { UsageError } from "../engine/errors.ts";
-import { Chat } from "../engine/text/chat.ts";
-import { layersAt } from "../lens/diff.ts";
-import { PROMPT_POSITIONS } from "../lens/chats.ts";
 import type { Drawing, SteeringPrompt } from "../lens/steering/steer.ts";
-import { TextSet } from "../lens/text_set.ts";
-import { findChatTemplate, stopIds } from "../models/chat.ts";
+import { findChat, stopIds } from "../models/chat.ts";
 import { EMBEDDED_TEXTS, UNRELATED_TEXTS } from "../models/organisms.ts";
-import type { SourceOptions } from "../models/source.ts";
 import type { Values } from "./args.ts";
-import { parseRanges } from "./common_flags.ts";
-import { deltasFrom, type DeltaSource, measuredDeltas } from "./deltas.ts";
 import type { OpenedPair } from "./open_pair.ts";
 import { EMBEDDED, planPair } from "./pair.ts";
 import type { STEER_COMMAND } from "./steer_flags.ts";
@@ -21,7 +14,7 @@ export type SteerFlags = Values<typeof STEER_COMMAND["flags"]>;
 
 const PROMPTS = new URL("../lens/steering/prompts/", import.meta.url);
 
-/** What is steered, with defaults filled in. References are for `resolveSource` and {@link TextSet}. */
+/** What is steered, with defaults filled in. References are for `resolveSource` and `TextSet`. */
 export interface SteerPlan {
   base: string;
   finetuned: string;
@@ -75,38 +68,6 @@ export async function planSteer(flags: SteerFlags): Promise<SteerPlan> {
   };
 }
 
-/** The only layer that the flags may name. */
-export function steerLayer({ layers }: SteerFlags, pair: OpenedPair): number {
-  const [layer, ...others] = layersAt(layers, pair.spec.layers);
-  if (others.length === 0) return layer;
-  throw new UsageError(`Cannot use --layers ${layers.join(",")}: it is one layer at a time`);
-}
-
-/** The positions whose δ are used; of chats they may begin before the answer. */
-export function steerPositions({ positions, from }: SteerFlags, { spec }: OpenedPair): number[] {
-  const least = from === undefined ? 0 : -PROMPT_POSITIONS;
-  return parseRanges(positions, spec.maxPositions - 1, "position", least);
-}
-
-/** Where δ comes from. */
-export async function steerDeltas(
-  pair: OpenedPair,
-  flags: SteerFlags,
-  { text, delta }: SteerPlan,
-  source: SourceOptions,
-): Promise<DeltaSource> {
-  if (flags.from !== undefined) return await deltasFrom(flags.from, pair, steerLayer(flags, pair));
-  const last = Math.max(...steerPositions(flags, pair));
-  const hub = async () => (await import("../models/hub/hub.ts")).Hub.fromEnvironment(source);
-  return await measuredDeltas(pair, {
-    texts: await TextSet.open(text!, { column: flags.column }, hub),
-    documents: delta.documents,
-    tokens: Math.min(Math.max(delta.tokens, last + 1), pair.spec.maxPositions),
-    seed: flags.seed,
-    signal: source.signal,
-  });
-}
-
 /** Prompts as the model sees them, and the tokens that end an answer. */
 export interface SteerPrompts {
   search: SteeringPrompt[];
@@ -119,8 +80,7 @@ export async function steerPrompts(
   { tokenizer, base, finetuned }: OpenedPair,
   flags: SteerFlags,
 ): Promise<SteerPrompts> {
-  const template = await findChatTemplate(finetuned) ?? await findChatTemplate(base);
-  const chat = template === undefined ? undefined : new Chat(tokenizer, template);
+  const chat = await findChat([finetuned, base], tokenizer);
   if (!chat) console.error("There is no chat template: the prompts are continued as they are");
   const write = (text: string): SteeringPrompt => ({
     text,

@@ -4,15 +4,11 @@
  */
 
 import type { Means } from "../engine/activation_means.ts";
-import { unembeddingRows } from "../engine/head.ts";
 import type { Ranked } from "../engine/ops/ranking.ts";
 import type { Tokenizer } from "../engine/text/tokenizer.ts";
-import type { Transformer } from "../engine/transformer.ts";
 import type { ModelPair } from "../models/model_shelf.ts";
 import { typicalNorm } from "./diff.ts";
-import { isGenericToken, tokenWord } from "./generic_tokens.ts";
-import { chooseScale } from "./graders/scale_choice.ts";
-import { referenceTokens, TokenGeometry } from "./graders/token_geometry.ts";
+import { ScaleJudge } from "./graders/scale_judge.ts";
 import { logitLens } from "./logit_lens.ts";
 import { RANDOM_DIRECTIONS, randomDirection } from "./nulls.ts";
 import {
@@ -112,7 +108,7 @@ export async function readLayer(options: ReadoutOptions): Promise<LayerReadout> 
     readable.map(({ vector }) => vector),
   );
   const scopes = await patchscopeAll(readable, options);
-  const graded = await gradeScopes(scopes, await models.finetuned(), options);
+  const graded = await gradeScopes(scopes, options);
   const named = (ranked: Ranked[]) => namedTokens(ranked, tokenizer);
   return {
     layer,
@@ -207,43 +203,31 @@ async function patchscopeAll(
 /** Lets the offline grader choose the scale of each vector's lists. */
 async function gradeScopes(
   scopes: readonly ScaleTokens[][],
-  finetuned: Transformer,
-  { tokenizer, seed }: ReadoutOptions,
+  { models, tokenizer, seed }: ReadoutOptions,
 ): Promise<PatchscopeReadout[]> {
-  const { vocabSize } = tokenizer;
-  const textOf = (id: number) => id < vocabSize ? tokenizer.tokenText(id) : "";
-  const isGeneric = (id: number) => isGenericToken(textOf(id), tokenizer.specialIds.has(id));
-  const references = referenceTokens(vocabSize, textOf, isGeneric, seed);
-  const listed = scopes.flat().flatMap(({ tokens }) => tokens.map(({ id }) => id));
-  const ids = [...new Set([...references.pool, ...references.impossible, ...listed])];
-  const rows = await unembeddingRows(finetuned, ids);
-  const hidden = finetuned.spec.hiddenSize;
-  const place = new Map(ids.map((id, i) => [id, i]));
-  const row = (id: number) => rows.subarray(place.get(id)! * hidden, (place.get(id)! + 1) * hidden);
-  const geometry = new TokenGeometry(row, references, seed);
-  const wordOf = (id: number) => isGeneric(id) ? null : tokenWord(textOf(id));
-  const named = (ranked: Ranked[]) => namedTokens(ranked, tokenizer);
-
-  return scopes.map((all) => {
-    const positive = all.filter(({ scale }) => scale > 0);
-    const negative = all.filter(({ scale }) => scale < 0);
-    const lists = positive.map(({ scale, tokens }) => ({ scale, ids: tokens.map(({ id }) => id) }));
-    const { scale, coherent, scores } = chooseScale(lists, wordOf, geometry);
-    const shown = positive.find((list) => list.scale === (scale ?? 1))!;
-    return {
+  const judge = new ScaleJudge(() => models.finetuned(), tokenizer, seed);
+  const graded: PatchscopeReadout[] = [];
+  for (const all of scopes) {
+    const named = all.map(({ scale, tokens }) => ({
       scale,
-      tokens: named(shown.tokens),
-      coherent: coherent.map(textOf),
-      scales: positive.map((list, i) => ({
-        scale: list.scale,
-        score: scores[i].score,
-        tokens: named(list.tokens),
-      })),
-      ...(negative.length > 0 && {
-        negative: negative.map((list) => ({ scale: list.scale, tokens: named(list.tokens) })),
-      }),
-    };
-  });
+      tokens: namedTokens(tokens, tokenizer),
+    }));
+    const positive = named.filter(({ scale }) => scale > 0);
+    const negative = named.filter(({ scale }) => scale < 0);
+    const { scale, coherent, scores } = await judge.choose(positive.map(({ scale, tokens }) => ({
+      scale,
+      tokens: tokens.map(({ token }) => token),
+      ids: tokens.map(({ id }) => id),
+    })));
+    graded.push({
+      scale,
+      tokens: positive.find((list) => list.scale === (scale ?? 1))!.tokens,
+      coherent,
+      scales: positive.map((list, i) => ({ ...list, score: scores?.[i] ?? null })),
+      ...(negative.length > 0 && { negative }),
+    });
+  }
+  return graded;
 }
 
 /** Tokens as they are listed. Ids beyond the tokenizer's vocabulary are padding rows of the embedding: they have no text. */

@@ -24,6 +24,18 @@ export async function loadChat(source: ModelSource, tokenizer: Tokenizer): Promi
   );
 }
 
+/** The chats of the first of these models that has a template; a base often has none, and its finetuned version one. */
+export async function findChat(
+  sources: readonly ModelSource[],
+  tokenizer: Tokenizer,
+): Promise<Chat | undefined> {
+  for (const source of sources) {
+    const template = await findChatTemplate(source);
+    if (template !== undefined) return new Chat(tokenizer, template);
+  }
+  return undefined;
+}
+
 /**
  * The Jinja source of a model's chat template: `chat_template.jinja`, else `chat_template` of `tokenizer_config.json` (a
  * text, or the one of several that is called "default"), else of `chat_template.json` (older multimodal models).
