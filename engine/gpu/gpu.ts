@@ -25,6 +25,9 @@ export const LIMITS = [
 /** Values of {@link LIMITS}. */
 export type Limits = Record<typeof LIMITS[number], number>;
 
+/** Asked for where the adapter has them; nothing needs them. */
+const FEATURES: readonly GPUFeatureName[] = ["timestamp-query"];
+
 /** Bytes that {@link Gpu.load} writes between two waits. */
 const LOAD_BYTES = 128 << 20;
 
@@ -106,7 +109,11 @@ export class Gpu {
     }
     let device: GPUDevice;
     try {
-      device = await adapter.requestDevice({ label: "palimpsest", requiredLimits });
+      device = await adapter.requestDevice({
+        label: "palimpsest",
+        requiredLimits,
+        requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
+      });
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new DeviceError(`Cannot open the ${backend} adapter: ${reason}`, { cause });

@@ -7,18 +7,27 @@
 
 import type { Gpu } from "./gpu.ts";
 import type { Kernel } from "./kernel.ts";
+import type { GpuTimer } from "./timer.ts";
 import type { Params } from "./uniforms.ts";
 
-type Command =
-  | { kind: "dispatch"; kernel: Kernel; buffers: readonly Bound[]; params: Params; grid: Grid }
-  | {
-    kind: "copy";
-    from: GPUBuffer;
-    fromOffset: number;
-    to: GPUBuffer;
-    toOffset: number;
-    size: number;
-  };
+interface Dispatch {
+  kind: "dispatch";
+  kernel: Kernel;
+  buffers: readonly Bound[];
+  params: Params;
+  grid: Grid;
+}
+
+interface Copy {
+  kind: "copy";
+  from: GPUBuffer;
+  fromOffset: number;
+  to: GPUBuffer;
+  toOffset: number;
+  size: number;
+}
+
+type Command = Dispatch | Copy;
 
 /** A buffer bound whole, or a part of it. */
 export type Bound = GPUBuffer | GPUBufferBinding;
@@ -31,6 +40,8 @@ export class Recorder {
   #commands: Command[] = [];
   #uploads: GPUBuffer[] = [];
   #closed = false;
+  /** Measures what is dispatched here, where it is set. */
+  timer?: GpuTimer;
 
   constructor(readonly gpu: Gpu) {
     gpu.buffers.openRecorders++;
@@ -91,28 +102,49 @@ export class Recorder {
 
   #encode(pipelines: Map<Kernel, GPUComputePipeline>): GPUCommandBuffer {
     const encoder = this.gpu.device.createCommandEncoder();
-    let pass: GPUComputePassEncoder | undefined;
-    let bound: GPUComputePipeline | undefined;
-    for (const command of this.#commands) {
-      if (command.kind === "copy") {
-        pass?.end();
-        pass = bound = undefined;
-        const { from, fromOffset, to, toOffset, size } = command;
+    const steps = passesAndCopies(this.#commands);
+    const isPass = (step: Dispatch[] | Copy) => Array.isArray(step);
+    const [first, last] = [steps.findIndex(isPass), steps.findLastIndex(isPass)];
+    steps.forEach((step, i) => {
+      if (Array.isArray(step)) {
+        const timestampWrites = this.timer?.writes(i === first, i === last);
+        const pass = encoder.beginComputePass(timestampWrites && { timestampWrites });
+        this.#encodePass(pass, step, pipelines);
+      } else {
+        const { from, fromOffset, to, toOffset, size } = step;
         encoder.copyBufferToBuffer(from, fromOffset, to, toOffset, size);
-        continue;
       }
-      pass ??= encoder.beginComputePass();
-      const pipeline = pipelines.get(command.kernel)!;
-      if (pipeline !== bound) pass.setPipeline(bound = pipeline);
-      pass.setBindGroup(
-        0,
-        this.gpu.bindGroup(command.kernel, pipeline, command.buffers, command.params),
-      );
-      pass.dispatchWorkgroups(...command.grid);
-    }
-    pass?.end();
+    });
+    if (first >= 0) this.timer?.resolve(encoder);
     return encoder.finish();
   }
+
+  #encodePass(
+    pass: GPUComputePassEncoder,
+    dispatches: readonly Dispatch[],
+    pipelines: Map<Kernel, GPUComputePipeline>,
+  ): void {
+    let bound: GPUComputePipeline | undefined;
+    for (const { kernel, buffers, params, grid } of dispatches) {
+      const pipeline = pipelines.get(kernel)!;
+      if (pipeline !== bound) pass.setPipeline(bound = pipeline);
+      pass.setBindGroup(0, this.gpu.bindGroup(kernel, pipeline, buffers, params));
+      pass.dispatchWorkgroups(...grid);
+    }
+    pass.end();
+  }
+}
+
+/** Dispatches that follow one another make one compute pass; copies stand between passes. */
+function passesAndCopies(commands: readonly Command[]): (Dispatch[] | Copy)[] {
+  const steps: (Dispatch[] | Copy)[] = [];
+  for (const command of commands) {
+    const open = steps.at(-1);
+    if (command.kind === "copy") steps.push(command);
+    else if (Array.isArray(open)) open.push(command);
+    else steps.push([command]);
+  }
+  return steps;
 }
 
 /** Spreads `count` workgroups over x and y; the shader folds them back and ignores those past its end. */
