@@ -120,11 +120,14 @@ async function similarityStep(
   const step = { step: "similarity", settings: { args: [...args], samples } };
   const { positions } = await settledStep(folder, step, async () => {
     const positions = [];
+    const kept = [];
     for (const [i, file] of files.entries()) {
       const flags = flagsOf(SIMILARITY_COMMAND, [...args, ...device, `--samples=${file}`]);
-      const { inputs: _, ...found } = await similarityResults(flags, context);
+      const { shown: { inputs: _, ...found }, kept: own } = await similarityResults(flags, context);
+      kept.push({ ...own, position: results[i].position });
       positions.push({ ...found, position: results[i].position });
     }
+    await folder.writeJson("similarity_kept.json", kept as unknown as JsonValue);
     return { positions };
   });
   return positions;

@@ -10,7 +10,7 @@ import { RunFolder } from "../lens/results/run_folder.ts";
 import { settledStep } from "../lens/results/settled_step.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
 import { TextSet } from "../lens/text_set.ts";
-import { type GradedRelevance, gradeRelevance } from "../lens/token_relevance.ts";
+import { type GradedRelevance, gradeLists, meanRelevance } from "../lens/token_relevance.ts";
 import { loadTokenizer, readSpec } from "../models/load_model.ts";
 import { resolveSource } from "../models/source.ts";
 import { parseCommand, type Values } from "./args.ts";
@@ -94,7 +94,7 @@ export async function relevanceResults(
     graded.push(
       await settledStep(folder, { step, settings }, async () => {
         let bar: Progress | undefined;
-        const found = await gradeRelevance(result, {
+        const lists = await gradeLists(result, {
           grader,
           topic,
           frequent,
@@ -106,7 +106,8 @@ export async function relevanceResults(
           },
         }).finally(() => bar?.done());
         await grades.file(`grades_relevance_${result.layer}.jsonl`);
-        return found;
+        await folder.writeJson(`graded_lists_${result.layer}.json`, lists as unknown as JsonValue);
+        return meanRelevance(result, lists, frequent);
       }),
     );
   }

@@ -1,7 +1,7 @@
 /** `deno task similarity`: whether what a steered model writes is like what it was finetuned on. */
 
 import { readSamples } from "../lens/similarity/samples_file.ts";
-import { similarityOf } from "../lens/similarity/similarity.ts";
+import { compareTexts } from "../lens/similarity/similarity.ts";
 import { sha256OfFile } from "../lens/text_lines.ts";
 import { parseCommand } from "./args.ts";
 import { openGpu, sourceOptions } from "./common_flags.ts";
@@ -25,13 +25,13 @@ export async function similarity(args: string[], context: CommandContext): Promi
     console.log(parsed.text);
     return 0;
   }
-  const found = await similarityResults(parsed.flags, context);
+  const { shown: found } = await similarityResults(parsed.flags, context);
   if (parsed.flags.json) console.log(JSON.stringify(found));
   else console.log(`\n${similarityTable(found)}`);
   return 0;
 }
 
-/** Compares the texts, and says what was read for it. */
+/** Compares the texts, and says what was read for it; `kept` is what the numbers were made of. */
 export async function similarityResults(flags: SimilarityFlags, { signal }: CommandContext) {
   const plan = await planSimilarity(flags);
   const samples = await readSamples(flags.samples, flags);
@@ -43,7 +43,7 @@ export async function similarityResults(flags: SimilarityFlags, { signal }: Comm
   const embedder = await embedderOf(flags, { generic, open, options });
   let bar: Progress | undefined;
   const quiet = embedder.name === TF_IDF;
-  const found = await similarityOf({
+  const { found, kept } = await compareTexts({
     ...samples,
     finetuning,
     generic,
@@ -62,5 +62,5 @@ export async function similarityResults(flags: SimilarityFlags, { signal }: Comm
     generic: recordOf(references.generic.read),
   };
   const { layer, position } = samples;
-  return { ...found, layer, position, inputs };
+  return { shown: { ...found, layer, position, inputs }, kept };
 }

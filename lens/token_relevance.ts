@@ -53,11 +53,16 @@ export interface RelevanceOptions {
   progress?: (done: number, total: number) => void;
 }
 
-interface List {
+/** What was said of the tokens of one list, in their order. */
+export interface GradedList {
   lens: "logit_lens" | "patchscope";
-  /** `random_1`, `random_2` … are draws of one null. */
+  position: number;
+  /** The vector; `random_1`, `random_2` … are draws of one null. */
   name: string;
-  tokens: readonly TokenProb[];
+  /** Whether every order agreed that the token belongs to the topic. */
+  relevant: boolean[];
+  /** Whether it says nothing of any topic. */
+  generic: boolean[];
 }
 
 /** Grades every list of a layer's readout. */
@@ -65,20 +70,51 @@ export async function gradeRelevance(
   readout: LayerReadout,
   options: RelevanceOptions,
 ): Promise<GradedRelevance> {
+  return meanRelevance(readout, await gradeLists(readout, options), options.frequent);
+}
+
+/** What the grader says of every list. */
+export async function gradeLists(
+  readout: LayerReadout,
+  options: RelevanceOptions,
+): Promise<GradedList[]> {
   const lists = listsOf(readout);
-  const graded: { list: List; one: GradedShare }[] = [];
-  for (const [i, list] of lists.entries()) {
-    const relevant = await agreedRelevant(list.tokens, i, options);
-    graded.push({ list, one: shareOf(list.tokens, relevant, options) });
+  const graded: GradedList[] = [];
+  for (const [i, { lens, position, name, tokens }] of lists.entries()) {
+    graded.push({
+      lens,
+      position,
+      name,
+      relevant: await agreedRelevant(tokens, i, options),
+      generic: tokens.map(({ token, id }) => options.isGeneric(token, id)),
+    });
     options.progress?.(i + 1, lists.length);
   }
-  const of = (lens: List["lens"]) => {
-    const names = [...new Set(lists.map(({ name }) => name))];
-    return Object.fromEntries(names.map((name) => [
+  return graded;
+}
+
+/**
+ * The shares of graded lists. Nothing else goes into them, so that they can be derived again from what was kept.
+ *
+ * @param graded of this readout, in the order of {@link gradeLists}
+ */
+export function meanRelevance(
+  readout: LayerReadout,
+  graded: readonly GradedList[],
+  frequent: readonly string[],
+): GradedRelevance {
+  const lists = listsOf(readout);
+  const shares = lists.map(({ lens, name, tokens }, i) => ({
+    lens,
+    key: name.replace(/_\d+$/, ""),
+    one: shareOf(tokens, graded[i], frequent),
+  }));
+  const of = (wanted: List["lens"]) => {
+    const keys = [...new Set(shares.map(({ key }) => key))];
+    return Object.fromEntries(keys.map((name) => [
       name,
       meanShare(
-        graded.filter(({ list }) => list.lens === lens && list.name === name)
-          .map(({ one }) => one),
+        shares.filter(({ lens, key }) => lens === wanted && key === name).map(({ one }) => one),
       ),
     ]));
   };
@@ -97,17 +133,25 @@ export async function gradeRelevance(
   };
 }
 
+interface List {
+  lens: GradedList["lens"];
+  position: number;
+  name: string;
+  tokens: readonly TokenProb[];
+}
+
 function listsOf({ positions }: LayerReadout): List[] {
-  const key = (name: string) => name.replace(/_\d+$/, "");
-  return positions.flatMap(({ logit_lens, patchscope }) => [
+  return positions.flatMap(({ position, logit_lens, patchscope }) => [
     ...Object.entries(logit_lens).map(([name, { top }]): List => ({
       lens: "logit_lens",
-      name: key(name),
+      position,
+      name,
       tokens: top.slice(0, TOP_K),
     })),
     ...Object.entries(patchscope).map(([name, { tokens }]): List => ({
       lens: "patchscope",
-      name: key(name),
+      position,
+      name,
       tokens: tokens.slice(0, TOP_K),
     })),
   ]);
@@ -131,11 +175,11 @@ async function agreedRelevant(
 
 function shareOf(
   tokens: readonly TokenProb[],
-  relevant: readonly boolean[],
-  { frequent, isGeneric }: RelevanceOptions,
+  { relevant, generic }: Pick<GradedList, "relevant" | "generic">,
+  frequent: readonly string[],
 ): GradedShare {
   const words = new Set(frequent.map((word) => word.toLowerCase()));
-  const telling = tokens.map(({ token, id }) => !isGeneric(token, id));
+  const telling = generic.map((says) => !says);
   const count = (flags: readonly boolean[]) => flags.filter(Boolean).length;
   const mass = (keep: (i: number) => boolean) =>
     tokens.reduce((sum, { prob }, i) => sum + (keep(i) ? prob : 0), 0);

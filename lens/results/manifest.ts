@@ -1,5 +1,6 @@
 /** What a run was started with, and what it finished: `fingerprint.json` and `manifest.json`. */
 
+import { createHash } from "node:crypto";
 import { ResultsError } from "../../engine/errors.ts";
 import { type JsonValue, stableJson } from "./stable_json.ts";
 
@@ -15,6 +16,20 @@ export interface Manifest {
   fingerprint: Record<string, JsonValue>;
   /** By step: the fields given to {@link RunFolder.finish}, and the step's files. */
   steps: Record<string, { [field: string]: JsonValue } & { files: Record<string, FileRecord> }>;
+  /** {@link manifestDigest} of all else. */
+  digest?: string;
+}
+
+/** SHA-256 in hex of the manifest's other fields as {@link stableJson} writes them: it covers every file's hash, too. */
+export function manifestDigest({ digest: _, ...rest }: Manifest): string {
+  return sha256(
+    new TextEncoder().encode(stableJson(rest as unknown as JsonValue, "manifest.json")),
+  );
+}
+
+/** SHA-256 in hex. */
+export function sha256(bytes: Uint8Array): string {
+  return createHash("sha256").update(bytes).digest("hex");
 }
 
 /** A manifest as read from a file: of the right shape, or refused. */

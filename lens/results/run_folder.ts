@@ -8,12 +8,18 @@
  * - until then `.pending.json`, the files of the unfinished step, and `checkpoints/`, from which an interrupted step resumes.
  */
 
-import { createHash } from "node:crypto";
 import { ResultsError } from "../../engine/errors.ts";
 import { TEMPORARY_NAME, writeAtomically } from "./atomic_file.ts";
 import { makeFolder, namesIn, readIfThere, removeIfThere } from "./files.ts";
 import { parseJson, readJsonFile, writeJsonFile } from "./json_file.ts";
-import { checkedManifest, checkSameRun, type FileRecord, type Manifest } from "./manifest.ts";
+import {
+  checkedManifest,
+  checkSameRun,
+  type FileRecord,
+  type Manifest,
+  manifestDigest,
+  sha256,
+} from "./manifest.ts";
 import { LOCK_NAME, takeLock } from "./run_lock.ts";
 import { type JsonValue, stableJson } from "./stable_json.ts";
 
@@ -145,7 +151,7 @@ export class RunFolder {
 
   /**
    * Finishes a step: puts the files written since the last one, with their hashes, and `fields` (versions, adapter, counts …)
-   * into the manifest, then removes the checkpoints.
+   * into the manifest, then removes the checkpoints, and files that the step had when it was finished before and has no more.
    */
   async finish(step: string, fields: Record<string, JsonValue> = {}): Promise<void> {
     const files: Record<string, FileRecord> = {};
@@ -154,12 +160,20 @@ export class RunFolder {
       files[name] = { bytes: bytes.length, sha256: sha256(bytes) };
     }
     const steps = { ...this.manifest.steps, [step]: { ...fields, files } };
-    const manifest = { ...this.manifest, steps };
+    const manifest = { ...this.manifest, steps } as Manifest;
+    manifest.digest = manifestDigest(manifest);
     await writeJsonFile(this.path, MANIFEST, manifest as unknown as JsonValue);
-    this.manifest = manifest as Manifest;
+    const before = Object.keys(this.step(step)?.files ?? {});
+    this.manifest = manifest;
     this.#pending.clear();
     await removeIfThere(`${this.path}/${PENDING}`);
     await removeIfThere(`${this.path}/${CHECKPOINTS}`);
+    // What the step left when it was done with other settings belongs to nobody now.
+    const listed = new Set(Object.values(steps).flatMap((one) => Object.keys(one.files)));
+    for (const name of before.filter((name) => !listed.has(name))) {
+      checkName(name);
+      await removeIfThere(`${this.path}/${name}`);
+    }
   }
 
   /** Lets other processes use the folder. */
@@ -198,8 +212,4 @@ function checkName(name: string): void {
   if (!FILE_NAME.test(name) || [FINGERPRINT, MANIFEST, CHECKPOINTS].includes(name)) {
     throw new ResultsError(`Cannot use "${name}" as the name of a results file`);
   }
-}
-
-function sha256(bytes: Uint8Array): string {
-  return createHash("sha256").update(bytes).digest("hex");
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertRejects, assertStringIncludes } from "@std/assert";
 import { ResultsError } from "../../engine/errors.ts";
+import { manifestDigest } from "./manifest.ts";
 import { RunFolder } from "./run_folder.ts";
 
 const bytes = (text: string) => new TextEncoder().encode(text);
@@ -45,6 +46,35 @@ Deno.test("a finished step is found again, its manifest names every file with si
       sha256: digest.toHex(),
     });
     assertEquals(await namesIn(path), ["diff.json", "fingerprint.json", "manifest.json"]);
+  }));
+
+Deno.test("the manifest holds the hash of all else in it", () =>
+  withFolder(async (path) => {
+    await finishedRun(path);
+    const read = async () => JSON.parse(await Deno.readTextFile(`${path}/manifest.json`));
+    const first = await read();
+    assertEquals(first.digest, manifestDigest(first));
+    assert(first.digest !== manifestDigest({ ...first, fingerprint: { ...fingerprint, seed: 2 } }));
+    using run = await RunFolder.open(path, { fingerprint });
+    await run.finish("empty");
+    const second = await read();
+    assertEquals(second.digest, manifestDigest(second));
+    assert(second.digest !== first.digest);
+  }));
+
+Deno.test("a step that is done again leaves no file of the time before", () =>
+  withFolder(async (path) => {
+    await finishedRun(path);
+    using run = await RunFolder.open(path, { fingerprint });
+    await run.writeJson("more.json", {});
+    await run.writeJson("shared.json", {});
+    await run.finish("graded");
+    await run.writeJson("shared.json", {});
+    await run.finish("other");
+    await run.writeJson("fewer.json", {});
+    await run.finish("graded");
+    const own = ["diff.json", "fewer.json", "fingerprint.json", "manifest.json", "shared.json"];
+    assertEquals(await namesIn(path), own);
   }));
 
 Deno.test("a step whose file was changed or lost is not finished", () =>

@@ -3,6 +3,8 @@
  * (`tf_idf.ts`), any OpenAI-compatible endpoint (`endpoint_embedder.ts`), and a decoder run by the engine (`decoder_embedder.ts`).
  */
 
+import type { JsonValue } from "../results/stable_json.ts";
+
 /** A text as a vector of any length. */
 export interface TextVector {
   values: ArrayLike<number>;
@@ -23,4 +25,6 @@ export interface TextEmbedder {
   readonly name: string;
   /** A vector for each text, in their order. Vectors of several calls can be compared. */
   embed(texts: readonly string[], options?: EmbedOptions): Promise<TextVector[]>;
+  /** All that is needed to embed the texts of so far again, where that is no model. */
+  state?(): JsonValue;
 }

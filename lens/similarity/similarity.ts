@@ -8,6 +8,7 @@ import { TextError } from "../../engine/errors.ts";
 import { type Interval, middle95, resampledMeans } from "./bootstrap.ts";
 import { SIMILARITY_STREAMS as STREAMS, someOf } from "./draws.ts";
 import type { EmbedOptions, TextEmbedder, TextVector } from "./embedder.ts";
+import type { JsonValue } from "../results/stable_json.ts";
 import { dotMean, meanAmong, meanVector, unitVector } from "./vectors.ts";
 
 /** How many finetuning texts the paper compares with; of generic ones as many are taken. */
@@ -52,12 +53,39 @@ export interface Similarity extends Compared<number> {
   seed: number;
 }
 
+/** The scores of single texts: their mean cosines with the finetuning's texts and with generic ones. */
+export type TextScores = Record<
+  "steered" | "unsteered",
+  { finetuning: number[]; generic: number[] }
+>;
+
+/** What the numbers of a {@link Similarity} can be derived from again. */
+export interface SimilarityKept {
+  scores: TextScores;
+  /** The texts that were compared with. */
+  finetuning: string[];
+  generic: string[];
+  /** {@link TextEmbedder.state}; null where a model embedded. */
+  embedder: JsonValue;
+}
+
 /**
  * Compares steered and unsteered texts with the finetuning's and with generic ones.
  *
  * @throws {TextError} if there is no text of a kind; errors of the embedder pass through
  */
 export async function similarityOf(request: SimilarityRequest): Promise<Similarity> {
+  return (await compareTexts(request)).found;
+}
+
+/**
+ * As {@link similarityOf}, with what its numbers were made of.
+ *
+ * @throws {TextError} if there is no text of a kind; errors of the embedder pass through
+ */
+export async function compareTexts(
+  request: SimilarityRequest,
+): Promise<{ found: Similarity; kept: SimilarityKept }> {
   const { steered, unsteered, embedder, seed, references = REFERENCE_TEXTS } = request;
   const kinds = {
     steered,
@@ -79,13 +107,16 @@ export async function similarityOf(request: SimilarityRequest): Promise<Similari
     generic: take(kinds.generic),
   };
   const means = [vectors.finetuning, vectors.generic].map(meanVector);
-  const scores = (units: TextVector[]) =>
-    means.map((mean) => units.map((unit) => dotMean(unit, mean)));
-  const [finetuning, generic] = compared(scores(vectors.steered), scores(vectors.unsteered), seed);
-  return {
-    ...finetuning.mean,
-    generic: generic.mean,
-    confidence: { ...finetuning.interval, generic: generic.interval },
+  const scoresOf = (units: TextVector[]) => {
+    const [finetuning, generic] = means.map((mean) => units.map((unit) => dotMean(unit, mean)));
+    return { finetuning, generic };
+  };
+  const scores = {
+    steered: scoresOf(vectors.steered),
+    unsteered: scoresOf(vectors.unsteered),
+  };
+  const found: Similarity = {
+    ...meansOfScores(scores, seed),
     references: {
       among_finetuning: meanAmong(vectors.finetuning),
       generic_to_finetuning: average(vectors.generic.map((unit) => dotMean(unit, means[0]))),
@@ -98,6 +129,22 @@ export async function similarityOf(request: SimilarityRequest): Promise<Similari
     },
     embedder: embedder.name,
     seed,
+  };
+  const { finetuning, generic } = kinds;
+  return { found, kept: { scores, finetuning, generic, embedder: embedder.state?.() ?? null } };
+}
+
+/** The part of a {@link Similarity} that single texts' scores decide. */
+export function meansOfScores(
+  { steered, unsteered }: TextScores,
+  seed: number,
+): Compared<number> & Pick<Similarity, "generic" | "confidence"> {
+  const both = (scores: TextScores["steered"]) => [scores.finetuning, scores.generic];
+  const [finetuning, generic] = compared(both(steered), both(unsteered), seed);
+  return {
+    ...finetuning.mean,
+    generic: generic.mean,
+    confidence: { ...finetuning.interval, generic: generic.interval },
   };
 }
 

@@ -33,6 +33,12 @@ export function wordCounts(text: string): Map<string, number> {
 /** More texts tell little more of how common words are. */
 const MOST_FITTED = 10_000;
 
+/** How common words are: `holding` of `fitted` texts hold each. */
+export interface WordRarity {
+  fitted: number;
+  holding: ReadonlyMap<string, number>;
+}
+
 /**
  * Learns from texts how common words are; with none, all words count alike.
  *
@@ -44,8 +50,12 @@ export function fitTfIdf(texts: readonly string[], seed: number): TextEmbedder {
   for (const text of fitted) {
     for (const word of wordCounts(text).keys()) holding.set(word, (holding.get(word) ?? 0) + 1);
   }
-  const rarity = (word: string) =>
-    1 + Math.log((1 + fitted.length) / (1 + (holding.get(word) ?? 0)));
+  return tfIdfOf({ fitted: fitted.length, holding });
+}
+
+/** The embedder that knows how common words are. Its `state` has those of the words that it has met. */
+export function tfIdfOf({ fitted, holding }: WordRarity): TextEmbedder {
+  const rarity = (word: string) => 1 + Math.log((1 + fitted) / (1 + (holding.get(word) ?? 0)));
   // Words get their dimensions as they are met, fitted or not.
   const dimensionOf = new Map<string, number>();
   const vectorOf = (text: string): TextVector => {
@@ -63,6 +73,10 @@ export function fitTfIdf(texts: readonly string[], seed: number): TextEmbedder {
   };
   return {
     name: "tf-idf",
+    state: () => ({
+      fitted,
+      holding: [...dimensionOf.keys()].map((word) => [word, holding.get(word) ?? 0]),
+    }),
     embed: (texts, options = {}) =>
       Promise.try(() =>
         texts.map((text, i) => {
