@@ -5,7 +5,7 @@ import { RunFolder } from "../lens/results/run_folder.ts";
 import { settledStep } from "../lens/results/settled_step.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
 import type { Steering } from "../lens/run_steer.ts";
-import type { Similarity } from "../lens/similarity/similarity.ts";
+import { type PipelineSummary, type PositionSimilarity, summarize } from "../lens/summary.ts";
 import { type Command, type Flags, parseCommand, type Values } from "./args.ts";
 import { causalResults } from "./causal.ts";
 import { CAUSAL_COMMAND } from "./causal_flags.ts";
@@ -14,7 +14,6 @@ import { diffResults } from "./diff.ts";
 import { DIFF_COMMAND } from "./diff_flags.ts";
 import type { DiffShown } from "./diff_print.ts";
 import { givenSettings, type PipelinePlan, planPipeline } from "./pipeline_args.ts";
-import { type PipelineSummary, summarize } from "./pipeline_summary.ts";
 import { relevanceResults } from "./relevance.ts";
 import { RELEVANCE_COMMAND } from "./relevance_flags.ts";
 import type { CommandContext } from "./run_command.ts";
@@ -100,9 +99,6 @@ function flagsOf<const F extends Flags>(command: Command<F>, args: readonly stri
   if (parsed.kind === "help") throw new Error("A step's command line asks for help");
   return parsed.flags;
 }
-
-/** The similarity of one position's texts. */
-export type PositionSimilarity = Similarity & { position: number };
 
 /** Compares each position's texts, again only where they are others: the file of all is `similarity.json`. */
 async function similarityStep(

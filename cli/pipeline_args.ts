@@ -1,6 +1,7 @@
 /** From the flags of `deno task run` to the command lines of its steps. */
 
 import { UsageError } from "../engine/errors.ts";
+import type { LeftOut } from "../lens/summary.ts";
 import { flagName } from "./args_types.ts";
 import { GRADER_FLAGS } from "./grader_flags.ts";
 import { planPair } from "./pair.ts";
@@ -8,12 +9,6 @@ import type { RunFlags } from "./run_flags.ts";
 
 /** Every one of these is read in any case; those that are steered with are added. */
 const READ_POSITIONS = "0-4";
-
-/** A step that is not done, and why. */
-export interface LeftOut {
-  step: string;
-  why: string;
-}
 
 /** What a step is told, besides where its results lie. */
 export interface PipelinePlan {

@@ -1,6 +1,6 @@
 /** What `deno task run` prints for people: every number with the file it comes from. */
 
-import type { PipelineSummary, Range, SummaryEffect, SummaryPosition } from "./pipeline_summary.ts";
+import type { PipelineSummary, Range, SummaryEffect, SummaryPosition } from "../lens/summary.ts";
 import { visible } from "./visible.ts";
 import { wrap } from "./wrap.ts";
 

@@ -1,5 +1,5 @@
 import { assert, assertMatch, assertStringIncludes } from "@std/assert";
-import type { PipelineSummary } from "./pipeline_summary.ts";
+import type { PipelineSummary } from "../lens/summary.ts";
 import { summaryText } from "./run_print.ts";
 
 const effect = (change: number) => ({

@@ -1,12 +1,20 @@
 /** What the whole method found, in a few numbers. */
 
-import type { CausalResult, CausalSet } from "../lens/causal/causal.ts";
-import type { Steering } from "../lens/run_steer.ts";
-import type { GradedRelevance } from "../lens/token_relevance.ts";
-import { RELEVANCE_NAMES } from "../lens/topic.ts";
-import type { DiffShown } from "./diff_print.ts";
-import type { PositionSimilarity } from "./pipeline.ts";
-import type { LeftOut, PipelinePlan } from "./pipeline_args.ts";
+import type { CausalResult, CausalSet } from "./causal/causal.ts";
+import type { LayerReadout } from "./readout.ts";
+import type { Steering } from "./run_steer.ts";
+import type { Similarity } from "./similarity/similarity.ts";
+import type { GradedRelevance } from "./token_relevance.ts";
+import { RELEVANCE_NAMES } from "./topic.ts";
+
+/** The similarity of one position's texts. */
+export type PositionSimilarity = Similarity & { position: number };
+
+/** A step that is not done, and why. */
+export interface LeftOut {
+  step: string;
+  why: string;
+}
 
 /** Low and high end of a 95 % interval. */
 export type Range = [low: number, high: number];
@@ -67,12 +75,13 @@ export interface PipelineSummary {
 
 /** What the steps gave; those that were left out are undefined. */
 export interface PipelineParts {
-  plan: Pick<PipelinePlan, "base" | "finetuned" | "description" | "leftOut">;
+  plan: { base: string; finetuned: string; description?: string; leftOut: LeftOut[] };
   folder: string;
   seed: number;
   /** Names of the positions that were asked for. */
   positions: readonly number[];
-  diff: Pick<DiffShown, "results" | "documents">;
+  /** The first layer is the one that counts. */
+  diff: { results: readonly LayerReadout[]; documents: number };
   relevance?: GradedRelevance;
   steer?: readonly Steering[];
   similarity?: readonly PositionSimilarity[];
