@@ -155,7 +155,7 @@ export async function readTokenLosses(
 }
 
 /** How many rows of logits there are at once: what can be bound, and a quarter of the memory that is left. */
-function rowsOfLogits({ gpu, spec }: Transformer): number {
+export function rowsOfLogits({ gpu, spec }: Transformer): number {
   const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
   const { unusedBytes } = gpu.buffers;
   const bytes = Math.min(maxBufferSize, maxStorageBufferBindingSize, LOGIT_BYTES, unusedBytes / 4);
@@ -177,7 +177,11 @@ function range(from: number, to: number): number[] {
 }
 
 /** The listed rows of `x` `[·, width]` in a tensor of their own. */
-function gatherRows(recorder: Recorder, x: DeviceTensor, rows: readonly number[]): DeviceTensor {
+export function gatherRows(
+  recorder: Recorder,
+  x: DeviceTensor,
+  rows: readonly number[],
+): DeviceTensor {
   const width = x.shape[1];
   const out = recorder.gpu.tensor([rows.length, width]);
   const pairs = recorder.upload(Uint32Array.from(rows.flatMap((row, i) => [row, i])));
