@@ -1,26 +1,22 @@
 /** What the tests of the device share: one device a profile, guarded buffers, seeded inputs and comparisons. */
 
 import { assertEquals } from "@std/assert";
+import { touchedAt, withGuard } from "../engine/audit/guarded.ts";
 import type { BackendChoice } from "../engine/gpu/backend.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
 import type { DeviceProfile } from "../engine/gpu/profile.ts";
 import type { Recorder } from "../engine/gpu/recorder.ts";
-import { DeviceTensor } from "../engine/gpu/tensor.ts";
+import type { DeviceTensor } from "../engine/gpu/tensor.ts";
+import type { Reference } from "../engine/ops/reference.ts";
+
+export { input, output, poisonPool } from "../engine/audit/guarded.ts";
+export { type Reference, U } from "../engine/ops/reference.ts";
 
 /** Where the tests run: PALIMPSEST_BACKEND=dawn has them try the other implementation of WebGPU. */
 export const BACKEND = (Deno.env.get("PALIMPSEST_BACKEND") ?? "auto") as BackendChoice;
 
 /** Both sets of kernel variants; each runs on any adapter. */
 export const PROFILES: readonly DeviceProfile[] = ["software", "gpu"];
-
-/** Unit roundoff of f32. */
-export const U = 2 ** -24;
-
-/** What a plain float64 computation gives, and how far each element may be from it. */
-export interface Reference {
-  expected: Float64Array;
-  bound: Float64Array;
-}
 
 const opened = new Map<DeviceProfile, Promise<Gpu>>();
 
@@ -37,55 +33,15 @@ export async function closeTestGpus(): Promise<void> {
   opened.clear();
 }
 
-/** A NaN that no arithmetic makes: what is never written still has these bits. */
-const POISON = 0x7fc0dead;
-
-/**
- * What lies after a tensor's end: numbers and NaN by turns. A result that takes them in is spoilt, and a kernel that
- * works on past the end changes some: NaN alone would pass through most arithmetic with its bits unchanged.
- */
-const GUARD = Uint32Array.from({ length: 64 }, (_, i) => i % 2 ? POISON : 0x4c92dda8);
-
-type Data = Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>;
-
-/** A tensor with these values, and the guard after its end; after indices zeros, so that none misses its mark. */
-export function input(gpu: Gpu, data: Data, shape: readonly number[] = [data.length]) {
-  const tensor = output(gpu, shape);
-  const indices = data instanceof Uint32Array;
-  gpu.write(tensor.buffer, indices ? Uint32Array.from([...data, ...GUARD.map(() => 0)]) : data);
-  return tensor;
-}
-
-/** A tensor full of NaN, and the guard after its end. */
-export function output(gpu: Gpu, shape: readonly number[]): DeviceTensor {
-  const elements = shape.reduce((product, size) => product * size, 1);
-  const words = new Uint32Array(elements + GUARD.length).fill(POISON);
-  words.set(GUARD, elements);
-  const buffer = gpu.buffers.create("test", words.byteLength);
-  gpu.write(buffer, words);
-  return new DeviceTensor(gpu, buffer, shape);
-}
-
-/** Fills the buffers that the pool will hand out for tensors of this size with NaN. */
-export function poisonPool(gpu: Gpu, elements: number, buffers = 2): void {
-  const held = Array.from({ length: buffers }, () => gpu.buffers.acquire(elements * 4));
-  for (const buffer of held) {
-    gpu.write(buffer, new Uint32Array(buffer.size / 4).fill(POISON));
-    gpu.buffers.release(buffer);
-  }
-}
-
 /** Brings tensors of poisoned buffers back, and fails when a kernel wrote past the end of one. */
 export async function results(
   gpu: Gpu,
   tensors: readonly DeviceTensor[],
 ): Promise<Float32Array<ArrayBuffer>[]> {
-  const whole = tensors.map((t) => new DeviceTensor(gpu, t.buffer, [t.length + GUARD.length]));
-  const data = await gpu.read(whole);
+  const data = await gpu.read(tensors.map(withGuard));
   return data.map((bytes, i) => {
     const { length } = tensors[i];
-    const guard = new Uint32Array(bytes).subarray(length);
-    const touched = guard.findIndex((word, at) => word !== GUARD[at]);
+    const touched = touchedAt(new Uint32Array(bytes), length);
     assertEquals(touched, -1, `tensor ${i} of ${length} elements was written past its end`);
     return new Float32Array(bytes, 0, length);
   });

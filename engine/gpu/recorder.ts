@@ -52,6 +52,12 @@ export class Recorder {
     return this.#commands.filter((command) => command.kind === "dispatch").length;
   }
 
+  /** The kernels recorded so far, each once. */
+  get kernels(): Kernel[] {
+    const dispatched = this.#commands.flatMap((c) => c.kind === "dispatch" ? [c.kernel] : []);
+    return [...new Set(dispatched)];
+  }
+
   /**
    * Records one dispatch. Buffers are at bindings 0, 1, … in this order; the parameters come after the last as a
    * uniform struct.

@@ -1,6 +1,6 @@
 /** Rotary embedding and causal attention in float64, plainly, with the bounds that the shaders state. */
 
-import { type Reference, U } from "../../tests/test_gpu.ts";
+import { flushed, type Reference, TINY, U } from "./reference.ts";
 
 /** Sizes and choices of an attention. */
 export interface AttentionShape {
@@ -49,8 +49,10 @@ export function attentionReference(
           const term = weights[j] / total * v[places[j] + d];
           expected[query + d] += term;
           const error = (errors[j] + totalError + keys + 2 * chunks + 70) * U;
-          bound[query + d] += error * Math.abs(term) + 2 ** -126 * Math.abs(v[places[j] + d]);
+          bound[query + d] += error * Math.abs(term) + TINY * Math.abs(v[places[j] + d]) +
+            weights[j] / total * flushed(v[places[j] + d]);
         }
+        bound[query + d] += (keys + 2 * chunks + 1) * TINY;
       }
     }
   }
@@ -100,8 +102,10 @@ export function ropeReference(
         const [low, high] = [x[at], x[at + half]];
         expected[at] = low * cos - high * sin;
         expected[at + half] = high * cos + low * sin;
-        bound[at] = 2 * U * (Math.abs(low * cos) + Math.abs(high * sin));
-        bound[at + half] = 2 * U * (Math.abs(high * cos) + Math.abs(low * sin));
+        const lost = flushed(low) + flushed(high) + (Math.abs(low) + Math.abs(high)) * TINY +
+          3 * TINY;
+        bound[at] = 2 * U * (Math.abs(low * cos) + Math.abs(high * sin)) + lost;
+        bound[at + half] = 2 * U * (Math.abs(high * cos) + Math.abs(low * sin)) + lost;
       }
     }
   }

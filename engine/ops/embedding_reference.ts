@@ -1,6 +1,6 @@
 /** The embedding in float64, with the bound that embedding.wgsl states. */
 
-import { type Reference, U } from "../../tests/test_gpu.ts";
+import { flushed, type Reference, TINY, U } from "./reference.ts";
 
 /** `scale · table[ids[t]]`: `table` `[vocab, hidden]`. */
 export function embeddingReference(
@@ -14,8 +14,10 @@ export function embeddingReference(
   for (let t = 0; t < ids.length; t++) {
     for (let i = 0; i < hidden; i++) {
       const at = t * hidden + i;
-      expected[at] = Math.fround(scale) * table[ids[t] * hidden + i];
-      bound[at] = scale === 1 ? 0 : U * Math.abs(expected[at]);
+      const value = table[ids[t] * hidden + i];
+      expected[at] = Math.fround(scale) * value;
+      bound[at] = (scale === 1 ? 0 : U * Math.abs(expected[at])) +
+        Math.abs(scale) * flushed(value) + (Math.abs(expected[at]) < 2 * TINY ? TINY : 0);
     }
   }
   return { expected, bound };

@@ -1,6 +1,6 @@
 /** The matrix product in float64, as plainly as it can be written, with the bound that matmul.wgsl states. */
 
-import { type Reference, U } from "../../tests/test_gpu.ts";
+import { flushed, type Reference, TINY, U } from "./reference.ts";
 
 /** `y = x·wᵀ`, or `y + addScaled·(x·wᵀ)`: `x` `[m, k]`, `w` `[n, k]`, `y` `[m, n]`. */
 export function matmulReference(
@@ -17,19 +17,22 @@ export function matmulReference(
     for (let column = 0; column < n; column++) {
       let dot = 0;
       let size = 0;
+      let lost = (k + roundings) * TINY;
       for (let i = 0; i < k; i++) {
         const product = x[row * k + i] * w[column * k + i];
         dot += product;
         size += Math.abs(product);
+        lost += flushed(x[row * k + i]) * Math.abs(w[column * k + i]) +
+          flushed(w[column * k + i]) * Math.abs(x[row * k + i]);
       }
       const at = row * n + column;
       expected[at] = dot;
-      bound[at] = gamma * size;
+      bound[at] = gamma * size + lost;
       if (add) {
         const product = Math.fround(add.addScaled) * dot;
         expected[at] = add.y[at] + product;
         bound[at] = Math.abs(add.addScaled) * bound[at] +
-          U * (Math.abs(product) + Math.abs(expected[at]));
+          U * (Math.abs(product) + Math.abs(expected[at])) + flushed(add.y[at]) + 2 * TINY;
       }
     }
   }

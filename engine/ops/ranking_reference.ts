@@ -1,6 +1,6 @@
 /** Softmax and rankings in float64, plainly, with the bounds that the shaders state. */
 
-import { type Reference, U } from "../../tests/test_gpu.ts";
+import { flushed, type Reference, TINY, U } from "./reference.ts";
 
 /** softmax.wgsl. */
 export function softmaxReference(x: Float32Array, rows: number, width: number): Reference {
@@ -54,13 +54,17 @@ export function intersectMeanReference(
     for (let i = 0; i < width; i++) {
       let sum = 0;
       let everywhere = true;
+      let size = 0;
+      let lost = (prompts + 1) * TINY;
       for (let p = 0; p < prompts; p++) {
         const r = g * prompts + p;
         everywhere &&= x[r * width + i] >= thresholds[r];
         sum += x[r * width + i];
+        size += Math.abs(x[r * width + i]);
+        lost += flushed(x[r * width + i]);
       }
       expected[g * width + i] = everywhere ? sum / prompts : 0;
-      bound[g * width + i] = (prompts + 4) * U * expected[g * width + i];
+      bound[g * width + i] = everywhere ? (prompts + 4) * U * (size / prompts) + lost : 0;
     }
   }
   return { expected, bound };

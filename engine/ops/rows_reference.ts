@@ -1,6 +1,6 @@
 /** Norms, edits and activations in float64, as plainly as they can be written, with the bounds that the shaders state. */
 
-import { type Reference, U } from "../../tests/test_gpu.ts";
+import { flushed, type Reference, TINY, U } from "./reference.ts";
 import type { Activation } from "./rows.ts";
 
 function reference(elements: number): Reference {
@@ -19,11 +19,17 @@ export function rmsnormReference(
   for (let r = 0; r < rows; r++) {
     let squares = 0;
     for (let i = 0; i < width; i++) squares += x[r * width + i] ** 2;
-    const rms = Math.sqrt(squares / width + eps);
+    const mean = squares / width + eps;
+    const rms = Math.sqrt(mean);
+    // Squares and sums under the least normal number, relative to the mean.
+    const lost = 4 * TINY / mean;
     for (let i = 0; i < width; i++) {
       const at = r * width + i;
       expected[at] = weight[i] * x[at] / rms;
-      bound[at] = ((64 + width / 64) / 2 + 18) * U * Math.abs(expected[at]);
+      const relative = ((64 + width / 64) / 2 + 18) * U + lost;
+      bound[at] = relative * Math.abs(expected[at]) + TINY +
+        Math.abs(weight[i]) * (flushed(x[at]) / rms + TINY) +
+        flushed(weight[i]) * Math.abs(x[at]) / rms;
     }
   }
   return { expected, bound };
@@ -36,7 +42,11 @@ export function rowNormReference(x: Float32Array, rows: number, width: number): 
     let squares = 0;
     for (let i = 0; i < width; i++) squares += x[r * width + i] ** 2;
     expected[r] = Math.sqrt(squares);
-    bound[r] = ((64 + width / 64) / 2 + 9) * U * expected[r];
+    // Each square, and each sum of them, may be taken for 0.
+    const lost = 2 * (width + 64) * TINY;
+    const flush = Math.sqrt(squares + lost) - Math.sqrt(Math.max(0, squares - lost));
+    bound[r] = ((64 + width / 64) / 2 + 9) * U * expected[r] +
+      (lost > U * squares ? flush : 0);
   }
   return { expected, bound };
 }
@@ -61,18 +71,23 @@ export function editReference(
   for (const { row, vector, coefficient } of entries) {
     let dot = 0;
     let size = 0;
+    let lost = 2 * (width + 64) * TINY;
     for (let i = 0; i < width; i++) {
-      const product = x[row * width + i] * vectors[vector * width + i];
-      dot += product;
-      size += Math.abs(product);
+      const [a, v] = [x[row * width + i], vectors[vector * width + i]];
+      dot += a * v;
+      size += Math.abs(a * v);
+      lost += flushed(a) * Math.abs(v) + flushed(v) * Math.abs(a);
     }
     const change = op === "project" ? coefficient - dot : coefficient;
-    const changeBound = op === "project" ? (64 + width / 64) * U * size + U * Math.abs(change) : 0;
+    const changeBound = op === "project"
+      ? (64 + width / 64) * U * size + U * Math.abs(change) + lost
+      : 0;
     for (let i = 0; i < width; i++) {
       const at = row * width + i;
       const v = vectors[vector * width + i];
       expected[at] = change * v + (op === "replace" ? 0 : x[at]);
-      bound[at] = changeBound * Math.abs(v) + U * (Math.abs(change * v) + Math.abs(expected[at]));
+      bound[at] = changeBound * Math.abs(v) + U * (Math.abs(change * v) + Math.abs(expected[at])) +
+        flushed(x[at]) + flushed(v) * Math.abs(change) + flushed(change) * Math.abs(v) + 2 * TINY;
     }
   }
   return { expected, bound };
@@ -91,17 +106,21 @@ export function componentReference(
   for (const { row, vector, coefficient: other } of entries) {
     let dot = 0;
     let size = 0;
+    let lost = 2 * (width + 64) * TINY;
     for (let i = 0; i < width; i++) {
+      const v = vectors[vector * width + i];
       const difference = others[other * width + i] - x[row * width + i];
-      dot += difference * vectors[vector * width + i];
-      size += Math.abs(difference * vectors[vector * width + i]);
+      dot += difference * v;
+      size += Math.abs(difference * v);
+      lost += flushed(v) * Math.abs(difference) + 3 * TINY * Math.abs(v);
     }
     for (let i = 0; i < width; i++) {
       const at = row * width + i;
       const v = vectors[vector * width + i];
       expected[at] = x[at] + dot * v;
-      bound[at] = (65 + width / 64) * U * size * Math.abs(v) +
-        U * (Math.abs(dot * v) + Math.abs(expected[at]));
+      bound[at] = ((65 + width / 64) * U * size + lost) * Math.abs(v) +
+        U * (Math.abs(dot * v) + Math.abs(expected[at])) +
+        flushed(x[at]) + flushed(v) * Math.abs(dot) + 2 * TINY;
     }
   }
   return { expected, bound };

@@ -1,6 +1,6 @@
 /** Cross-entropy in float64, plainly, with the bound that the shader states. */
 
-import { type Reference, U } from "../../tests/test_gpu.ts";
+import { type Reference, U } from "./reference.ts";
 
 /** token_loss.wgsl: one loss for each row of `x` `[rows, width]`. */
 export function tokenLossReference(
