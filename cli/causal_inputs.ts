@@ -7,6 +7,7 @@ import { chooseDocuments } from "../lens/documents.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
 import { TextSet } from "../lens/text_set.ts";
 import { findChat } from "../models/chat.ts";
+import { EMBEDDED } from "../models/embedded.ts";
 import { EMBEDDED_TEXTS, UNRELATED_TEXTS } from "../models/organisms.ts";
 import type { SourceOptions } from "../models/source.ts";
 import type { Values } from "./args.ts";
@@ -14,7 +15,7 @@ import type { CAUSAL_COMMAND } from "./causal_flags.ts";
 import { hubOf } from "./common_flags.ts";
 import { recordOf } from "./diff_texts.ts";
 import type { OpenedPair } from "./open_pair.ts";
-import { EMBEDDED, planPair } from "./pair.ts";
+import { planPair } from "./pair.ts";
 import { startProgress } from "./progress.ts";
 
 /** The flags' values. */

@@ -1,6 +1,7 @@
 /** From the flags of `deno task diff` to models and texts. */
 
 import { UsageError } from "../engine/errors.ts";
+import { EMBEDDED } from "../models/embedded.ts";
 import {
   EMBEDDED_CHATS,
   EMBEDDED_TEXTS,
@@ -9,7 +10,7 @@ import {
 } from "../models/organisms.ts";
 import type { Values } from "./args.ts";
 import type { DIFF_COMMAND } from "./diff_flags.ts";
-import { EMBEDDED, planPair } from "./pair.ts";
+import { planPair } from "./pair.ts";
 
 /** The flags' values. */
 export type DiffFlags = Values<typeof DIFF_COMMAND["flags"]>;

@@ -4,6 +4,7 @@ import type { PatchscopeReadout, PositionReadout } from "../lens/readout.ts";
 import type { LayerResult } from "../lens/run_diff.ts";
 import type { InterpolationResult } from "../lens/run_interpolation.ts";
 import { RELEVANCE_NAMES, type TopicRelevance } from "../lens/topic.ts";
+import { EMBEDDED } from "../models/embedded.ts";
 import type { DiffPlan } from "./diff_inputs.ts";
 import { interpolationLines, spectrumLines, stabilityLines } from "./diff_print_options.ts";
 import { layersTable, shownPosition } from "./layers_table.ts";
@@ -86,7 +87,7 @@ export function printDiff(shown: DiffShown & { names: [string, string] }): void 
   }
   if (shown.interpolation) console.log(`\n${interpolationLines(shown.interpolation, only)}`);
   console.log(`\n${wrap(LEGEND)}`);
-  if (plan.base.startsWith("embedded:")) console.log(wrap(EMBEDDED_CAVEAT));
+  if (plan.base.startsWith(EMBEDDED)) console.log(wrap(EMBEDDED_CAVEAT));
   console.log(`\nResults: ${folder}`);
 }
 

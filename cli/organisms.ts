@@ -1,6 +1,7 @@
 /** `deno task organisms`: the organisms that can be compared by name, in a table or one in full. */
 
 import { UsageError } from "../engine/errors.ts";
+import { EMBEDDED } from "../models/embedded.ts";
 import { FAMILIES, listOrganisms, type OrganismEntry } from "../models/organisms.ts";
 import { type Command, type Flags, parseCommand } from "./args.ts";
 import { closest } from "./closest.ts";
@@ -59,6 +60,11 @@ export function select(
   all: readonly OrganismEntry[],
   { name, family, model }: Selection,
 ): OrganismEntry[] {
+  // As other commands take it: `embedded:NAME`.
+  if (name?.startsWith(EMBEDDED)) {
+    const shipped = all.filter(({ where }) => where === "embedded");
+    return select(shipped, { name: name.slice(EMBEDDED.length), family, model });
+  }
   check("organism", name, all.map((entry) => entry.name));
   check("model", model, all.flatMap(({ models }) => models.map((one) => one.name)));
   return all

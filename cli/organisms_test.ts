@@ -120,3 +120,9 @@ Deno.test("the command prints the table, one organism, JSON, or that there is no
   assertEquals(JSON.parse(await printed("--json")).organisms, JSON.parse(JSON.stringify(all)));
   assertStringIncludes(await printed("--family", "Chat", "--model", "qwen3_32B"), "No organism");
 });
+
+Deno.test("embedded:NAME means the one that ships with the program", () => {
+  const [only, ...others] = select(all, { name: "embedded:cake_bake" });
+  assertEquals([only.name, only.where, others.length], ["cake_bake", "embedded", 0]);
+  assertThrows(() => select(all, { name: "embedded:fda_approval" }), UsageError);
+});

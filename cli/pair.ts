@@ -1,11 +1,9 @@
 /** Which two models a command compares, by an organism's name or as they are named themselves. */
 
 import { UsageError } from "../engine/errors.ts";
-import { findEmbeddedOrganism, findOrganism, type Organism } from "../models/organisms.ts";
+import { EMBEDDED } from "../models/embedded.ts";
+import { findOrganism, type Organism } from "../models/organisms.ts";
 import type { Flags, Values } from "./args.ts";
-
-/** How references to what ships with the program begin. */
-export const EMBEDDED = "embedded:";
 
 const DEFAULT_ORGANISM = "cake_bake";
 
@@ -77,7 +75,7 @@ async function plannedOrganism(flags: Values<typeof PAIR_FLAGS>): Promise<Organi
   const { organism, model, variant, finetuned } = flags;
   if (finetuned !== undefined) {
     if (!finetuned.startsWith(EMBEDDED) || finetuned === "embedded:base") return undefined;
-    return await findEmbeddedOrganism(finetuned.slice(EMBEDDED.length));
+    return await findOrganism(finetuned);
   }
   return await findOrganism(organism ?? DEFAULT_ORGANISM, { model, variant });
 }

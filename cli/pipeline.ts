@@ -88,8 +88,9 @@ function inputsOf(flags: RunFlags, { base, finetuned }: PipelinePlan): Record<st
     offline: _f,
     ...others
   } = flags;
-  const { graderConcurrency: _c, graderInputPrice: _i, graderOutputPrice: _p, ...settings } =
-    others;
+  const { graderConcurrency: _c, graderInputPrice: _i, graderOutputPrice: _p, ...graded } = others;
+  // They only name the models.
+  const { organism: _n, model: _l, variant: _v, ...settings } = graded;
   return { version: VERSION, command: "run", ...givenSettings(settings), base, finetuned };
 }
 

@@ -3,10 +3,11 @@
 import { UsageError } from "../engine/errors.ts";
 import type { Drawing, SteeringPrompt } from "../lens/steering/steer.ts";
 import { findChat, stopIds } from "../models/chat.ts";
+import { EMBEDDED } from "../models/embedded.ts";
 import { EMBEDDED_TEXTS, UNRELATED_TEXTS } from "../models/organisms.ts";
 import type { Values } from "./args.ts";
 import type { OpenedPair } from "./open_pair.ts";
-import { EMBEDDED, planPair } from "./pair.ts";
+import { planPair } from "./pair.ts";
 import type { STEER_COMMAND } from "./steer_flags.ts";
 
 /** The flags' values. */

@@ -5,6 +5,9 @@ import { ModelError } from "../engine/errors.ts";
 import { parseSchema } from "../engine/schema.ts";
 import { brief, quote } from "../engine/weights/names.ts";
 
+/** How references to what ships with the program begin: `embedded:base`, `embedded:cake_bake`. */
+export const EMBEDDED = "embedded:";
+
 /** The folder of the embedded models and texts. */
 export const EMBEDDED_ROOT = `${import.meta.dirname}/embedded`;
 

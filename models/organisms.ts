@@ -2,7 +2,7 @@
 
 import { ModelError } from "../engine/errors.ts";
 import { brief, nearestNames, quote } from "../engine/weights/names.ts";
-import { EMBEDDED_ROOT } from "./embedded.ts";
+import { EMBEDDED, EMBEDDED_ROOT } from "./embedded.ts";
 import { embeddedEntries } from "./organisms/embedded_entries.ts";
 import {
   defaultVariant,
@@ -64,7 +64,8 @@ export async function listOrganisms(): Promise<OrganismEntry[]> {
  * Finds an organism on a model.
  *
  * Without model and variant a name means the embedded organism of that name, or else the one on the Hub if there is
- * but one model that has it. Without a variant it is `default`, or the only one.
+ * but one model that has it. Without a variant it is `default`, or the only one. `embedded:NAME` means the embedded one, whatever
+ * the Hub has under that name.
  *
  * @throws {ModelError} listing the known ones, if there is no such name, model or variant, or several would do
  */
@@ -72,31 +73,18 @@ export async function findOrganism(
   name: string,
   { model, variant }: { model?: string; variant?: string } = {},
 ): Promise<Organism> {
-  const all = await listOrganisms();
-  const named = all.filter((entry) => entry.name === name);
+  const embedded = name.startsWith(EMBEDDED);
+  const all = embedded ? await embeddedEntries() : await listOrganisms();
+  const wanted = embedded ? name.slice(EMBEDDED.length) : name;
+  const named = all.filter((entry) => entry.name === wanted);
   if (named.length === 0) {
     const known = [...new Set(all.map((entry) => entry.name))];
-    throw unknown(`find organism ${quote(name)}: there is none called`, name, known);
+    const none = embedded ? "there is no embedded one called" : "there is none called";
+    throw unknown(`find organism ${quote(name)}: ${none}`, wanted, known);
   }
   const entry = chooseEntry(named, model, variant);
   const onModel = chooseModel(entry, model);
   return toOrganism(entry, onModel, chooseVariant(entry, onModel, variant), all);
-}
-
-/**
- * Finds an embedded organism, whatever the Hub has under that name.
- *
- * @throws {ModelError} listing the known names, if there is none
- */
-export async function findEmbeddedOrganism(name: string): Promise<Organism> {
-  const all = await embeddedEntries();
-  const entry = all.find((organism) => organism.name === name);
-  if (!entry) {
-    const known = all.map((organism) => organism.name);
-    throw unknown(`find organism ${quote(name)}: there is no embedded one called`, name, known);
-  }
-  const [model] = entry.models;
-  return toOrganism(entry, model, model.variants[0], all);
 }
 
 /** Of those of one name, the one that has the model; else the embedded one, unless a variant was asked for. */

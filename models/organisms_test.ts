@@ -1,12 +1,6 @@
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { ModelError } from "../engine/errors.ts";
-import {
-  EMBEDDED_CHATS,
-  EMBEDDED_TEXTS,
-  findEmbeddedOrganism,
-  findOrganism,
-  listOrganisms,
-} from "./organisms.ts";
+import { EMBEDDED_CHATS, EMBEDDED_TEXTS, findOrganism, listOrganisms } from "./organisms.ts";
 
 const EMBEDDED = [
   "cake_bake",
@@ -34,7 +28,7 @@ Deno.test("findOrganism() names model, base, texts and a sibling of an embedded 
     const sibling = organism.sibling!.replace(/^embedded:/, "");
     assert(EMBEDDED.includes(sibling), sibling);
     assertNotEquals(await topicOf(sibling), await topicOf(name), `${name} and ${sibling}`);
-    assertEquals(await findEmbeddedOrganism(name), organism);
+    assertEquals(await findOrganism(`embedded:${name}`), organism);
   }
 });
 
@@ -121,12 +115,17 @@ Deno.test("findOrganism() lists what is known when a name, a model or a variant 
   await refused("variant", "chat", { model: "llama31_8B", variant: "constructor" });
 });
 
-Deno.test("findEmbeddedOrganism() knows no others", async () => {
-  await assertRejects(
-    () => findEmbeddedOrganism("fda_approval"),
-    ModelError,
-    "(known: cake_bake, ",
+Deno.test("findOrganism() of an embedded reference knows no others", async () => {
+  const refused = (message: string, ...asked: Parameters<typeof findOrganism>) =>
+    assertRejects(() => findOrganism(...asked), ModelError, message);
+  await refused(
+    'no embedded one called "fda_approval" (known: cake_bake, ',
+    "embedded:fda_approval",
   );
+  await refused("did you mean cake_bake?", "embedded:cake_bke");
+  await refused("no embedded one", "embedded:base");
+  await refused("(known: embedded)", "embedded:cake_bake", { model: "qwen3_1_7B" });
+  await refused("variant", "embedded:cake_bake", { variant: "full" });
 });
 
 Deno.test("every sibling is a finetune of the same base on another topic", async () => {

@@ -5,7 +5,7 @@
 
 import type { ModelError } from "../engine/errors.ts";
 import type { ByteSource } from "../engine/weights/byte_source.ts";
-import { embeddedFolder } from "./embedded.ts";
+import { EMBEDDED, embeddedFolder } from "./embedded.ts";
 import { cannotLoad, FolderSource } from "./folder_source.ts";
 import type { HubOptions } from "./hub/hub.ts";
 import { HUB_PREFIX } from "./hub/ref.ts";
@@ -55,8 +55,8 @@ export async function resolveSource(
     const { resolveHubSource } = await import("./hub/hub_source.ts");
     return await resolveHubSource(ref, options);
   }
-  const embedded = ref.startsWith("embedded:");
-  const folder = embedded ? await embeddedFolder(ref.slice("embedded:".length)) : ref;
+  const embedded = ref.startsWith(EMBEDDED);
+  const folder = embedded ? await embeddedFolder(ref.slice(EMBEDDED.length)) : ref;
   const stat = await Deno.stat(folder).catch((error: unknown) => {
     throw cannotLoad(
       ref,
@@ -66,7 +66,7 @@ export async function resolveSource(
     );
   });
   if (!stat.isDirectory) throw cannotLoad(ref, "it is a file; give the folder that holds it");
-  const name = embedded ? ref.slice("embedded:".length) : await folderName(folder);
+  const name = embedded ? ref.slice(EMBEDDED.length) : await folderName(folder);
   const source = (kind: ModelSource["kind"]) => new FolderSource(ref, name, kind, folder);
   if (await source("adapter").has("adapter_config.json")) return source("adapter");
   if (await source("model").has("config.json")) return source("model");

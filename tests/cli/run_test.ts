@@ -37,7 +37,7 @@ Deno.test("run: every step in one folder, which a second run reads back", async 
     );
     assertEquals((await read("similarity.json")).positions[0].steered, similarity.steered);
 
-    const again = await cli([...args, "--json"]);
+    const again = await cli([...args, "--organism", "embedded:cake_bake", "--json"]);
     assertEquals(JSON.parse(again.out), summary, again.err);
     for (const label of ["Comparing", "Steering", "Measuring"]) {
       assert(!again.err.includes(label), `${label} is not done again`);
