@@ -8,8 +8,16 @@ export interface SeenRequest {
   prompt: string;
   body: {
     model: string;
-    messages: { role: string; content: string }[];
+    messages: {
+      role: string;
+      content: string;
+      tool_calls?: { id: string; function: { name: string; arguments: string } }[];
+      tool_call_id?: string;
+    }[];
+    tools?: { type: string; function: { name: string; parameters: unknown } }[];
     temperature?: number;
+    seed?: number;
+    max_completion_tokens?: number;
   };
 }
 
@@ -17,6 +25,8 @@ export interface SeenRequest {
 export type Behaviour =
   /** Answers, as it should. */
   | { kind: "answer"; text: string | null; usage?: unknown; finish?: string }
+  /** Calls tools; arguments that are no text are sent as JSON. */
+  | { kind: "calls"; calls: { name: string; arguments: unknown; id?: string }[]; text?: string }
   /** Says that it will not answer. */
   | { kind: "refusal"; text: string }
   /** An answer without choices. */
@@ -37,6 +47,12 @@ export type Behaviour =
 /** Answers with a text. */
 export function says(text: string): Behaviour {
   return { kind: "answer", text };
+}
+
+/** The behaviours of a file of `tests/llm_scenarios/`, in their order. */
+export async function scenario(name: string): Promise<Behaviour[]> {
+  const path = `${import.meta.dirname}/llm_scenarios/${name}.json`;
+  return JSON.parse(await Deno.readTextFile(path)).answers;
 }
 
 /** The server. What it is told to do comes first, request by request; then it answers as `reply` says. */
@@ -99,6 +115,16 @@ export class LlmServer implements AsyncDisposable {
         const { text, finish = "stop", usage = USAGE } = behaviour;
         const message = { role: "assistant", content: text };
         return completion(model, [{ index: 0, message, finish_reason: finish }], usage);
+      }
+      case "calls": {
+        const { calls, text = null } = behaviour;
+        const tool_calls = calls.map(({ name, arguments: args, id }, i) => ({
+          id: id ?? `c${this.seen.length}_${i}`,
+          type: "function",
+          function: { name, arguments: typeof args === "string" ? args : JSON.stringify(args) },
+        }));
+        const message = { role: "assistant", content: text, tool_calls };
+        return completion(model, [{ index: 0, message, finish_reason: "tool_calls" }], USAGE);
       }
       case "refusal": {
         const message = { role: "assistant", content: null, refusal: behaviour.text };

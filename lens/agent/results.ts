@@ -81,12 +81,12 @@ const toolCall = z.object({ id: z.string(), name: z.string(), arguments: z.strin
 export type ToolCall = z.infer<typeof toolCall>;
 
 const turn = z.discriminatedUnion("role", [
-  z.object({ role: z.enum(["system", "user"]), content: z.string() }),
+  z.object({ role: z.literal("user"), content: z.string() }),
   z.object({
     role: z.literal("assistant"),
     /** As it came. */
     content: z.string(),
-    /** Native calls; of the text protocol none, its calls stand in `content`. */
+    /** As it was read: in the text protocol it stands in `content`. */
     tool_calls: z.array(toolCall),
     refused: z.boolean(),
     /** Null where the server does not say. */

@@ -18,6 +18,25 @@ export class ChatFailure extends GraderError {
   }
 }
 
+/** Whom a server stands in for, in messages: what it is called, and where its user sets it. */
+export interface Asked {
+  who: string;
+  /** How its flags begin: `--grader` of `--grader-url`. */
+  flags: string;
+  /** The environment's variable with the key. */
+  key: string;
+}
+
+/** A grader. */
+export const GRADER: Asked = {
+  who: "grader",
+  flags: "--grader",
+  key: "PALIMPSEST_GRADER_KEY",
+};
+
+/** The LLM that an agent is. */
+export const AGENT: Asked = { who: "agent", flags: "--llm", key: "PALIMPSEST_LLM_KEY" };
+
 /** Characters shown of what a server says. */
 export const SHOWN = 160;
 
@@ -28,28 +47,33 @@ const PASSING = new Set([408, 409, 425, 429]);
  *
  * @param redact takes secrets out of what the server says
  */
-export function failureOf(error: unknown, redact: (text: string) => string): ChatFailure {
+export function failureOf(
+  error: unknown,
+  redact: (text: string) => string,
+  asked: Asked = GRADER,
+): ChatFailure {
   if (error instanceof APIConnectionTimeoutError) {
     return new ChatFailure("the server does not answer in time", true);
   }
   if (error instanceof APIError && error.status !== undefined) {
-    return refusedRequest(error, error.status, redact);
+    return refusedRequest(error, error.status, redact, asked);
   }
   if (error instanceof SyntaxError) {
     return new ChatFailure("the server's answer is not valid JSON", true);
   }
   const reason = quoted(redact(reasonOf(error)), SHOWN);
-  return new ChatFailure(`the connection fails: ${reason}; check --grader-url`, true);
+  return new ChatFailure(`the connection fails: ${reason}; check ${asked.flags}-url`, true);
 }
 
 function refusedRequest(
   error: APIError,
   status: number,
   redact: (text: string) => string,
+  { flags, key }: Asked,
 ): ChatFailure {
   if (status === 401 || status === 403) {
     // Servers repeat parts of the key here.
-    const way = "check PALIMPSEST_GRADER_KEY or OPENAI_API_KEY, and what it may use";
+    const way = `check ${key} or OPENAI_API_KEY, and what it may use`;
     return new ChatFailure(
       `the server answers ${status} (the key is missing or refused); ${way}`,
       false,
@@ -57,7 +81,7 @@ function refusedRequest(
   }
   const said = quoted(redact(saidBy(error)), SHOWN);
   if (status >= 300 && status < 400) {
-    const way = "give --grader-url the address that it leads to";
+    const way = `give ${flags}-url the address that it leads to`;
     return new ChatFailure(`the server answers ${status}, a redirect; ${way}`, false);
   }
   if (error.code === "insufficient_quota") {
@@ -65,11 +89,11 @@ function refusedRequest(
   }
   const answers = `the server answers ${status}: ${said}`;
   if (PASSING.has(status) || status >= 500) {
-    const way = "try again later, or with a smaller --grader-concurrency";
+    const way = `try again later, or with a smaller ${flags}-concurrency`;
     const wait = error.headers ? requestedWait(error.headers) : undefined;
     return new ChatFailure(`${answers}; ${way}`, true, wait);
   }
-  return new ChatFailure(`${answers}; check --grader-url and --grader-model`, false);
+  return new ChatFailure(`${answers}; check ${flags}-url and ${flags}-model`, false);
 }
 
 /** The server's own words. */

@@ -41,7 +41,7 @@ export function coherencePrompt({ prompt, text }: GradedText): string {
   });
 }
 
-/** In one pass: what is filled in is not searched for names again. */
-function fill(template: string, values: Record<string, string>): string {
+/** A template with its `{{names}}` filled in, in one pass: what is filled in is not searched for names again. */
+export function fill(template: string, values: Record<string, string>): string {
   return template.trim().replace(/\{\{(\w+)\}\}/g, (_, name) => values[name]);
 }
