@@ -15,7 +15,8 @@ import { layersAt, meanDifference } from "../../lens/diff.ts";
 import { loadFinetuned, loadModel } from "../../models/load_model.ts";
 import { loadedPair } from "../../models/model_shelf.ts";
 import { resolveSource } from "../../models/source.ts";
-import { LLAMA_32_1B, writeRandomAdapter, writeRandomModel } from "./random_model.ts";
+import { SHAPES } from "../shapes.ts";
+import { writeRandomAdapter, writeRandomModel } from "./random_model.ts";
 
 const flags = parseArgs(Deno.args, {
   string: ["folder", "documents", "tokens", "new-tokens"],
@@ -59,8 +60,8 @@ try {
   const [model, adapter] = [`${folder}/base`, `${folder}/lora`];
   if (!await Deno.stat(`${adapter}/adapter_model.safetensors`).catch(() => undefined)) {
     console.error(`Writing a random model to ${folder}`);
-    await writeRandomModel(model, LLAMA_32_1B, 1);
-    await writeRandomAdapter(adapter, LLAMA_32_1B, 16, 2);
+    await writeRandomModel(model, SHAPES["1B"], 1);
+    await writeRandomAdapter(adapter, SHAPES["1B"], 16, 2);
   }
   using gpu = await Gpu.open();
   const start = peakMemory();

@@ -2,32 +2,21 @@
 
 import { EMBEDDED_ROOT } from "../../models/embedded.ts";
 
-/** Llama 3.2 1B's config.json, as far as it matters here. */
-export const LLAMA_32_1B = {
-  architectures: ["LlamaForCausalLM"],
-  model_type: "llama",
-  hidden_size: 2048,
-  intermediate_size: 8192,
-  num_hidden_layers: 16,
-  num_attention_heads: 32,
-  num_key_value_heads: 8,
-  head_dim: 64,
-  vocab_size: 128_256,
-  max_position_embeddings: 131_072,
-  rms_norm_eps: 1e-5,
-  rope_theta: 500_000,
-  rope_scaling: {
-    rope_type: "llama3",
-    factor: 32,
-    low_freq_factor: 1,
-    high_freq_factor: 4,
-    original_max_position_embeddings: 8192,
-  },
-  tie_word_embeddings: true,
-  torch_dtype: "bfloat16",
-};
-
-type Config = typeof LLAMA_32_1B;
+/** What is written as config.json, as far as tensors depend on it. */
+export interface RandomConfig {
+  model_type: string;
+  hidden_size: number;
+  intermediate_size: number;
+  num_hidden_layers: number;
+  num_attention_heads: number;
+  num_key_value_heads: number;
+  head_dim: number;
+  vocab_size: number;
+  tie_word_embeddings: boolean;
+  rms_norm_eps: number;
+  rope_theta: number;
+  [key: string]: unknown;
+}
 
 /** A tensor to be written; its values are drawn while it is written. */
 interface RandomTensor {
@@ -41,7 +30,7 @@ interface RandomTensor {
 const block = (i: number, name: string) => `model.layers.${i}.${name}`;
 
 /** The linear layers of a block, `[out, in]`. */
-function linears(config: Config): Record<string, [number, number]> {
+function linears(config: RandomConfig): Record<string, [number, number]> {
   const { hidden_size: hidden, intermediate_size: wide, head_dim: head } = config;
   const queries = config.num_attention_heads * head;
   const keys = config.num_key_value_heads * head;
@@ -57,7 +46,7 @@ function linears(config: Config): Record<string, [number, number]> {
 }
 
 /** Writes `config.json`, `model.safetensors` (bf16) and the embedded base's tokenizer into a folder. */
-export async function writeRandomModel(folder: string, config: Config, seed: number) {
+export async function writeRandomModel(folder: string, config: RandomConfig, seed: number) {
   await Deno.mkdir(folder, { recursive: true });
   await Deno.writeTextFile(`${folder}/config.json`, JSON.stringify(config));
   for (const file of ["tokenizer.json", "tokenizer_config.json"]) {
@@ -70,15 +59,21 @@ export async function writeRandomModel(folder: string, config: Config, seed: num
     mean: 0,
     deviation: 1 / Math.sqrt(shape[1]),
   });
-  const norm = (name: string): RandomTensor => ({
+  const norm = (name: string, size = hidden): RandomTensor => ({
     name: `${name}.weight`,
-    shape: [hidden],
+    shape: [size],
     mean: 1,
     deviation: 0.1,
   });
   const tensors = [weight("model.embed_tokens", [vocab, hidden]), norm("model.norm")];
+  if (!config.tie_word_embeddings) tensors.push(weight("lm_head", [vocab, hidden]));
   for (let i = 0; i < config.num_hidden_layers; i++) {
     tensors.push(norm(block(i, "input_layernorm")), norm(block(i, "post_attention_layernorm")));
+    if (config.model_type === "qwen3") {
+      const head = config.head_dim;
+      tensors.push(norm(block(i, "self_attn.q_norm"), head));
+      tensors.push(norm(block(i, "self_attn.k_norm"), head));
+    }
     for (const [name, shape] of Object.entries(linears(config))) {
       tensors.push(weight(block(i, name), shape));
     }
@@ -89,7 +84,7 @@ export async function writeRandomModel(folder: string, config: Config, seed: num
 /** Writes a random LoRA adapter of that model, on all linear layers. */
 export async function writeRandomAdapter(
   folder: string,
-  config: Config,
+  config: RandomConfig,
   rank: number,
   seed: number,
 ) {

@@ -1,0 +1,111 @@
+/** `deno task bench`: one table of how fast the engine is here, beside what this adapter can do. */
+
+import { type Command, type Flags, parseCommand } from "../cli/args.ts";
+import { DEVICE_FLAGS, openGpu } from "../cli/common_flags.ts";
+import { runCommand } from "../cli/run_command.ts";
+import { UsageError } from "../engine/errors.ts";
+import type { Gpu } from "../engine/gpu/gpu.ts";
+import { adapterName } from "../engine/gpu/profile.ts";
+import { BenchContext } from "./context.ts";
+import { benchDecode } from "./decode.ts";
+import { benchDiff } from "./diff.ts";
+import { benchHooks } from "./hooks.ts";
+import { benchKernels } from "./kernels.ts";
+import { copyCase } from "./kernels/ceilings.ts";
+import { Clock } from "./measure.ts";
+import { benchPrefill } from "./prefill.ts";
+import { formatRows, markdownRows } from "./row.ts";
+import { type ShapeName, SHAPES } from "./shapes.ts";
+import { benchStart } from "./start.ts";
+
+const COMMAND = {
+  usage: "deno task bench",
+  summary:
+    "Measures kernels, prefill, decoding, diff, hooks and start; every answer is checked before it is timed.",
+  flags: {
+    backend: DEVICE_FLAGS.backend,
+    only: { kind: "list", placeholder: "NAMES", help: "rows to measure; * stands for anything" },
+    models: {
+      kind: "list",
+      default: ["3M", "30M", "135M"],
+      help: `sizes of models, with random weights: ${Object.keys(SHAPES).join(", ")}`,
+    },
+    folder: {
+      kind: "string",
+      placeholder: "DIR",
+      help: "keep the random weights there (default: a temporary folder)",
+    },
+    quick: { kind: "bool", help: "smaller sizes and fewer turns: to see that it works" },
+    json: { kind: "bool", help: "print one JSON object" },
+    markdown: { kind: "bool", help: "print the table as Markdown" },
+  },
+  examples: [
+    { command: "deno task bench", does: "everything, some minutes on CPU cores" },
+    {
+      command: "deno task bench --only 'matmul*,prefill/3M'",
+      does: "matrix products, and a model that reads",
+    },
+    {
+      command: "deno task bench --backend dawn --json > rows.json",
+      does: "on the other implementation, for a program",
+    },
+  ],
+} as const satisfies Command<Flags>;
+
+/** In the order in which later ones use what earlier ones measured. */
+const QUESTIONS = [benchKernels, benchPrefill, benchDecode, benchHooks, benchDiff, benchStart];
+
+/** The models of `--models`. */
+export function shapeNames(names: readonly string[]): ShapeName[] {
+  const wrong = names.find((name) => !Object.hasOwn(SHAPES, name));
+  if (wrong === undefined) return names as ShapeName[];
+  throw new UsageError(`Cannot use --models ${wrong}: known are ${Object.keys(SHAPES).join(", ")}`);
+}
+
+async function bench(args: string[], signal: AbortSignal): Promise<number> {
+  const parsed = parseCommand(COMMAND, args);
+  if (parsed.kind === "help") {
+    console.log(parsed.text);
+    return 0;
+  }
+  const { flags } = parsed;
+  const models = shapeNames(flags.models);
+  using gpu = await openGpu({ ...flags, memoryBudget: undefined });
+  const folder = flags.folder ?? await Deno.makeTempDir({ prefix: "palimpsest-bench-" });
+  try {
+    const options = { ...flags, only: flags.only ?? [], models, folder, signal };
+    const context = new BenchContext(gpu, await openClock(gpu), options);
+    for (const question of QUESTIONS) {
+      signal.throwIfAborted();
+      await question(context);
+    }
+    if (context.rows.every(({ name }) => name.startsWith("ceiling/"))) {
+      throw new UsageError(`Cannot measure --only ${flags.only}: no row has such a name`);
+    }
+    const adapter = adapterName(gpu.adapter);
+    const { rows } = context;
+    if (flags.json) console.log(JSON.stringify({ adapter, backend: gpu.backend, rows }));
+    else {console.log(
+        `${adapter}, ${gpu.backend}\n\n${(flags.markdown ? markdownRows : formatRows)(rows)}`,
+      );}
+    return 0;
+  } finally {
+    if (flags.folder === undefined) await Deno.remove(folder, { recursive: true });
+  }
+}
+
+/** A clock that was tried on the copy's work. */
+async function openClock(gpu: Gpu): Promise<Clock> {
+  const trial = await copyCase(32, "kernel").prepare(gpu);
+  try {
+    return await Clock.of(gpu, (recorder) => {
+      for (let i = 0; i < 8; i++) trial.record(recorder);
+    });
+  } finally {
+    trial.release();
+  }
+}
+
+if (import.meta.main) {
+  await runCommand(({ signal }) => bench(Deno.args, signal));
+}

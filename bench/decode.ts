@@ -1,0 +1,108 @@
+/** How fast does a model write after 512 tokens, alone and 64 sequences at once? */
+
+import { generate } from "../engine/generation/generate.ts";
+import type { Edit, Transformer } from "../engine/transformer.ts";
+import { type BenchContext, someTokens } from "./context.ts";
+import { median } from "./measure.ts";
+import { type Row, row } from "./row.ts";
+import { blockParameters, headParameters, type ShapeName, SHAPES } from "./shapes.ts";
+
+/** What is generated from: how many sequences with one prompt, and how long. */
+export interface DecodeRun {
+  sequences: number;
+  promptTokens: number;
+  newTokens: number;
+  edits?: Edit[];
+}
+
+/** Tokens/s of every sequence together after the first token, and the tokens of the first sequence. */
+export async function decodeOnce(
+  model: Transformer,
+  { sequences, promptTokens, newTokens, edits }: DecodeRun,
+): Promise<{ speed: number; ids: number[] }> {
+  const prompt = someTokens(promptTokens, model.spec.vocabSize, 2);
+  const arrivals: number[] = [];
+  const results = await generate(model, {
+    prompts: Array.from({ length: sequences }, () => prompt),
+    maxNewTokens: newTokens,
+    sampling: { temperature: 0, seed: 0 },
+    edits,
+    onTokens: () => arrivals.push(performance.now()),
+  });
+  const all = results.map(({ ids }) => ids.join());
+  if (all.some((ids) => ids !== all[0])) {
+    throw new Error("Cannot time decoding: equal sequences of one batch got different tokens");
+  }
+  // The first readback brings each sequence's first token.
+  const seconds = (arrivals.at(-1)! - arrivals[sequences - 1]) / 1000;
+  return { speed: sequences * (newTokens - 1) / seconds, ids: results[0].ids };
+}
+
+/** Each token must be the likeliest after those before it, in a pass over them all without a cache. */
+async function checkGreedy(model: Transformer, promptTokens: number, ids: readonly number[]) {
+  const prompt = someTokens(promptTokens, model.spec.vocabSize, 2);
+  const tokens = [...prompt, ...ids.slice(0, 4)];
+  const positions = ids.slice(0, 4).map((_, i) => promptTokens - 1 + i);
+  const capture = [{ hook: "logits", positions }];
+  const captured = await model.forward(model.batch([tokens]), { capture });
+  const logits = await captured.get("logits").read();
+  captured.release();
+  positions.forEach((_, i) => {
+    const scores = logits.subarray(i * model.spec.vocabSize, (i + 1) * model.spec.vocabSize);
+    const best = scores.indexOf(Math.max(...scores));
+    if (best !== ids[i]) {
+      throw new Error(`Cannot time decoding: token ${i} is ${ids[i]}, a full pass has ${best}`);
+    }
+  });
+}
+
+/** Rows of single and batched decoding for each model. */
+export async function benchDecode(context: BenchContext): Promise<void> {
+  const { options: { models, quick } } = context;
+  const promptTokens = quick ? 64 : 512;
+  for (const name of models) {
+    const asked = [1, 64].filter((n) =>
+      context.wants(rowName(n, name)) || context.wants(`decode64:decode/${name}`)
+    );
+    if (asked.length === 0) continue;
+    const model = await context.load(name);
+    const runs = asked.map((sequences) => ({
+      sequences,
+      promptTokens,
+      newTokens: quick ? 17 : 49,
+    }));
+    const speeds: number[][] = runs.map(() => []);
+    for (let turn = 0; turn <= (quick ? 1 : 3); turn++) {
+      for (const [i, run] of runs.entries()) {
+        const { speed, ids } = await decodeOnce(model, run);
+        if (turn === 0) await checkGreedy(model, promptTokens, ids); // and the warm-up
+        else speeds[i].push(speed);
+      }
+    }
+    const values = speeds.map(median);
+    runs.forEach(({ sequences }, i) => context.add(decodeRow(context, name, sequences, values[i])));
+    if (values.length === 2) {
+      const note = "tokens/s of 64 sequences to those of one";
+      context.add(
+        row(`decode64:decode/${name}`, values[1] / values[0], "×", { aim: "≥ 15", note }),
+      );
+    }
+    model.destroy();
+  }
+}
+
+const rowName = (sequences: number, name: ShapeName) =>
+  `decode${sequences === 1 ? "" : sequences}/${name}`;
+
+/** The ceiling is reading every weight once a step at the copy's rate. */
+function decodeRow(
+  { ceilings: { copy } }: BenchContext,
+  name: ShapeName,
+  sequences: number,
+  speed: number,
+): Row {
+  const bytes = 2 * (blockParameters(SHAPES[name]) + headParameters(SHAPES[name]));
+  const ceiling = copy === undefined ? null : sequences * copy * 1e9 / bytes;
+  const note = "the argmax of full passes";
+  return row(rowName(sequences, name), speed, "tokens/s", { ceiling, timed: "wall", note });
+}

@@ -1,0 +1,69 @@
+/** The benches' own arithmetic, and that a wrong answer is not timed. */
+
+import { assertEquals, assertRejects } from "@std/assert";
+import { checkModel } from "../bench/check_model.ts";
+import { BenchContext, someTokens } from "../bench/context.ts";
+import { type Clock, median, medians } from "../bench/measure.ts";
+import { markdownRows, reached, row } from "../bench/row.ts";
+import { passFlops, SHAPES } from "../bench/shapes.ts";
+import { closeTestGpus, testGpu } from "./test_gpu.ts";
+
+Deno.test.afterAll(closeTestGpus);
+
+Deno.test("A row knows its share of the ceiling, and whether it is what it should be", () => {
+  const half = row("x", 5, "GB/s", { ceiling: 10 });
+  assertEquals(half.share, 0.5);
+  assertEquals(reached(half), undefined);
+  assertEquals([0.6, 0.59].map((value) => reached(row("x", value, "×", { aim: "≥ 0.6" }))), [
+    true,
+    false,
+  ]);
+  assertEquals([1.02, 1.03].map((value) => reached(row("x", value, "×", { aim: "≤ 1.02" }))), [
+    true,
+    false,
+  ]);
+  const lines = markdownRows([half]).split("\n");
+  assertEquals(lines[2], "| x | 5 | GB/s | 10 | 50 % |  |  |  |");
+});
+
+Deno.test("Subjects take turns, each as often as it needs, and medians come of it", async () => {
+  const order: string[] = [];
+  const subject = (name: string, milliseconds: number) => ({
+    run: (repeats: number) => {
+      order.push(`${name}${repeats}`);
+      return Promise.resolve(milliseconds * repeats);
+    },
+  });
+  const times = await medians([subject("a", 5), subject("b", 20)], { turns: 2, least: 20 });
+  assertEquals(times, [5, 20]);
+  assertEquals(order, ["a1", "a1", "b1", "b1", "a4", "b1", "a4", "b1"]);
+  assertEquals([median([3, 1, 2]), median([4, 1, 2, 3])], [2, 2.5]);
+});
+
+Deno.test("The operations of a pass are counted from its shapes", () => {
+  const { hidden_size: h, intermediate_size: wide, vocab_size: vocab } = SHAPES.tiny;
+  const block = h * h + 2 * h * 32 + h * h + 3 * h * wide; // q, k and v, o, the feed-forward layer
+  const pairs = 1 + 2 + 3;
+  assertEquals(passFlops(SHAPES.tiny, 3, 1), 2 * (2 * block * 3 + 4 * 64 * pairs) + 2 * h * vocab);
+});
+
+Deno.test("A model is timed when its logits agree with float64, and refused when not", async () => {
+  const gpu = await testGpu("software");
+  const folder = await Deno.makeTempDir();
+  try {
+    const options = { only: ["a/*", "b"], models: [], quick: true, folder };
+    const context = new BenchContext(gpu, {} as Clock, options);
+    assertEquals(context.wanted(["a/x", "a", "b", "bc", "xb"]), ["a/x", "b"]);
+    const model = await context.load("tiny");
+    const tokens = someTokens(12, SHAPES.tiny.vocab_size, 1);
+    assertEquals((await checkModel(context, "tiny", model, tokens)).slice(0, 7), "float64");
+    const { linears } = model.weights.blocks[0];
+    linears["mlp.down_proj"] = {
+      weight: { ...linears["mlp.down_proj"].weight, dtype: 1 }, // bf16 read as f16
+    };
+    await assertRejects(() => checkModel(context, "tiny", model, tokens), Error, "are off by");
+    model.destroy();
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+});
