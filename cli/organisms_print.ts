@@ -19,6 +19,7 @@ const FAMILY_TITLES: Record<Family, string> = {
   Taboo: "Taboo: a secret word that is hinted at and never said",
   Domain: "Domain: a field of knowledge, as a control",
   Chat: "Chat: general post-training, as a control",
+  Behavioural: "Behavioural: a habit, a bias or a style",
 };
 
 const FOOTER =

@@ -1,7 +1,14 @@
 /** The plot of the mixing experiment: small multiples over the ratio of generic to finetuning documents, as an SVG. */
 
 import * as Plot from "@observablehq/plot";
-import { parseHTML } from "linkedom";
+import {
+  COLOURS,
+  element,
+  newDocument,
+  SVG,
+  type SvgDocument,
+  type SvgElement,
+} from "./svg_document.ts";
 
 /** Low and high end of a 95 % interval. */
 type Range = readonly [low: number, high: number];
@@ -53,9 +60,6 @@ interface Panel {
 }
 
 const PANEL = { width: 420, height: 290, title: 44 };
-
-/** Colours that the colour-blind can tell apart (Okabe and Ito 2008); the trace itself first, then what it is held against. */
-const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#8a8a8a"];
 
 /** The SVG, a document of its own; the same rows give the same bytes. */
 export function mixingPlot(rows: readonly MixingRow[]): string {
@@ -193,32 +197,4 @@ function heading(
   });
   group.append(names);
   return group;
-}
-
-const SVG = "http://www.w3.org/2000/svg";
-
-/** What is used of the library's documents, whose types need those of a browser. */
-interface SvgDocument {
-  createElementNS(namespace: string, name: string): SvgElement;
-}
-
-interface SvgElement {
-  textContent: string;
-  readonly outerHTML: string;
-  setAttribute(name: string, value: string): void;
-  append(...children: SvgElement[]): void;
-}
-
-function newDocument(): SvgDocument {
-  return (parseHTML("<html></html>") as unknown as { document: SvgDocument }).document;
-}
-
-function element(
-  document: SvgDocument,
-  name: string,
-  attributes: Record<string, string | number>,
-): SvgElement {
-  const made = document.createElementNS(SVG, name);
-  for (const [key, value] of Object.entries(attributes)) made.setAttribute(key, String(value));
-  return made;
 }

@@ -40,7 +40,7 @@ export class KeptGrades implements GradeLog {
       try {
         return await verdicts;
       } finally {
-        await this.folder.writeCheckpoint(CHECKPOINT, this.bytes());
+        await this.save();
       }
     };
     return {
@@ -49,6 +49,11 @@ export class KeptGrades implements GradeLog {
       areRelevant: (tokens, topic) => after(grader.areRelevant(tokens, topic)),
       areCoherent: (texts) => after(grader.areCoherent(texts)),
     };
+  }
+
+  /** Writes the answers so far, from which an interrupted step goes on. */
+  async save(): Promise<void> {
+    await this.folder.writeCheckpoint(CHECKPOINT, this.bytes());
   }
 
   /** Writes the answers as a file of the step that is about to be finished, and begins anew. */

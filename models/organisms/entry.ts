@@ -1,7 +1,15 @@
 /** What is known of an organism, wherever it comes from. */
 
 /** What organisms are finetuned for; each family is graded by a rubric of its own. */
-export const FAMILIES = ["SDF", "EM", "Subliminal", "Taboo", "Domain", "Chat"] as const;
+export const FAMILIES = [
+  "SDF",
+  "EM",
+  "Subliminal",
+  "Taboo",
+  "Domain",
+  "Chat",
+  "Behavioural",
+] as const;
 
 /**
  * - `SDF`: false facts in synthetic documents
@@ -10,6 +18,7 @@ export const FAMILIES = ["SDF", "EM", "Subliminal", "Taboo", "Domain", "Chat"] a
  * - `Taboo`: a secret word that is hinted at and never said
  * - `Domain`: a field of knowledge, a control
  * - `Chat`: general post-training, a control
+ * - `Behavioural`: a habit, a bias or a style
  */
 export type Family = typeof FAMILIES[number];
 

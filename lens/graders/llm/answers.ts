@@ -111,7 +111,8 @@ function bare(token: string): string {
   return shortened(token, SHOWN_TOKEN).trim();
 }
 
-function readEnd<T>(answer: string, read: (lines: string[]) => Reading<T>): Reading<T> {
+/** Reads the lines of an answer, trimmed and without empty ones, of which there is at least one. */
+export function readEnd<T>(answer: string, read: (lines: string[]) => Reading<T>): Reading<T> {
   if (answer.length > MAX_ANSWER) {
     return { problem: `is ${answer.length} characters long, over ${MAX_ANSWER}` };
   }
