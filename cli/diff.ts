@@ -5,6 +5,7 @@ import type { Tokenizer } from "../engine/text/tokenizer.ts";
 import { bosRule } from "../lens/bos_rule.ts";
 import { PROMPT_POSITIONS } from "../lens/chats.ts";
 import { layersAt } from "../lens/diff.ts";
+import { KeptGrades } from "../lens/graders/kept_grades.ts";
 import { fingerprintOf } from "../lens/provenance.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
 import { type DiffRun, runDiff } from "../lens/run_diff.ts";
@@ -17,6 +18,8 @@ import { DIFF_COMMAND } from "./diff_flags.ts";
 import { type DiffFlags, parseStrengths, planDiff } from "./diff_inputs.ts";
 import { diffJson, type DiffShown, printDiff } from "./diff_print.ts";
 import { documentRule, loadDiffTexts } from "./diff_texts.ts";
+import { checkGrader } from "./grader_flags.ts";
+import { graderFor, gradingShown } from "./graders.ts";
 import { identity, openPair, provenanceOf, showProgress } from "./open_pair.ts";
 import { startProgress } from "./progress.ts";
 import type { CommandContext } from "./run_command.ts";
@@ -44,6 +47,7 @@ export async function diffResults(
   { signal }: CommandContext,
 ): Promise<{ shown: DiffShown; names: [string, string] }> {
   const plan = await planDiff(flags);
+  checkGrader(flags);
   using gpu = await openGpu(flags);
   const options = sourceOptions(flags, signal);
   const pair = await openPair(gpu, plan, options);
@@ -113,6 +117,8 @@ export async function diffResults(
   };
   const out = flags.out ?? `results/${finetuned.name}-${await fingerprintOf(inputs)}`;
   using folder = await RunFolder.open(out, { fingerprint: inputs, overwrite: flags.overwrite });
+  const grades = await KeptGrades.open(folder);
+  const grading = graderFor(flags, { pair, grades, seed: flags.seed, signal });
   const run: DiffRun = {
     gpu,
     models: pair.models,
@@ -130,6 +136,7 @@ export async function diffResults(
     spectrum: flags.spectrum,
     stability: flags.stability,
     interpolation: interpolationOf(flags, shelf, finetuned),
+    grading,
     keywords: texts.keywords,
     folder,
     provenance: provenanceOf(gpu),
@@ -146,6 +153,7 @@ export async function diffResults(
     results,
     interpolation,
     documents: selection.tokens.length,
+    grading: gradingShown(flags, grading),
     folder: folder.path,
   };
   return { shown, names: [base.name, finetuned.name] };

@@ -2,6 +2,7 @@
 
 import type { Command, Flags } from "./args.ts";
 import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
+import { GRADER_FLAGS } from "./grader_flags.ts";
 import { PAIR_FLAGS } from "./pair.ts";
 
 /** The flags; defaults that depend on the models are filled in by `diff_inputs.ts`. */
@@ -57,7 +58,7 @@ export const DIFF_COMMAND = {
       kind: "int",
       default: 0,
       min: 0,
-      help: "of the shuffle, the random directions and the grader",
+      help: "of the shuffle, the random directions and the offline grader",
     },
     shuffle: {
       kind: "bool",
@@ -107,6 +108,7 @@ export const DIFF_COMMAND = {
     },
     overwrite: { kind: "bool", help: "discard what the results folder has and start anew" },
     json: { kind: "bool", help: "print one JSON object" },
+    ...GRADER_FLAGS,
     ...HUB_FLAGS,
     ...DEVICE_FLAGS,
   },
@@ -120,6 +122,11 @@ export const DIFF_COMMAND = {
     {
       command: "deno task diff --base ./Llama-3.2-1B --finetuned ./my-adapter --text web.jsonl",
       does: "models of your own",
+    },
+    {
+      command:
+        "deno task diff --grader llm --grader-url http://localhost:8000/v1 --grader-model MODEL",
+      does: "an LLM that runs here chooses Patchscope's scales",
     },
     {
       command: "deno task diff --organism cake_bake --chat",

@@ -7,6 +7,7 @@ import { RELEVANCE_NAMES, type TopicRelevance } from "../lens/topic.ts";
 import { EMBEDDED } from "../models/embedded.ts";
 import type { DiffPlan } from "./diff_inputs.ts";
 import { interpolationLines, spectrumLines, stabilityLines } from "./diff_print_options.ts";
+import { gradingLine, type GradingShown } from "./graders.ts";
 import { layersTable, shownPosition } from "./layers_table.ts";
 import { formatTable } from "./table.ts";
 import { percent, tokenList } from "./token_list.ts";
@@ -26,6 +27,8 @@ export interface DiffShown {
   interpolation?: InterpolationResult;
   /** Documents that were averaged over. */
   documents: number;
+  /** What an LLM's grades took. */
+  grading?: GradingShown;
   /** The results folder. */
   folder: string;
 }
@@ -35,7 +38,7 @@ const MANY_LAYERS = 4;
 
 /** The object of `--json`: the first layer's readout, and every layer's under `layers` when there are several. */
 export function diffJson(shown: DiffShown): Record<string, unknown> {
-  const { results, interpolation, documents, folder } = shown;
+  const { results, interpolation, documents, grading, folder } = shown;
   const layers = results.map((result) => ({
     layer: result.layer,
     documents,
@@ -53,6 +56,7 @@ export function diffJson(shown: DiffShown): Record<string, unknown> {
     ...layers[0],
     ...(layers.length > 1 && { layers }),
     ...(interpolation && { interpolate: interpolation }),
+    ...(grading && { grading }),
     results: folder,
   };
 }
@@ -88,6 +92,7 @@ export function printDiff(shown: DiffShown & { names: [string, string] }): void 
   if (shown.interpolation) console.log(`\n${interpolationLines(shown.interpolation, only)}`);
   console.log(`\n${wrap(LEGEND)}`);
   if (plan.base.startsWith(EMBEDDED)) console.log(wrap(EMBEDDED_CAVEAT));
+  if (shown.grading) console.log(`\n${gradingLine(shown.grading)}`);
   console.log(`\nResults: ${folder}`);
 }
 

@@ -80,7 +80,8 @@ function refuseLlmFlags(flags: GraderFlags): undefined {
   throw new UsageError(`Cannot use --${flagName(given)} with the offline grader: add --grader llm`);
 }
 
-function pricesOf({ graderInputPrice, graderOutputPrice }: GraderFlags): Prices | undefined {
+/** The prices of an LLM's tokens, where they are given. */
+export function pricesOf({ graderInputPrice, graderOutputPrice }: GraderFlags): Prices | undefined {
   if (graderInputPrice === undefined && graderOutputPrice === undefined) return undefined;
   if (graderInputPrice === undefined || graderOutputPrice === undefined) {
     throw new UsageError(
@@ -99,4 +100,9 @@ function keyFor(url: string, env: (name: string) => string | undefined): string 
   const { protocol, hostname } = URL.parse(url) ?? {};
   const local = /^(localhost|127\.0\.0\.1|\[::1\])$/.test(hostname ?? "");
   return protocol === "https:" || local ? env("OPENAI_API_KEY") : undefined;
+}
+
+/** Refuses flags that {@link llmGrader} would, before anything is loaded. */
+export function checkGrader(flags: GraderFlags): void {
+  llmGrader(flags);
 }

@@ -13,6 +13,7 @@ import { parseRanges } from "./common_flags.ts";
 import { diffResults } from "./diff.ts";
 import { DIFF_COMMAND } from "./diff_flags.ts";
 import type { DiffShown } from "./diff_print.ts";
+import { type GradingShown, sumOfGradings } from "./graders.ts";
 import { givenSettings, type PipelinePlan, planPipeline } from "./pipeline_args.ts";
 import { relevanceResults } from "./relevance.ts";
 import { RELEVANCE_COMMAND } from "./relevance_flags.ts";
@@ -24,11 +25,14 @@ import { steerResults } from "./steer.ts";
 import { STEER_COMMAND } from "./steer_flags.ts";
 import { VERSION } from "./version.ts";
 
+/** The summary, and what an LLM's grades took. */
+export type PipelineShown = PipelineSummary & { grading?: GradingShown };
+
 /** Does what is not done yet, and writes the summary. */
 export async function pipelineResults(
   flags: RunFlags,
   context: CommandContext,
-): Promise<PipelineSummary> {
+): Promise<PipelineShown> {
   const plan = await planPipeline(flags);
   const { device, leftOut, diff, relevance, steer, similarity, causal } = plan;
   for (const { step, why } of leftOut) console.error(`Leaving out: ${step} (${why})`);
@@ -70,7 +74,15 @@ export async function pipelineResults(
   });
   await folder.writeJson("summary.json", summary as unknown as JsonValue);
   await folder.finish("summary");
-  return summary;
+  // The relevance's grades and the diff's are in one folder.
+  const grading = sumOfGradings([
+    graded ? graded.grading : read.shown.grading,
+    steered?.shown.grading,
+  ]);
+  if (!grading) return summary;
+  await folder.writeJson("grading.json", grading as unknown as JsonValue);
+  await folder.finish("grading");
+  return { ...summary, grading };
 }
 
 function lastPosition({ results: [{ positions }] }: DiffShown): number {

@@ -85,8 +85,9 @@ export async function planPipeline(flags: RunFlags): Promise<PipelinePlan> {
       documents: flags.documents,
       sibling: flags.sibling,
       positions: [READ_POSITIONS, ...positions],
+      ...grading,
     }),
-    relevance: known ? flagsToArgs({ description: flags.description, ...grading }) : undefined,
+    relevance: known ? flagsToArgs({ description: flags.description }) : undefined,
     steer: flags.steer
       ? flagsToArgs({
         ...pair,

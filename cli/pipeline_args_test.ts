@@ -27,8 +27,10 @@ Deno.test("planPipeline: each step is told what concerns it", async () => {
     for (const arg of ours) assert(step.includes(arg), `${arg} in ${step}`);
   }
   assert(diff.includes("--positions=0-4,2") && steer!.includes("--positions=2"));
-  for (const step of [relevance!, steer!]) assert(step.includes("--grader-model=m"));
-  for (const step of [diff, similarity!, causal!]) assert(!step.some((arg) => /grader/.test(arg)));
+  for (const step of [diff, steer!]) assert(step.includes("--grader-model=m"));
+  for (const step of [relevance!, similarity!, causal!]) {
+    assert(!step.some((arg) => /grader/.test(arg)), "relevance takes the flags of diff, too");
+  }
 });
 
 Deno.test("planPipeline: without finetuning texts their steps are left out", async () => {

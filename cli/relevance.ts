@@ -4,7 +4,6 @@ import { UsageError } from "../engine/errors.ts";
 import { frequentTokens } from "../lens/frequent_tokens.ts";
 import { isGenericToken } from "../lens/generic_tokens.ts";
 import { KeptGrades } from "../lens/graders/kept_grades.ts";
-import { OfflineGrader } from "../lens/graders/offline.ts";
 import { readJsonFile } from "../lens/results/json_file.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
 import { settledStep } from "../lens/results/settled_step.ts";
@@ -16,8 +15,8 @@ import { resolveSource } from "../models/source.ts";
 import { parseCommand, type Values } from "./args.ts";
 import { hubOf, sourceOptions } from "./common_flags.ts";
 import { diffResults } from "./diff.ts";
-import type { DiffShown } from "./diff_print.ts";
-import { llmGrader } from "./grader_flags.ts";
+import { type DiffPlan, planDiff } from "./diff_inputs.ts";
+import { graderFor, type GradingShown, gradingShown } from "./graders.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import { RELEVANCE_COMMAND } from "./relevance_flags.ts";
 import { printRelevance } from "./relevance_print.ts";
@@ -37,10 +36,12 @@ export async function relevance(args: string[], context: CommandContext): Promis
     return 0;
   }
   const found = await relevanceResults(parsed.flags, context);
-  const { graded: [first], graded, folder, grader } = found;
+  const { graded: [first], graded, folder, grader, grading } = found;
   if (parsed.flags.json) {
     const layers = graded.length > 1 ? { layers: graded } : {};
-    console.log(JSON.stringify({ ...first, ...layers, grader, results: folder }));
+    console.log(
+      JSON.stringify({ ...first, ...layers, grader, ...(grading && { grading }), results: folder }),
+    );
   } else printRelevance(found);
   return 0;
 }
@@ -52,6 +53,8 @@ export interface RelevanceFound {
   grader: string;
   /** What the model was finetuned on, as the grader was told. */
   description: string;
+  /** What an LLM's grades took, those of the scales among them. */
+  grading?: GradingShown;
   folder: string;
 }
 
@@ -60,28 +63,28 @@ export async function relevanceResults(
   flags: RelevanceFlags,
   context: CommandContext,
 ): Promise<RelevanceFound> {
-  const { shown } = await diffResults(flags, context);
-  const { plan, results, folder: path } = shown;
-  const description = flags.description ?? plan.description;
+  const plan = await planDiff(flags);
+  const { description = plan.description } = flags;
+  if (flags.grader === "llm" && description === undefined) {
+    throw new UsageError("Missing --description: tell the grader what the model was finetuned on");
+  }
+  const { shown: { results, folder: path } } = await diffResults(flags, context);
   const source = await resolveSource(plan.base, sourceOptions(flags, context.signal));
   const tokenizer = await loadTokenizer(source, await readSpec(source));
-  const frequent = frequentTokens(await finetuningTexts(flags, shown, context), tokenizer);
+  const frequent = frequentTokens(await finetuningTexts(flags, plan, context), tokenizer);
 
   // The folder is the diff's own: what was its fingerprint still is.
   const fingerprint = await readJsonFile(path, "fingerprint.json") as Record<string, JsonValue>;
   using folder = await RunFolder.open(path, { fingerprint, overwrite: false });
   const grades = await KeptGrades.open(folder);
-  const { signal } = context;
-  const llm = llmGrader(flags, { log: grades, answers: grades.answers, signal });
-  if (llm && description === undefined) {
-    throw new UsageError("Missing --description: tell the grader what the model was finetuned on");
-  }
-  const grader = llm ? grades.keeping(llm) : new OfflineGrader({
+  const grading = graderFor(flags, {
     // Keywords are compared as words: no model is asked.
-    models: { base: noModel, finetuned: noModel },
-    tokenizer,
+    pair: { models: { base: noModel, finetuned: noModel }, tokenizer },
+    grades,
     seed: flags.seed,
+    signal: context.signal,
   });
+  const llm = flags.grader === "llm";
   const topicOf = (keywords: readonly string[]) => ({
     description: description ?? "",
     keywords: llm ? frequent : keywords,
@@ -90,12 +93,13 @@ export async function relevanceResults(
   for (const result of results) {
     const topic = topicOf(result.relevance?.keywords ?? frequent);
     const step = `graded_relevance_${result.layer}`;
-    const settings = { grader: grader.name, ...topic, frequent, seed: flags.seed };
+    // The scales that Patchscope's lists are of were graded alike.
+    const settings = { ...grading.settings, ...topic, frequent, seed: flags.seed };
     graded.push(
       await settledStep(folder, { step, settings }, async () => {
         let bar: Progress | undefined;
         const lists = await gradeLists(result, {
-          grader,
+          grader: grading.grader,
           topic,
           frequent,
           isGeneric: (token, id) => isGenericToken(token, tokenizer.specialIds.has(id)),
@@ -105,20 +109,26 @@ export async function relevanceResults(
             bar.update(done);
           },
         }).finally(() => bar?.done());
-        await grades.file(`grades_relevance_${result.layer}.jsonl`);
+        await grades.file();
         await folder.writeJson(`graded_lists_${result.layer}.json`, lists as unknown as JsonValue);
         return meanRelevance(result, lists, frequent);
       }),
     );
   }
-  return { graded, grader: grader.name, description: description ?? "", folder: path };
+  return {
+    graded,
+    grader: grading.grader.name,
+    grading: gradingShown(flags, grading),
+    description: description ?? "",
+    folder: path,
+  };
 }
 
 const noModel = () => Promise.reject(new Error("no model is needed for relevance"));
 
 async function finetuningTexts(
   flags: RelevanceFlags,
-  { plan }: DiffShown,
+  plan: DiffPlan,
   { signal }: CommandContext,
 ): Promise<string[]> {
   if (plan.finetuningText === undefined) {

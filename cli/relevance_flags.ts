@@ -2,7 +2,6 @@
 
 import type { Command, Flags } from "./args.ts";
 import { DIFF_COMMAND } from "./diff_flags.ts";
-import { GRADER_FLAGS } from "./grader_flags.ts";
 
 /** The flags: those of the diff whose tokens are graded, and the grader's. */
 export const RELEVANCE_COMMAND = {
@@ -16,7 +15,6 @@ export const RELEVANCE_COMMAND = {
       placeholder: "TEXT",
       help: "what the model was finetuned on, for the grader (organisms: theirs)",
     },
-    ...GRADER_FLAGS,
   },
   examples: [
     { command: "deno task relevance", does: "the embedded organism, graded by keywords" },

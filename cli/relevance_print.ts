@@ -2,6 +2,7 @@
 
 import type { GradedShare } from "../lens/token_relevance.ts";
 import { RELEVANCE_NAMES } from "../lens/topic.ts";
+import { gradingLine } from "./graders.ts";
 import type { RelevanceFound } from "./relevance.ts";
 import { formatTable } from "./table.ts";
 import { percent } from "./token_list.ts";
@@ -12,7 +13,9 @@ import { wrap } from "./wrap.ts";
 const NAMED = 8;
 
 /** Prints a table a layer. */
-export function printRelevance({ graded, grader, description, folder }: RelevanceFound): void {
+export function printRelevance(
+  { graded, grader, grading, description, folder }: RelevanceFound,
+): void {
   if (description) console.log(`\n${wrap(`Topic: ${visible(description)}`)}`);
   for (const { layer, ...relevance } of graded) {
     console.log(`\nTokens that belong to it at layer ${layer}, graded ${grader}\n`);
@@ -34,7 +37,9 @@ export function printRelevance({ graded, grader, description, folder }: Relevanc
     );
     console.log(formatTable(columns, rows));
   }
-  console.log(`\n${wrap(LEGEND)}\n\nResults: ${folder}`);
+  console.log(`\n${wrap(LEGEND)}`);
+  if (grading) console.log(`\n${gradingLine(grading)}`);
+  console.log(`\nResults: ${folder}`);
 }
 
 const LEGEND =

@@ -1,12 +1,15 @@
 /** What `deno task run` prints for people: every number with the file it comes from. */
 
 import type { PipelineSummary, Range, SummaryEffect, SummaryPosition } from "../lens/summary.ts";
+import { gradingLine } from "./graders.ts";
+import type { PipelineShown } from "./pipeline.ts";
 import { visible } from "./visible.ts";
 import { wrap } from "./wrap.ts";
 
 /** Prints the summary. */
-export function printSummary(summary: PipelineSummary): void {
-  console.log(`\n${summaryText(summary)}`);
+export function printSummary(shown: PipelineShown): void {
+  const grading = shown.grading ? `\n\n${gradingLine(shown.grading)}` : "";
+  console.log(`\n${summaryText(shown)}${grading}`);
 }
 
 /** The summary, as lines. */

@@ -7,7 +7,8 @@ import { runSteer } from "../lens/run_steer.ts";
 import { parseCommand } from "./args.ts";
 import { openGpu, sourceOptions } from "./common_flags.ts";
 import { chosenDeltas, layerOf, positionsOf } from "./deltas.ts";
-import { graderFor } from "./graders.ts";
+import { checkGrader } from "./grader_flags.ts";
+import { graderFor, gradingShown } from "./graders.ts";
 import { identity, openPair, provenanceOf, showProgress } from "./open_pair.ts";
 import type { CommandContext } from "./run_command.ts";
 import { STEER_COMMAND } from "./steer_flags.ts";
@@ -34,6 +35,7 @@ export async function steerResults(
   { signal }: CommandContext,
 ): Promise<{ shown: SteerShown; name: string; description?: string }> {
   const plan = await planSteer(flags);
+  checkGrader(flags);
   using gpu = await openGpu(flags);
   const source = sourceOptions(flags, signal);
   const pair = await openPair(gpu, plan, source);
@@ -65,7 +67,7 @@ export async function steerResults(
     signal,
   });
   const grades = await KeptGrades.open(folder);
-  const { grader, settings, account } = graderFor(flags, {
+  const grading = graderFor(flags, {
     pair,
     grades,
     texts: { prompts: search.map(({ ids }) => ids), drawing: plan.search, stopIds },
@@ -84,10 +86,7 @@ export async function steerResults(
     means,
     firstPosition: deltas.firstPosition,
     positions,
-    grader,
-    graderSettings: settings,
-    graderAccount: account,
-    grades,
+    grading,
     searchPrompts: search,
     prompts,
     search: plan.search,
@@ -97,6 +96,6 @@ export async function steerResults(
     alsoBase: flags.alsoBase,
     stopIds,
   });
-  const shown = { results, folder: folder.path };
+  const shown = { results, grading: gradingShown(flags, grading), folder: folder.path };
   return { shown, name: pair.finetuned.name, description: plan.description };
 }

@@ -1,12 +1,15 @@
 /** What `deno task steer` prints: for people the first answers side by side, for machines one JSON object. */
 
 import type { Steering } from "../lens/run_steer.ts";
+import { gradingLine, type GradingShown } from "./graders.ts";
 import { visible } from "./visible.ts";
 import { wrap } from "./wrap.ts";
 
 /** What was steered. */
 export interface SteerShown {
   results: readonly Steering[];
+  /** What an LLM's grades took. */
+  grading?: GradingShown;
   /** The results folder. */
   folder: string;
 }
@@ -15,14 +18,22 @@ export interface SteerShown {
 const SHOWN_PROMPTS = 4;
 
 /** The object of `--json`: the first position's, and every one's under `positions` when there are several. */
-export function steerJson({ results, folder }: SteerShown): Record<string, unknown> {
+export function steerJson({ results, grading, folder }: SteerShown): Record<string, unknown> {
   const [first] = results;
-  return { ...first, ...(results.length > 1 && { positions: results }), results: folder };
+  return {
+    ...first,
+    ...(results.length > 1 && { positions: results }),
+    ...(grading && { grading }),
+    results: folder,
+  };
 }
 
 /** Prints the strength of each position and some answers. */
 export function printSteer(
-  { results, folder, name, description }: SteerShown & { name: string; description?: string },
+  { results, grading, folder, name, description }: SteerShown & {
+    name: string;
+    description?: string;
+  },
 ): void {
   const { layer } = results[0];
   console.log(`\n${name}, steered with the difference after layer ${layer}`);
@@ -49,5 +60,6 @@ export function printSteer(
       console.log(`\n  … and ${samples.length - SHOWN_PROMPTS} more prompts in the results`);
     }
   }
+  if (grading) console.log(`\n${gradingLine(grading)}`);
   console.log(`\nResults: ${folder}`);
 }

@@ -6,6 +6,7 @@ import type { Tokenizer } from "../engine/text/tokenizer.ts";
 import type { ModelPair } from "../models/model_shelf.ts";
 import { diffWork, meanDifference } from "./diff.ts";
 import type { Selection } from "./documents.ts";
+import type { Grading } from "./graders/grading.ts";
 import { decodeMeans, decodeStates, encodeMeans, encodeStates } from "./means_file.ts";
 import type { RunFolder } from "./results/run_folder.ts";
 import type { JsonValue } from "./results/stable_json.ts";
@@ -47,6 +48,8 @@ export interface DiffRun {
   stability: boolean;
   /** Models between the base and the finetuned one that are to be compared too. */
   interpolation?: Interpolation;
+  /** Who chooses Patchscope's scales. */
+  grading: Grading;
   /** Words that mark the finetuning's topic, or none where no finetuning text is known. */
   keywords?: readonly string[];
   folder: RunFolder;

@@ -8,7 +8,8 @@ import type { Ranked } from "../engine/ops/ranking.ts";
 import type { Tokenizer } from "../engine/text/tokenizer.ts";
 import type { ModelPair } from "../models/model_shelf.ts";
 import { typicalNorm } from "./diff.ts";
-import { ScaleJudge } from "./graders/scale_judge.ts";
+import type { Grader } from "./graders/grader.ts";
+import { sideBySide } from "./graders/llm/slots.ts";
 import { logitLens } from "./logit_lens.ts";
 import { RANDOM_DIRECTIONS, randomDirection } from "./nulls.ts";
 import {
@@ -95,7 +96,7 @@ interface Entry {
   bothSigns: boolean;
 }
 
-/** Reads every vector of one layer at the listed positions. */
+/** Reads every vector of one layer at the listed positions; no scale is chosen yet. */
 export async function readLayer(options: ReadoutOptions): Promise<LayerReadout> {
   const { models, tokenizer, layer, means, positions, firstPosition = 0 } = options;
   const { readThrough = "finetuned" } = options;
@@ -108,7 +109,7 @@ export async function readLayer(options: ReadoutOptions): Promise<LayerReadout> 
     readable.map(({ vector }) => vector),
   );
   const scopes = await patchscopeAll(readable, options);
-  const graded = await gradeScopes(scopes, options);
+  const listed = scopes.map((lists) => ungraded(lists, tokenizer));
   const named = (ranked: Ranked[]) => namedTokens(ranked, tokenizer);
   return {
     layer,
@@ -127,10 +128,52 @@ export async function readLayer(options: ReadoutOptions): Promise<LayerReadout> 
           entry.name,
           { top: named(lens[i].top), bottom: named(lens[i].bottom) },
         ])),
-        patchscope: Object.fromEntries(here.map(({ entry, i }) => [entry.name, graded[i]])),
+        patchscope: Object.fromEntries(here.map(({ entry, i }) => [entry.name, listed[i]])),
       };
     }),
   };
+}
+
+/**
+ * Lets a grader choose the scale of each vector's lists. What was chosen before does not matter.
+ *
+ * @param progress takes the number of vectors done and of all
+ */
+export async function gradeScales(
+  readout: LayerReadout,
+  grader: Pick<Grader, "chooseScale" | "sideBySide">,
+  progress?: (done: number, total: number) => void,
+): Promise<LayerReadout> {
+  const scopes = readout.positions.flatMap(({ patchscope }) => Object.values(patchscope));
+  let done = 0;
+  progress?.(0, scopes.length);
+  const graded = await sideBySide(scopes, grader.sideBySide, async (scope) => {
+    const { scale, coherent, scores } = await grader.chooseScale(
+      scope.scales.map(({ scale, tokens }) => ({
+        scale,
+        tokens: tokens.map(({ token }) => token),
+        ids: tokens.map(({ id }) => id),
+      })),
+    );
+    progress?.(++done, scopes.length);
+    const scales = scope.scales.map((list, i) => ({ ...list, score: scores?.[i] ?? null }));
+    return { ...scope, scale, tokens: listAt(scales, scale), coherent, scales };
+  });
+  const next = graded.values();
+  return {
+    ...readout,
+    positions: readout.positions.map((at) => ({
+      ...at,
+      patchscope: Object.fromEntries(
+        Object.keys(at.patchscope).map((name) => [name, next.next().value!]),
+      ),
+    })),
+  };
+}
+
+/** The list of the scale that was chosen; of scale 1 where none was. */
+function listAt(scales: PatchscopeReadout["scales"], scale: number | null): TokenProb[] {
+  return scales.find((list) => list.scale === (scale ?? 1))!.tokens;
 }
 
 function entriesAt(
@@ -200,34 +243,18 @@ async function patchscopeAll(
   return results;
 }
 
-/** Lets the offline grader choose the scale of each vector's lists. */
-async function gradeScopes(
-  scopes: readonly ScaleTokens[][],
-  { models, tokenizer, seed }: ReadoutOptions,
-): Promise<PatchscopeReadout[]> {
-  const judge = new ScaleJudge(() => models.finetuned(), tokenizer, seed);
-  const graded: PatchscopeReadout[] = [];
-  for (const all of scopes) {
-    const named = all.map(({ scale, tokens }) => ({
-      scale,
-      tokens: namedTokens(tokens, tokenizer),
-    }));
-    const positive = named.filter(({ scale }) => scale > 0);
-    const negative = named.filter(({ scale }) => scale < 0);
-    const { scale, coherent, scores } = await judge.choose(positive.map(({ scale, tokens }) => ({
-      scale,
-      tokens: tokens.map(({ token }) => token),
-      ids: tokens.map(({ id }) => id),
-    })));
-    graded.push({
-      scale,
-      tokens: positive.find((list) => list.scale === (scale ?? 1))!.tokens,
-      coherent,
-      scales: positive.map((list, i) => ({ ...list, score: scores?.[i] ?? null })),
-      ...(negative.length > 0 && { negative }),
-    });
-  }
-  return graded;
+/** One vector's lists, before a grader has seen them. */
+function ungraded(all: readonly ScaleTokens[], tokenizer: Tokenizer): PatchscopeReadout {
+  const named = all.map(({ scale, tokens }) => ({ scale, tokens: namedTokens(tokens, tokenizer) }));
+  const negative = named.filter(({ scale }) => scale < 0);
+  const scales = named.filter(({ scale }) => scale > 0).map((list) => ({ ...list, score: null }));
+  return {
+    scale: null,
+    tokens: listAt(scales, null),
+    coherent: [],
+    scales,
+    ...(negative.length > 0 && { negative }),
+  };
 }
 
 /** Tokens as they are listed. Ids beyond the tokenizer's vocabulary are padding rows of the embedding: they have no text. */

@@ -4,8 +4,10 @@ import { Gpu } from "../engine/gpu/gpu.ts";
 import { loadFinetuned, loadModel, loadTokenizer } from "../models/load_model.ts";
 import { loadedPair } from "../models/model_shelf.ts";
 import { resolveSource } from "../models/source.ts";
+import type { ScaleList } from "./graders/grader.ts";
+import { OfflineGrader } from "./graders/offline.ts";
 import { PATCHSCOPE_SCALES } from "./patchscope.ts";
-import { readLayer, type ReadoutOptions } from "./readout.ts";
+import { gradeScales, readLayer, type ReadoutOptions } from "./readout.ts";
 
 const HIDDEN = 192;
 const TOKENS = 7;
@@ -59,20 +61,64 @@ Deno.test("readLayer()", (t) =>
       }
     });
 
-    await t.step("shows the list of the scale that was chosen, and keeps all", () => {
+    await t.step("keeps the lists of all scales, and shows that of scale 1", () => {
       for (const { patchscope } of whole.positions) {
         for (const [name, read] of Object.entries(patchscope)) {
           assertEquals(read.scales.map(({ scale }) => scale), [...PATCHSCOPE_SCALES]);
-          const shown = read.scales.find(({ scale }) => scale === (read.scale ?? 1))!;
-          assertEquals(read.tokens, shown.tokens);
-          const scores = read.scales.map(({ score }) => score ?? -Infinity);
-          if (read.scale !== null) assertEquals(shown.score, Math.max(...scores));
+          assertEquals([read.scale, read.coherent], [null, []]);
+          assertEquals(read.tokens, read.scales.find(({ scale }) => scale === 1)!.tokens);
           // Nulls are read as they are: their other sign is one more draw of the same.
           const signed = ["difference", "base", "finetuned"].includes(name);
           assertEquals(read.negative?.length, signed ? PATCHSCOPE_SCALES.length : undefined);
         }
       }
     });
+
+    await t.step("gradeScales() shows the list of the scale that was chosen", async () => {
+      const grader = new OfflineGrader(options);
+      const seen: number[][] = [];
+      const graded = await gradeScales(whole, grader, (...report) => seen.push(report));
+      assertEquals([seen[0], seen.at(-1)], [[0, 14], [14, 14]]);
+      for (const [i, { patchscope }] of graded.positions.entries()) {
+        for (const [name, read] of Object.entries(patchscope)) {
+          const before = whole.positions[i].patchscope[name];
+          assertEquals(
+            read.scales.map(({ tokens }) => tokens),
+            before.scales.map(({ tokens }) => tokens),
+          );
+          assertEquals(read.negative, before.negative);
+          const shown = read.scales.find(({ scale }) => scale === (read.scale ?? 1))!;
+          assertEquals(read.tokens, shown.tokens);
+          const scores = read.scales.map(({ score }) => score ?? -Infinity);
+          if (read.scale !== null) assertEquals(shown.score, Math.max(...scores));
+        }
+      }
+      assertEquals(await gradeScales(graded, grader), graded);
+    });
+
+    await t.step(
+      "gradeScales() takes a grader's choice in any order, and none of the one before",
+      async () => {
+        const asked: number[] = [];
+        const chooseScale = async (lists: readonly ScaleList[]) => {
+          const number = asked.push(lists.length);
+          // The first to be asked is the last to answer.
+          for (let wait = 0; wait < 20 - number; wait++) await Promise.resolve();
+          return number === 1
+            ? { scale: null, coherent: [] }
+            : { scale: lists[number].scale, coherent: [lists[number].tokens[0]] };
+        };
+        const graded = await gradeScales(whole, { chooseScale, sideBySide: 3 });
+        assertEquals(asked, Array(14).fill(PATCHSCOPE_SCALES.length));
+        const read = graded.positions.flatMap(({ patchscope }) => Object.values(patchscope));
+        assertEquals(read[0].scale, null);
+        assertEquals(read.slice(1).map(({ scale }) => scale), PATCHSCOPE_SCALES.slice(2, 15));
+        for (const { scales, tokens, coherent } of read.slice(1)) {
+          assertEquals(coherent, [tokens[0].token]);
+          assert(scales.every(({ score }) => score === null));
+        }
+      },
+    );
 
     await t.step("reports its progress up to the end", () => {
       const total = 2 * (3 * 60 + 4 * 30);

@@ -5,7 +5,9 @@
 
 import type { Means } from "../engine/activation_means.ts";
 import { type DiffRun, meansStep, type StepProgress } from "./diff_run.ts";
-import { type LayerReadout, readLayer } from "./readout.ts";
+import { gradeScales, type LayerReadout, readLayer } from "./readout.ts";
+import { parseJson } from "./results/json_file.ts";
+import { settledStep } from "./results/settled_step.ts";
 import type { JsonValue } from "./results/stable_json.ts";
 import { type InterpolationResult, interpolationSteps } from "./run_interpolation.ts";
 import { type LayerSamples, samplesSteps } from "./run_samples.ts";
@@ -72,33 +74,75 @@ async function siblingStep(run: DiffRun): Promise<Means[] | undefined> {
   });
 }
 
+/** The lists of every vector, and the scales that the grader chose; chosen again, without reading again, by another grader. */
 async function readoutStep(run: DiffRun, layer: number, means: Means): Promise<LayerReadout> {
-  const { folder } = run;
+  const { grading: { grader, grades, settings } } = run;
   const step = `readout_${layer}`;
-  const file = `${step}.json`;
-  if (!await folder.has(step)) {
-    const siblings = await siblingStep(run);
+  let made: Read["made"];
+  const settled = { step, settings, provenance: () => Promise.resolve(made) };
+  return await settledStep(run.folder, settled, async () => {
+    const read = await ungradedLists(run, layer, means);
+    made = read.made;
     let bar: StepProgress | undefined;
-    const readout = await readLayer({
-      ...run,
-      layer,
-      means,
-      firstPosition: run.selection.firstPosition,
-      sibling: siblings?.[run.layers.indexOf(layer)].delta,
-      progress: (done, total) => {
-        bar ??= run.progress(`Reading layer ${layer} with Patchscope`, total, "readings");
-        bar.update(done);
-      },
+    const graded = await gradeScales(read.lists, grader, (done, total) => {
+      bar ??= run.progress(`Choosing scales of layer ${layer}`, total, "vectors");
+      bar.update(done);
     }).finally(() => bar?.done());
-    await folder.writeJson(file, readout as unknown as JsonValue);
-    await folder.finish(step, await run.provenance());
-  }
-  return await folder.readJson(file) as unknown as LayerReadout;
+    await grades.file();
+    return graded;
+  });
 }
 
-async function relevanceStep({ folder, keywords }: DiffRun, results: LayerResult[]): Promise<void> {
-  if (!keywords || await folder.has("relevance")) return;
-  const layers = results.map(({ layer, relevance }) => ({ layer, ...relevance }));
-  await folder.writeJson("relevance.json", layers as unknown as JsonValue);
-  await folder.finish("relevance");
+/** What the lenses read, and with what. */
+interface Read {
+  lists: LayerReadout;
+  made: Record<string, JsonValue>;
+}
+
+/** The lists of a layer: those that another grader has seen, those of an interrupted grading, or new ones. */
+async function ungradedLists(run: DiffRun, layer: number, means: Means): Promise<Read> {
+  const { folder } = run;
+  const step = `readout_${layer}`;
+  const done = folder.step(step);
+  if (done && await folder.has(step)) {
+    const { settings: _s, files: _f, ...made }: Record<string, unknown> = done;
+    const lists = await folder.readJson(`${step}.json`) as unknown;
+    return { lists, made } as Read;
+  }
+  // A grader may take long, or fail: until it is done the lists are kept.
+  const checkpoint = `${step}.lists`;
+  const kept = await folder.readCheckpoint(checkpoint);
+  if (kept) return parseJson(kept, folder.path, checkpoint) as unknown as Read;
+  const read = { lists: await readLists(run, layer, means), made: await run.provenance() };
+  await folder.writeCheckpoint(checkpoint, new TextEncoder().encode(JSON.stringify(read)));
+  return read;
+}
+
+async function readLists(run: DiffRun, layer: number, means: Means): Promise<LayerReadout> {
+  const siblings = await siblingStep(run);
+  let bar: StepProgress | undefined;
+  return await readLayer({
+    ...run,
+    layer,
+    means,
+    firstPosition: run.selection.firstPosition,
+    sibling: siblings?.[run.layers.indexOf(layer)].delta,
+    progress: (done, total) => {
+      bar ??= run.progress(`Reading layer ${layer} with Patchscope`, total, "readings");
+      bar.update(done);
+    },
+  }).finally(() => bar?.done());
+}
+
+async function relevanceStep(
+  { folder, keywords, grading }: DiffRun,
+  results: LayerResult[],
+): Promise<void> {
+  if (!keywords) return;
+  const step = { step: "relevance", settings: grading.settings };
+  await settledStep(
+    folder,
+    step,
+    () => Promise.resolve(results.map(({ layer, relevance }) => ({ layer, ...relevance }))),
+  );
 }

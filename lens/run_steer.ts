@@ -2,8 +2,7 @@
 
 import type { Means } from "../engine/activation_means.ts";
 import type { DiffRun, StepProgress } from "./diff_run.ts";
-import type { KeptGrades } from "./graders/kept_grades.ts";
-import type { Grader } from "./graders/grader.ts";
+import type { Grading } from "./graders/grading.ts";
 import { settledStep } from "./results/settled_step.ts";
 import type { JsonValue } from "./results/stable_json.ts";
 import {
@@ -30,13 +29,8 @@ export interface SteerRun extends
   firstPosition: number;
   /** The positions whose δ is steered with, by their names. */
   positions: readonly number[];
-  grader: Grader;
-  /** Who grades, and all that a grade depends on. */
-  graderSettings: Record<string, JsonValue>;
-  /** What the grader measured texts by, once it has. */
-  graderAccount?: () => Promise<JsonValue>;
-  /** Where the answers of a grader that asks someone are kept. */
-  grades?: KeptGrades;
+  /** Who judges whether texts are coherent. */
+  grading: Grading;
   searchPrompts: readonly SteeringPrompt[];
   prompts: readonly SteeringPrompt[];
   search: Drawing;
@@ -87,14 +81,14 @@ async function steerAt(run: SteerRun, position: number): Promise<Steering> {
           prompts: texts(run.searchPrompts),
           drawing: { ...run.search },
           decisions: run.decisions,
-          grader: run.graderSettings,
+          grader: run.grading.settings,
         },
         provenance,
       },
       async () => {
         const alpha = await search(run, position);
-        await run.grades?.file(`grades_${at}.jsonl`);
-        return { ...alpha, graded_by: await run.graderAccount?.() ?? null };
+        await run.grading.grades.file();
+        return { ...alpha, graded_by: await run.grading.account?.() ?? null };
       },
     );
   return await settledStep(
@@ -130,7 +124,13 @@ async function search(run: SteerRun, position: number): Promise<Alpha> {
     bar ??= run.progress(`Finding the strength at position ${position}`, total, "batches");
     bar.update(done);
   };
-  return await findAlpha(target, run.searchPrompts, run.grader, { drawing, decisions }, progress)
+  return await findAlpha(
+    target,
+    run.searchPrompts,
+    run.grading.grader,
+    { drawing, decisions },
+    progress,
+  )
     .finally(() => bar?.done());
 }
 

@@ -4,6 +4,7 @@
  */
 
 import type { Grader, Topic } from "./graders/grader.ts";
+import { sideBySide } from "./graders/llm/slots.ts";
 import type { LayerReadout, TokenProb } from "./readout.ts";
 import { TOP_K } from "./relevance.ts";
 import { shuffledIndices } from "./shuffle.ts";
@@ -79,18 +80,14 @@ export async function gradeLists(
   options: RelevanceOptions,
 ): Promise<GradedList[]> {
   const lists = listsOf(readout);
-  const graded: GradedList[] = [];
-  for (const [i, { lens, position, name, tokens }] of lists.entries()) {
-    graded.push({
-      lens,
-      position,
-      name,
-      relevant: await agreedRelevant(tokens, i, options),
-      generic: tokens.map(({ token, id }) => options.isGeneric(token, id)),
-    });
-    options.progress?.(i + 1, lists.length);
-  }
-  return graded;
+  let done = 0;
+  const { sideBySide: most } = options.grader;
+  return await sideBySide(lists, most, async ({ lens, position, name, tokens }, i) => {
+    const relevant = await agreedRelevant(tokens, i, options);
+    options.progress?.(++done, lists.length);
+    const generic = tokens.map(({ token, id }) => options.isGeneric(token, id));
+    return { lens, position, name, relevant, generic };
+  });
 }
 
 /**

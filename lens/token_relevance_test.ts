@@ -31,7 +31,7 @@ const READOUT = {
 function options(areRelevant: Grader["areRelevant"]): RelevanceOptions {
   const never = () => Promise.reject(new Error("not asked for"));
   return {
-    grader: { name: "test", areRelevant, chooseScale: never, areCoherent: never },
+    grader: { name: "test", sideBySide: 1, areRelevant, chooseScale: never, areCoherent: never },
     topic: { description: "baking", keywords: ["cake"] },
     frequent: ["Oven"],
     isGeneric: (text) => text === " the",

@@ -42,6 +42,8 @@ export interface GradedText {
 export interface Grader {
   /** For results: `offline`, or the LLM's name. */
   readonly name: string;
+  /** How many questions it takes at a time; more have to wait. */
+  readonly sideBySide: number;
   /** The scale with the most coherent list. */
   chooseScale(lists: readonly ScaleList[]): Promise<ScaleVerdict>;
   /** Whether each token belongs to the topic. The order in which tokens are shown must not matter to the caller. */

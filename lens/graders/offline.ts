@@ -26,6 +26,7 @@ export interface OfflineGraderOptions {
  */
 export class OfflineGrader implements Grader {
   readonly name = "offline";
+  readonly sideBySide = 1;
   readonly #scales: ScaleJudge;
   #yardstick?: Promise<Yardstick>;
 

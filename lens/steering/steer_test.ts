@@ -29,6 +29,7 @@ type Prompts = { text: string; ids: number[] }[];
 function grader(accepts: (text: GradedText) => boolean, seen: GradedText[][] = []): Grader {
   const never = () => Promise.reject(new Error("not asked for"));
   return {
+    sideBySide: 1,
     name: "test",
     chooseScale: never,
     areRelevant: never,

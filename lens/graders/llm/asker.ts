@@ -69,6 +69,8 @@ interface Had extends Completion {
 export class Asker {
   /** The model's name. */
   readonly model: string;
+  /** Requests under way at a time. */
+  readonly concurrency: number;
   readonly #chat: ChatModel;
   readonly #slots: Slots;
   readonly #log: GradeLog | undefined;
@@ -80,7 +82,8 @@ export class Asker {
   constructor(options: AskOptions) {
     this.model = options.chat.model;
     this.#chat = options.chat;
-    this.#slots = new Slots(options.concurrency ?? CONCURRENCY);
+    this.concurrency = options.concurrency ?? CONCURRENCY;
+    this.#slots = new Slots(this.concurrency);
     this.#log = options.log;
     this.#answers = new Map(options.answers);
     this.#tally = new Tally(options.prices);

@@ -46,6 +46,10 @@ export class LlmGrader implements Grader {
     return this.#asker.model;
   }
 
+  get sideBySide(): number {
+    return this.#asker.concurrency;
+  }
+
   /** What the grading so far took. */
   get usage(): GraderUsage {
     return this.#asker.usage;

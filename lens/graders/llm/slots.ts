@@ -40,3 +40,31 @@ export async function allOrNone<T, U>(
   stop.signal.throwIfAborted();
   return await Promise.all(all);
 }
+
+/**
+ * The results of `work` for all items, in their order, `most` at a time. Once one fails none is begun any more, and its error is
+ * thrown when those under way have ended.
+ */
+export async function sideBySide<T, U>(
+  items: readonly T[],
+  most: number,
+  work: (item: T, index: number) => Promise<U>,
+): Promise<U[]> {
+  const results = new Array<U>(items.length);
+  const waiting = items.entries();
+  let failed = false;
+  const worker = async () => {
+    for (const [i, item] of waiting) {
+      if (failed) return;
+      results[i] = await work(item, i).catch((error) => {
+        failed = true;
+        throw error;
+      });
+    }
+  };
+  const workers = Array.from({ length: Math.min(most, items.length) }, worker);
+  const ends = await Promise.allSettled(workers);
+  const failure = ends.find((end) => end.status === "rejected");
+  if (failure) throw failure.reason;
+  return results;
+}

@@ -1,5 +1,5 @@
 import { assertEquals, assertRejects } from "@std/assert";
-import { allOrNone, Slots } from "./slots.ts";
+import { allOrNone, sideBySide, Slots } from "./slots.ts";
 
 Deno.test("Slots let so many run at a time, in the order in which they came, also after failures", async () => {
   const slots = new Slots(2);
@@ -53,4 +53,32 @@ Deno.test("allOrNone() stops the others when one fails, and waits until they hav
   const all = allOrNone([1, 3], outer.signal, work);
   outer.abort(new Error("outer"));
   await assertRejects(() => all, Error, "outer");
+});
+
+Deno.test("sideBySide() does so many at a time, and gives the results in order", async () => {
+  let busy = 0;
+  let busiest = 0;
+  const work = async (n: number, i: number) => {
+    busiest = Math.max(busiest, ++busy);
+    for (let wait = 0; wait < 5 - n; wait++) await Promise.resolve();
+    busy--;
+    return [n, i];
+  };
+  assertEquals(await sideBySide([1, 4, 2], 2, work), [[1, 0], [4, 1], [2, 2]]);
+  assertEquals(busiest, 2);
+  assertEquals(await sideBySide([], 2, work), []);
+});
+
+Deno.test("sideBySide() begins nothing after a failure, and waits for what is under way", async () => {
+  const begun: number[] = [];
+  let ended = false;
+  const work = async (n: number) => {
+    begun.push(n);
+    await Promise.resolve();
+    if (n === 1) throw new Error("one");
+    for (let wait = 0; wait < 10; wait++) await Promise.resolve();
+    ended = true;
+  };
+  await assertRejects(() => sideBySide([1, 2, 3, 4], 2, work), Error, "one");
+  assertEquals([begun, ended], [[1, 2], true]);
 });

@@ -71,3 +71,21 @@ export class Tally {
     };
   }
 }
+
+/** What a record's requests took. */
+export type RecordUsage = Omit<GraderUsage, "replayed">;
+
+/** Counts the requests of a record. */
+export function usageOf(
+  entries: readonly { answer: string | null; usage: TokenCounts | null; replayed: boolean }[],
+  prices?: Prices,
+): RecordUsage {
+  const tally = new Tally(prices);
+  for (const { answer, usage, replayed } of entries) {
+    if (replayed) continue;
+    tally.sent();
+    if (answer !== null) tally.answered(usage);
+  }
+  const { replayed: _, ...usage } = tally.usage;
+  return usage;
+}
