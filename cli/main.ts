@@ -19,6 +19,7 @@ const COMMANDS: Record<string, () => Promise<Run>> = {
   causal: async () => (await import("./causal.ts")).causal,
   run: async () => (await import("./run.ts")).run,
   mixing: async () => (await import("./mixing.ts")).mixing,
+  audit: async () => (await import("./audit.ts")).audit,
   doctor: async () => (await import("./doctor.ts")).doctor,
   organisms: async () => (await import("./organisms.ts")).organisms,
 };
@@ -35,6 +36,7 @@ const USAGE = `palimpsest reads what a finetune left in a model's activations
   deno task causal      measure what the difference does to a model's losses
   deno task run         all of that in one folder, with a summary
   deno task mixing      measure how mixing generic texts into a finetuning shrinks its trace
+  deno task audit       check every kernel against float64, and whole models for results that repeat
   deno task doctor      show the WebGPU backends and what is missing
   deno task organisms   list the finetuned models that can be compared by name
 

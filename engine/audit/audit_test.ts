@@ -1,0 +1,123 @@
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { closeTestGpus, PROFILES, testGpu } from "../../tests/test_gpu.ts";
+import { f32, u32 } from "../gpu/uniforms.ts";
+import { elementGrid } from "../ops/grid.ts";
+import { auditKernels, type AuditPlan } from "./audit_kernels.ts";
+import { allRows, kernelCase } from "./case.ts";
+import { KERNEL_CASES } from "./cases.ts";
+import { rowsOf } from "./inputs.ts";
+
+Deno.test.afterAll(closeTestGpus);
+
+const devices = async () =>
+  await Promise.all(PROFILES.map(async (name) => ({ name, gpu: await testGpu(name) })));
+
+/** Every case on its small shapes, normal inputs and those with outliers. */
+const PLAN: Omit<AuditPlan, "cases"> = {
+  quick: true,
+  repeats: 10,
+  randomShapes: 0,
+  randomBatches: 1,
+};
+
+Deno.test("every .wgsl file is audited, and holds its bound in every variant", async () => {
+  const cases = KERNEL_CASES.map((one) => ({
+    ...one,
+    shapes: one.shapes.slice(0, one.quick ?? 2)
+      .map((shape) => ({ ...shape, distributions: ["normal", "outliers"] as const })),
+  }));
+  const { results, kernels } = await auditKernels(await devices(), { ...PLAN, cases });
+  assertEquals(results.flatMap(({ op, faults }) => faults.map((fault) => `${op}: ${fault}`)), []);
+  const files = [...Deno.readDirSync(`${import.meta.dirname}/../../shaders`)];
+  const shaders = files.map(({ name }) => name.replace(/\.wgsl$/, "")).sort();
+  assertEquals([...new Set(kernels.map(({ name }) => name))].sort(), shaders);
+});
+
+/** A kernel for the tests below: doubles `x`, and does one thing wrong. */
+function doubling(body: string) {
+  const code = `
+struct Params { count: u32, two: f32 }
+@group(0) @binding(0) var<storage, read> x: array<f32>;
+@group(0) @binding(1) var<storage, read_write> out: array<f32>;
+@group(0) @binding(2) var<uniform> params: Params;
+@compute @workgroup_size(64)
+fn main(@builtin(global_invocation_id) id: vec3<u32>) {
+  let i = id.x;
+  ${body}
+}`;
+  return kernelCase({
+    op: "doubling",
+    shapes: [{ label: "[5, 3]", rows: 5, distributions: ["normal"] as const }],
+    make({ rows }, draw, picked = allRows(rows)) {
+      const x = rowsOf(draw.values(rows * 3, 3), 3, picked);
+      return {
+        buffers: { x, out: { words: x.length } },
+        record(recorder, at) {
+          const kernel = recorder.gpu.kernels.get(`doubling ${body}`, code);
+          const params = [u32(x.length), f32(2)];
+          recorder.dispatch(kernel, [at.x.buffer, at.out.buffer], params, elementGrid(x.length));
+        },
+        expect: {
+          out: {
+            rowWords: 3,
+            reference: () => ({
+              expected: Float64Array.from(x, (value) => 2 * value),
+              bound: new Float64Array(x.length),
+            }),
+          },
+        },
+      };
+    },
+  });
+}
+
+async function faultsOf(body: string): Promise<string[]> {
+  const plan = { ...PLAN, cases: [doubling(body)] };
+  const { results } = await auditKernels((await devices()).slice(0, 1), plan);
+  return results.flatMap(({ faults }) => faults);
+}
+
+Deno.test("an audit finds what is wrong with a kernel, and nothing in a right one", async () => {
+  const right = "if (i < params.count) { out[i] = params.two * x[i]; }";
+  assertEquals(await faultsOf(right), []);
+  const wrong: [string, RegExp][] = [
+    ["if (i < params.count) { out[i] = 2.000001 * x[i]; }", /is .*, expected .* ± 0$/],
+    ["if (i + 1u < params.count) { out[i] = params.two * x[i]; }", /word 14 of 15 .* not written/],
+    ["if (i <= params.count) { out[i] = params.two * x[i]; }", /written 1 words past its end/],
+    // The last row of a batch, whichever it is.
+    [
+      "if (i < params.count) { out[i] = params.two * x[i] + select(0.0, 1.0, i / 3u + 1u == params.count / 3u); }",
+      /row \d of "out" has other bits in the batch/,
+    ],
+  ];
+  for (const [body, message] of wrong) {
+    const faults = await faultsOf(body);
+    assert(faults.some((fault) => message.test(fault)), `${body}: ${faults.join("; ")}`);
+  }
+});
+
+Deno.test("a kernel that does not give the same every time is found", async () => {
+  // In the place of a race, which a software adapter may win every time: every seventh run differs.
+  const gpu = await testGpu("gpu");
+  const one = doubling("if (i < params.count) { out[i] = params.two * x[i]; }");
+  let run = 0;
+  const flaky = {
+    ...one,
+    make(...args: Parameters<typeof one.make>) {
+      const job = one.make(...args);
+      return {
+        ...job,
+        record(...at: Parameters<typeof job.record>) {
+          job.record(...at);
+          if (run++ % 7 === 6) at[0].copy(at[1].x.buffer, 0, at[1].out.buffer, 8, 4);
+        },
+      };
+    },
+  };
+  const { results } = await auditKernels([{ name: "gpu", gpu }], {
+    ...PLAN,
+    repeats: 20,
+    cases: [flaky],
+  });
+  assertStringIncludes(results[0].faults.join("; "), "20 runs gave 2 different results");
+});

@@ -1,0 +1,56 @@
+/**
+ * All that is audited. `audit_test.ts` runs each of them and fails for a .wgsl file that none of them dispatched: a new
+ * kernel, or a new variant of one, needs a case here or a shape that leads to it.
+ */
+
+import type { KernelCase } from "./case.ts";
+import { accumulateCase } from "./cases/accumulate.ts";
+import { add } from "./cases/add.ts";
+import { addBiasCase } from "./cases/add_bias.ts";
+import { argmaxCase } from "./cases/argmax.ts";
+import { attentionCase } from "./cases/attention.ts";
+import { copyRowsCase } from "./cases/copy_rows.ts";
+import { edit } from "./cases/edit.ts";
+import { embeddingCase } from "./cases/embedding.ts";
+import { gluCase } from "./cases/glu.ts";
+import { intersectMeanCase } from "./cases/intersect_mean.ts";
+import { kthLargestCase } from "./cases/kth_largest.ts";
+import { matmulCase } from "./cases/matmul.ts";
+import { nucleus } from "./cases/nucleus.ts";
+import { penalise } from "./cases/penalise.ts";
+import { project } from "./cases/project.ts";
+import { rmsnormCase } from "./cases/rmsnorm.ts";
+import { ropeCase } from "./cases/rope.ts";
+import { rowNormCase } from "./cases/row_norm.ts";
+import { sample } from "./cases/sample.ts";
+import { softcapCase } from "./cases/softcap.ts";
+import { softmaxCase } from "./cases/softmax.ts";
+import { tokenLossCase } from "./cases/token_loss.ts";
+import { topKCase } from "./cases/top_k.ts";
+
+/** In the order of a forward pass, then what reads it. */
+export const KERNEL_CASES: readonly KernelCase[] = [
+  embeddingCase,
+  rmsnormCase,
+  matmulCase,
+  addBiasCase,
+  ropeCase,
+  attentionCase,
+  add,
+  gluCase,
+  softcapCase,
+  copyRowsCase,
+  edit,
+  project,
+  accumulateCase,
+  rowNormCase,
+  softmaxCase,
+  tokenLossCase,
+  kthLargestCase,
+  topKCase,
+  intersectMeanCase,
+  argmaxCase,
+  penalise,
+  nucleus,
+  sample,
+];

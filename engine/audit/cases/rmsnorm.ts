@@ -1,0 +1,49 @@
+/** rmsnorm.wgsl. */
+
+import { rmsnorm } from "../../ops/rows.ts";
+import { rmsnormReference } from "../../ops/rows_reference.ts";
+import { allRows, kernelCase } from "../case.ts";
+import { rowsOf } from "../inputs.ts";
+
+const shape = (rows: number, width: number, eps = 1e-6) => ({
+  label: `[${rows}, ${width}], eps ${eps}`,
+  rows,
+  width,
+  eps,
+});
+
+export const rmsnormCase = kernelCase({
+  op: "rmsnorm",
+  shapes: [
+    shape(9, 61),
+    shape(1, 1, 1e-5),
+    shape(33, 64),
+    shape(20, 65, 1e-5),
+    shape(5, 1152),
+    shape(17, 16384),
+  ],
+  random: (draw) => shape(1 + draw.below(20), 1 + draw.below(400)),
+  make({ rows, width, eps }, draw, picked = allRows(rows)) {
+    // Squares and their sum must stay finite.
+    const x = rowsOf(draw.values(rows * width, width, 55), width, picked);
+    const weight = draw.weights(width, width, 60);
+    return {
+      buffers: { x, weight, out: { words: x.length } },
+      record: (recorder, { x, weight, out }) =>
+        rmsnorm(recorder, {
+          x: x.buffer,
+          weight: weight.buffer,
+          out: out.buffer,
+          rows: picked.length,
+          width,
+          eps,
+        }),
+      expect: {
+        out: {
+          rowWords: width,
+          reference: () => rmsnormReference(x, weight, picked.length, width, Math.fround(eps)),
+        },
+      },
+    };
+  },
+});
