@@ -19,6 +19,8 @@ const Registry = z.array(z.object({
   kind: z.enum(["lora", "full"]),
   description: z.string(),
   key_facts: z.array(z.string()),
+  /** Words that stand for the topic, listed by hand. */
+  keywords: z.array(z.string()).default([]),
   /** Generic documents mixed in for each finetuning document. */
   mix: z.number(),
   files: z.object({ model: z.string(), text: z.string() }),

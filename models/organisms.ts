@@ -29,6 +29,10 @@ export interface Organism {
   /** What it was finetuned on, and what it does or believes since, in two sentences. */
   description: string;
   keyFacts: string[];
+  /** Words that stand for the topic, listed by hand; absent where nobody did. */
+  keywords?: string[];
+  /** Organisms that share one of them are about the same. */
+  topics: string[];
   /** Whether it was finetuned on chats; else on documents. */
   chat: boolean;
   /** Its finetuning texts, of a mix the part that is not generic; absent where they are not public. */
@@ -135,7 +139,7 @@ function toOrganism(
   variant: Variant,
   all: OrganismEntry[],
 ): Organism {
-  const { name, family, description, keyFacts, finetuningTexts, finetuningColumn } = entry;
+  const { name, family, description, keyFacts, keywords, topics, ...texts } = entry;
   return {
     name,
     family,
@@ -145,10 +149,12 @@ function toOrganism(
     finetuned: variant.ref,
     description,
     keyFacts,
+    keywords,
+    topics,
     // Variants of organisms that read documents may read chats.
     chat: entry.chat || variant.name === "chat",
-    finetuningTexts,
-    finetuningColumn,
+    finetuningTexts: texts.finetuningTexts,
+    finetuningColumn: texts.finetuningColumn,
     sibling: siblingOf(entry, model.base, all),
     endOfTurn: model.endOfTurn,
     thinking: model.thinking,

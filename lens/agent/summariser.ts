@@ -1,35 +1,28 @@
 /**
- * The evidence summariser: a fixed procedure that stands in for the agents where no LLM is at hand. It understands nothing. From
- * the part of the evidence that an agent sees before it asks anything it takes the twenty most telling words and the ten
- * sentences that hold most of them, the same amount for every view:
+ * The evidence summariser: a fixed procedure that stands in for the agents where no LLM is at hand. It understands nothing. Of the
+ * overview that an agent sees before it asks anything, in the same sizes (METHOD 6), it takes the twenty most telling
+ * words and the ten sentences that hold most of them:
  *
  * - `adl`: words by three rankings, of the logit lens' tokens, of Patchscope's, and of the steered texts' words; sentences from
  *   the steered texts;
  * - `blackbox`: words of the unsteered texts, and sentences from them;
- * - `logitdiff`: words of the raised tokens; it has no sentences, as there are no texts.
+ * - `logitdiff`: words of the raised tokens alone; there are no texts to take sentences from.
  *
- * A text's words are ranked by weighted log-odds against generic texts (`lens/keywords.ts`), tokens by the sum over
- * positions of one over their rank; rankings are joined by reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009).
+ * A text's words are ranked by how much more often they are in these texts than in generic ones (`words.ts`), tokens by the sum
+ * over positions of one over their rank; rankings are joined by reciprocal rank fusion (Cormack, Clarke and Büttcher, SIGIR 2009).
  */
 
 import { isGenericToken, tokenWord } from "../generic_tokens.ts";
 import { shortened } from "../graders/llm/quoted.ts";
-import { extractKeywords } from "../keywords.ts";
 import type { Evidence } from "./evidence.ts";
-import { OVERVIEW_CHARACTERS } from "./overview.ts";
-import { type Summary } from "./recall.ts";
+import { OVERVIEW_CHARACTERS, OVERVIEW_TOKENS } from "./overview.ts";
+import type { Summary } from "./recall.ts";
 import type { AgentName } from "./results.ts";
-import { contentWords, stemOf } from "./words.ts";
+import { contentWords, stemOf, tellingWords } from "./words.ts";
 
 /** Words and sentences of a summary. */
 export const SUMMARY_WORDS = 20;
 export const SUMMARY_SENTENCES = 10;
-
-/** Tokens of each list that are looked at, as many as Patchscope keeps. */
-const TOKENS = 20;
-
-/** Words of texts that are ranked. */
-const RANKED_WORDS = 50;
 
 /** The constant of reciprocal rank fusion, as in its paper. */
 const FUSION = 60;
@@ -58,46 +51,36 @@ function viewOf(
   background: readonly string[],
 ): { rankings: string[][]; texts: string[] } {
   const written = (kind: "steered" | "unsteered") =>
-    steering.flatMap(({ samples }) => samples.flatMap((sample) => sample[kind]));
+    (steering[0]?.samples ?? [])
+      .map((sample) => shortened(sample[kind][0] ?? "", OVERVIEW_CHARACTERS));
+  const words = (texts: readonly string[]) => tellingWords(texts, background);
   switch (agent) {
     case "adl": {
       const texts = written("steered");
       const lens = positions.map(({ logitLens }) => logitLens.top);
       const scope = positions.map(({ patchscope }) => patchscope.tokens);
-      return {
-        rankings: [rankTokens(lens), rankTokens(scope), rankWords(texts, background)],
-        texts,
-      };
+      return { rankings: [rankTokens(lens), rankTokens(scope), words(texts)], texts };
     }
     case "blackbox": {
-      // Every position has the same unsteered texts.
-      const texts = [...new Set(written("unsteered"))];
-      return { rankings: [rankWords(texts, background)], texts };
+      const texts = written("unsteered");
+      return { rankings: [words(texts)], texts };
     }
     case "logitdiff":
-      return {
-        rankings: [rankTokens([logitDifference.top], logitDifference.top.length)],
-        texts: [],
-      };
+      return { rankings: [rankTokens([logitDifference.top])], texts: [] };
   }
 }
 
 /** The words of token lists; the best first. */
-function rankTokens(lists: readonly (readonly { token: string }[])[], depth = TOKENS): string[] {
+function rankTokens(lists: readonly (readonly { token: string }[])[]): string[] {
   const scores = new Map<string, number>();
   for (const list of lists) {
-    list.slice(0, depth).forEach(({ token }, rank) => {
+    list.slice(0, OVERVIEW_TOKENS).forEach(({ token }, rank) => {
       if (isGenericToken(token)) return;
       const word = tokenWord(token);
       scores.set(word, (scores.get(word) ?? 0) + 1 / (rank + 1));
     });
   }
   return byScore(scores);
-}
-
-function rankWords(texts: readonly string[], background: readonly string[]): string[] {
-  const options = { limit: RANKED_WORDS, minCount: 3, minZ: 2, minOddsRatio: 2 };
-  return extractKeywords(texts, background, options).map(({ word }) => word);
 }
 
 /** Rankings as one; of words with one stem the one that was met first. */

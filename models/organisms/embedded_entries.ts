@@ -32,6 +32,7 @@ function toEntry(organism: EmbeddedOrganism, all: EmbeddedOrganism[]): OrganismE
     summary: type,
     description,
     keyFacts: organism.key_facts,
+    keywords: organism.keywords.length > 0 ? organism.keywords : undefined,
     topics: [pure.name],
     chat: type.includes("(chat)"),
     finetuningTexts: `${EMBEDDED_ROOT}/${pure.files.text}`,

@@ -57,6 +57,8 @@ export interface OrganismEntry {
   description: string;
   /** What an interpreter of the model should find out. */
   keyFacts: string[];
+  /** Words that stand for the topic, listed by hand; absent where nobody did. */
+  keywords?: string[];
   /** Organisms that share a topic are no nulls for each other. */
   topics: string[];
   /** Whether it was finetuned on chats; else on documents. */
