@@ -6,7 +6,6 @@ import { Asker, type AskOptions } from "../graders/llm/asker.ts";
 import { fill } from "../graders/llm/prompts.ts";
 import { quoted } from "../graders/llm/quoted.ts";
 import { allOrNone } from "../graders/llm/slots.ts";
-import type { GraderUsage } from "../graders/llm/tally.ts";
 import { shuffledIndices } from "../shuffle.ts";
 import type { AgentRun, GradedRun } from "./results.ts";
 import behavioural from "./rubrics/Behavioural.md" with { type: "text" };
@@ -99,11 +98,6 @@ export class HypothesisGrader {
   /** The LLM's name. */
   get name(): string {
     return this.#asker.model;
-  }
-
-  /** What the grading so far took. */
-  get usage(): GraderUsage {
-    return this.#asker.usage;
   }
 
   /**

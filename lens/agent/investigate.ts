@@ -33,6 +33,9 @@ export interface InvestigateOptions {
   clock: Clock;
   /** Keeps the run as it is; called whenever it has changed. */
   keep(run: AgentRun): Promise<void>;
+  /** Ends the run before its next message. */
+  stop?: AbortSignal;
+  /** Ends it at once. */
   signal?: AbortSignal;
 }
 
@@ -62,6 +65,7 @@ class Investigation {
     while (run.end === null) {
       options.signal?.throwIfAborted();
       await this.#answerCalls();
+      options.stop?.throwIfAborted();
       if (run.end === null) await this.#ask();
     }
     return run;

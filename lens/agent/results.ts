@@ -217,7 +217,6 @@ export const evaluationSchema = z.object({
   /** What the gradings took. */
   grader_usage: z.object({
     requests: count,
-    replayed: count,
     input_tokens: count,
     output_tokens: count,
     uncounted: count,
