@@ -49,6 +49,9 @@ export function says(text: string): Behaviour {
   return { kind: "answer", text };
 }
 
+/** What a server says by itself: a text, or anything else. */
+export type Reply = string | Behaviour;
+
 /** The behaviours of a file of `tests/llm_scenarios/`, in their order. */
 export async function scenario(name: string): Promise<Behaviour[]> {
   const path = `${import.meta.dirname}/llm_scenarios/${name}.json`;
@@ -64,7 +67,7 @@ export class LlmServer implements AsyncDisposable {
   #busy = 0;
   readonly #planned: Behaviour[] = [];
   readonly #closed = Promise.withResolvers<void>();
-  readonly #reply: (request: SeenRequest) => string | Promise<string>;
+  readonly #reply: (request: SeenRequest) => Reply | Promise<Reply>;
   readonly #server = Deno.serve({
     port: 0,
     hostname: "127.0.0.1",
@@ -72,7 +75,7 @@ export class LlmServer implements AsyncDisposable {
     onError: () => new Response(null, { status: 500 }),
   }, (request) => this.#answer(request));
 
-  constructor(reply: (request: SeenRequest) => string | Promise<string> = () => "COHERENT") {
+  constructor(reply: (request: SeenRequest) => Reply | Promise<Reply> = () => "COHERENT") {
     this.#reply = reply;
   }
 
@@ -84,6 +87,11 @@ export class LlmServer implements AsyncDisposable {
   /** Plans what is done with the next requests, one each. */
   next(...behaviours: Behaviour[]): void {
     this.#planned.push(...behaviours);
+  }
+
+  /** Takes back what is planned. */
+  forget(): void {
+    this.#planned.length = 0;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -103,7 +111,8 @@ export class LlmServer implements AsyncDisposable {
       };
       this.seen.push(seen);
       if (seen.path !== "/v1/chat/completions") return Response.json({}, { status: 404 });
-      return await this.#behave(this.#planned.shift() ?? says(await this.#reply(seen)), seen);
+      const planned = this.#planned.shift() ?? await this.#reply(seen);
+      return await this.#behave(typeof planned === "string" ? says(planned) : planned, seen);
     } finally {
       this.#busy--;
     }
