@@ -170,7 +170,8 @@ function range(min: number, max: number): string {
 }
 
 function checkPositionals<F extends Flags>(command: Command<F>, given: readonly string[]): void {
-  const most = command.positionals?.length ?? 0;
+  const names = command.positionals ?? [];
+  const most = names.at(-1)?.endsWith("…") ? Infinity : names.length;
   if (given.length > most) {
     throw new UsageError(
       `Unexpected argument "${visible(given[most])}": see ${command.usage} --help`,

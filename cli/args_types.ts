@@ -27,7 +27,7 @@ export interface Command<F extends Flags> {
   /** One sentence. */
   summary: string;
   flags: F;
-  /** Names of the arguments that are not flags; none by default. */
+  /** Names of the arguments that are not flags; none by default. Of the last there may be any number if it ends with "…". */
   positionals?: readonly string[];
   examples?: readonly { command: string; does: string }[];
 }

@@ -20,6 +20,8 @@ const COMMANDS: Record<string, () => Promise<Run>> = {
   run: async () => (await import("./run.ts")).run,
   mixing: async () => (await import("./mixing.ts")).mixing,
   audit: async () => (await import("./audit.ts")).audit,
+  report: async () => (await import("./report.ts")).report,
+  verify: async () => (await import("./verify.ts")).verify,
   doctor: async () => (await import("./doctor.ts")).doctor,
   organisms: async () => (await import("./organisms.ts")).organisms,
 };
@@ -34,9 +36,11 @@ const USAGE = `palimpsest reads what a finetune left in a model's activations
   deno task chat        ask a base and a finetuned model the same, side by side
   deno task similarity  compare steered texts with those that the model was finetuned on
   deno task causal      measure what the difference does to a model's losses
-  deno task run         all of that in one folder, with a summary
+  deno task run         all of that in one folder, with a summary and a page to read
   deno task mixing      measure how mixing generic texts into a finetuning shrinks its trace
   deno task audit       check every kernel against float64, and whole models for results that repeat
+  deno task report      make the page of a run again, or of several side by side
+  deno task verify      check every file of a run, and derive its numbers again
   deno task doctor      show the WebGPU backends and what is missing
   deno task organisms   list the finetuned models that can be compared by name
 

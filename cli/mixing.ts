@@ -1,11 +1,10 @@
 /** `deno task mixing`: the whole method on finetunes with more and more generic text in them. */
 
 import { UsageError } from "../engine/errors.ts";
-import type { MixingRow } from "../lens/mixing_plot.ts";
+import { type MixingRow, mixingRow } from "../lens/mixing_rows.ts";
 import { fingerprintOf } from "../lens/provenance.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
-import type { PipelineSummary } from "../lens/summary.ts";
 import { embeddedOrganisms } from "../models/embedded.ts";
 import { parseCommand } from "./args.ts";
 import { MIXING_COMMAND, type MixingFlags } from "./mixing_flags.ts";
@@ -75,7 +74,7 @@ export async function mixingResults(
     if (parsed.kind === "help") throw new Error("A step's command line asks for help");
     const summary = await pipelineResults(parsed.flags, context);
     alpha ??= summary.positions[0].alpha ?? undefined;
-    rows.push(rowOf(summary, { organism: name, ratio }));
+    rows.push(mixingRow(summary, { organism: name, ratio }));
   }
   const result = { organism: ORGANISM, position, alpha: alpha ?? null, rows, results: out };
   // The library that plots is large: only those who plot wait for it.
@@ -83,28 +82,9 @@ export async function mixingResults(
   await folder.writeJson("mixing.json", result as unknown as JsonValue);
   await folder.writeBytes("mixing.svg", new TextEncoder().encode(mixingPlot(rows)));
   await folder.finish("mixing");
+  const { writeReport } = await import("../lens/report/report_step.ts");
+  await writeReport(out, folder);
   return result;
-}
-
-function rowOf(
-  { relevance, positions: [at], results }: PipelineSummary,
-  { organism, ratio }: { organism: string; ratio: number },
-): MixingRow {
-  const { delta_norm, relative_norm, causal } = at;
-  return {
-    ratio,
-    organism,
-    delta_norm,
-    relative_norm,
-    relevance: relevance?.difference ?? null,
-    relevance_nulls: relevance && Object.fromEntries(
-      Object.entries(relevance).filter(([name]) => name !== "difference"),
-    ),
-    similarity: at.similarity?.difference ?? null,
-    similarity_detail: at.similarity,
-    causal,
-    results,
-  };
 }
 
 /** The finetunes that were asked for, in the order of their ratios. */

@@ -28,7 +28,7 @@ import { VERSION } from "./version.ts";
 /** The summary, and what an LLM's grades took. */
 export type PipelineShown = PipelineSummary & { grading?: GradingShown };
 
-/** Does what is not done yet, and writes the summary. */
+/** Does what is not done yet, and writes the summary and the report. */
 export async function pipelineResults(
   flags: RunFlags,
   context: CommandContext,
@@ -79,10 +79,14 @@ export async function pipelineResults(
     graded ? graded.grading : read.shown.grading,
     steered?.shown.grading,
   ]);
-  if (!grading) return summary;
-  await folder.writeJson("grading.json", grading as unknown as JsonValue);
-  await folder.finish("grading");
-  return { ...summary, grading };
+  if (grading) {
+    await folder.writeJson("grading.json", grading as unknown as JsonValue);
+    await folder.finish("grading");
+  }
+  // The library that plots is large: it is loaded when all else is done.
+  const { writeReport } = await import("../lens/report/report_step.ts");
+  await writeReport(out, folder);
+  return { ...summary, ...(grading && { grading }) };
 }
 
 function lastPosition({ results: [{ positions }] }: DiffShown): number {

@@ -23,6 +23,7 @@ export function summaryText(summary: PipelineSummary): string {
   for (const position of positions) lines.push("", ...positionLines(position, layer));
   lines.push(...left_out.map(({ step, why }) => `\nLeft out: ${step} (${why})`));
   lines.push(`\nEvery number: ${visible(results)}/summary.json`);
+  lines.push(`To read: ${visible(results)}/report.html (checked by deno task verify)`);
   return lines.join("\n");
 }
 

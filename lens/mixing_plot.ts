@@ -1,6 +1,8 @@
 /** The plot of the mixing experiment: small multiples over the ratio of generic to finetuning documents, as an SVG. */
 
 import * as Plot from "@observablehq/plot";
+import type { MixingRow } from "./mixing_rows.ts";
+import type { Range } from "./summary.ts";
 import {
   COLOURS,
   element,
@@ -9,41 +11,6 @@ import {
   type SvgDocument,
   type SvgElement,
 } from "./svg_document.ts";
-
-/** Low and high end of a 95 % interval. */
-type Range = readonly [low: number, high: number];
-
-/** What the intervention does on one set of texts. */
-interface Effect {
-  change: number;
-  change_interval: Range;
-  random_change: Range | null;
-}
-
-/** One ratio. What was not measured is null. */
-export interface MixingRow {
-  /** Generic documents for each finetuning document. */
-  ratio: number;
-  organism: string;
-  delta_norm: number;
-  relative_norm: number;
-  /** Mean share of relevant tokens in the readouts of the difference, and in those of its controls and nulls. */
-  relevance: number | null;
-  relevance_nulls: Record<string, number> | null;
-  /** Steered less unsteered. */
-  similarity: number | null;
-  /** `generic`: the same with generic texts. */
-  similarity_detail: {
-    steered: number;
-    unsteered: number;
-    difference: number;
-    interval: Range;
-    generic: number;
-  } | null;
-  causal: { finetuning: Effect; generic: Effect } | null;
-  /** The folder of this ratio. */
-  results: string;
-}
 
 /** One measurement of one panel. */
 interface Point {

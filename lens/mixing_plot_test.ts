@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { mixingPlot, type MixingRow } from "./mixing_plot.ts";
+import { mixingPlot } from "./mixing_plot.ts";
+import type { MixingRow } from "./mixing_rows.ts";
 
 const effect = (change: number) => ({
   change,

@@ -17,7 +17,7 @@ export interface LeftOut {
 }
 
 /** Low and high end of a 95 % interval. */
-export type Range = [low: number, high: number];
+export type Range = readonly [low: number, high: number];
 
 /** What replacing the component along the difference does to the losses on one set of texts, in nats per token. */
 export interface SummaryEffect {

@@ -73,19 +73,25 @@ export async function causalStep(run: CausalRun): Promise<CausalResult> {
   const step = `causal_${layer}_${mode}${reverse ? "_reverse" : ""}`;
   const file = `${step}.json`;
   if (!await folder.has(step)) {
-    const { result, measured, names } = await measure(run, step);
-    await folder.writeJson(`${step}_documents.json`, { names, sets: measured } as never);
+    const { result, documents } = await measure(run, step);
+    await folder.writeJson(`${step}_documents.json`, documents as never);
     await folder.writeJson(file, result as unknown as JsonValue);
     await folder.finish(step, await run.provenance());
   }
   return await folder.readJson(file) as unknown as CausalResult;
 }
 
-/** Losses of every document in each set, and the names of a document's sums. */
+/** `causal_…_documents.json`: losses of every document in each set, and the names of a document's sums. */
+export interface CausalDocuments {
+  /** `unedited`, `position_1` …, `random_0` …, `random_difference_0` … */
+  names: string[];
+  sets: Record<CausalSet, DocumentLosses[]>;
+}
+
+/** What was measured, and what it comes to. */
 interface Measured {
   result: CausalResult;
-  measured: Record<CausalSet, DocumentLosses[]>;
-  names: string[];
+  documents: CausalDocuments;
 }
 
 async function measure(run: CausalRun, step: string): Promise<Measured> {
@@ -131,34 +137,39 @@ async function measure(run: CausalRun, step: string): Promise<Measured> {
     ...random.map((_, i) => `random_${i}`),
     ...pairs.map((_, i) => `random_difference_${i}`),
   ];
+  const documents = { names, sets: measured };
+  const effects = causalEffects(documents, seed);
+  const result: CausalResult = {
+    layer,
+    mode,
+    subject,
+    positions: effects.map(({ position, sets }, i) => ({
+      position,
+      delta_norm: vectorNorm(deltas[i]),
+      sets,
+    })),
+  };
+  return { result, documents };
+}
+
+/** What each position's difference does, from the documents' losses: nothing else goes into it. */
+export function causalEffects(
+  { names, sets }: CausalDocuments,
+  seed: number,
+): Pick<PositionEffect, "position" | "sets">[] {
   const placesOf = (kind: string) =>
-    names.keys().filter((i) => names[i].replace(/_\d+$/, "") === kind).toArray();
-  const places = {
+    names.keys().filter((i) => names[i].replace(/_-?\d+$/, "") === kind).toArray();
+  const controls: ControlPlaces = {
     random: placesOf("random"),
     random_difference: placesOf("random_difference"),
   };
-  return { result: summary(run, measured, places), measured, names };
-}
-
-function summary(
-  run: CausalRun,
-  measured: Record<CausalSet, DocumentLosses[]>,
-  controls: ControlPlaces,
-): CausalResult {
-  const { layer, mode, reverse, positions, seed } = run;
-  const draws = CAUSAL_SETS.map((set) => resamples(measured[set].length, seed));
-  return {
-    layer,
-    mode,
-    subject: reverse ? "base" : "finetuned",
-    positions: positions.map((position, p) => ({
-      position,
-      delta_norm: vectorNorm(deltaAt(run, position)),
-      sets: Object.fromEntries(
-        CAUSAL_SETS.map((set, i) => [set, setEffect(measured[set], 1 + p, controls, draws[i])]),
-      ) as Record<CausalSet, SetEffect>,
-    })),
-  };
+  const draws = CAUSAL_SETS.map((set) => resamples(sets[set].length, seed));
+  return placesOf("position").map((place) => ({
+    position: Number(names[place].slice("position_".length)),
+    sets: Object.fromEntries(
+      CAUSAL_SETS.map((set, i) => [set, setEffect(sets[set], place, controls, draws[i])]),
+    ) as Record<CausalSet, SetEffect>,
+  }));
 }
 
 /** δ at a position. */

@@ -48,7 +48,7 @@ export const SAMPLE_DRAWING: Drawing = { temperature: 1.1, tokens: 512, samples:
 export const DECISIONS = 12;
 
 /** Decisions that one batch looks ahead. */
-const LEVELS = 3;
+export const LEVELS = 3;
 
 /** The share of a strength's texts that must be coherent. */
 export const COHERENT_SHARE = 0.75;
