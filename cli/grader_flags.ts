@@ -2,6 +2,7 @@
 
 import { UsageError } from "../engine/errors.ts";
 import { ChatClient } from "../lens/graders/llm/client.ts";
+import { GRADER } from "../lens/graders/llm/failures.ts";
 import { LlmGrader, type LlmGraderOptions } from "../lens/graders/llm/llm_grader.ts";
 import type { Prices } from "../lens/graders/llm/tally.ts";
 import { flagName, type Flags, type Values } from "./args_types.ts";
@@ -49,7 +50,8 @@ export const GRADER_FLAGS = {
 /** The values of {@link GRADER_FLAGS}. */
 export type GraderFlags = Values<typeof GRADER_FLAGS>;
 
-const DEFAULT_URL = "https://api.openai.com/v1";
+/** Where LLMs are asked, unless it is said otherwise. */
+export const DEFAULT_URL = "https://api.openai.com/v1";
 
 /**
  * The LLM that the flags ask for, or undefined for the offline grader.
@@ -61,7 +63,7 @@ const DEFAULT_URL = "https://api.openai.com/v1";
 export function llmGrader(
   flags: GraderFlags,
   options: Pick<LlmGraderOptions, "log" | "answers" | "signal"> = {},
-  env: (name: string) => string | undefined = (name) => Deno.env.get(name),
+  env: Environment = (name) => Deno.env.get(name),
 ): LlmGrader | undefined {
   const { grader, graderUrl: url = DEFAULT_URL, graderModel: model } = flags;
   if (grader === "offline") return refuseLlmFlags(flags);
@@ -91,12 +93,16 @@ export function pricesOf({ graderInputPrice, graderOutputPrice }: GraderFlags): 
   return { input: graderInputPrice, output: graderOutputPrice };
 }
 
+/** Reads an environment variable. */
+export type Environment = (name: string) => string | undefined;
+
 /**
- * PALIMPSEST_GRADER_KEY, which may be empty for no key. OPENAI_API_KEY was meant for others: it goes over the network encrypted only.
+ * The key for a server: of the variable `own`, which may be empty for no key, else OPENAI_API_KEY. That one was meant for others: it
+ * goes over the network encrypted only.
  */
-function keyFor(url: string, env: (name: string) => string | undefined): string | undefined {
-  const own = env("PALIMPSEST_GRADER_KEY");
-  if (own !== undefined) return own;
+export function keyFor(url: string, env: Environment, own = GRADER.key): string | undefined {
+  const key = env(own);
+  if (key !== undefined) return key;
   const { protocol, hostname } = URL.parse(url) ?? {};
   const local = /^(localhost|127\.0\.0\.1|\[::1\])$/.test(hostname ?? "");
   return protocol === "https:" || local ? env("OPENAI_API_KEY") : undefined;

@@ -17,6 +17,8 @@ const COMMANDS: Record<string, () => Promise<Run>> = {
   chat: async () => (await import("./chat.ts")).chat,
   similarity: async () => (await import("./similarity.ts")).similarity,
   causal: async () => (await import("./causal.ts")).causal,
+  agent: async () => (await import("./agent.ts")).agent,
+  evaluate: async () => (await import("./evaluate.ts")).evaluate,
   run: async () => (await import("./run.ts")).run,
   mixing: async () => (await import("./mixing.ts")).mixing,
   audit: async () => (await import("./audit.ts")).audit,
@@ -36,7 +38,9 @@ const USAGE = `palimpsest reads what a finetune left in a model's activations
   deno task chat        ask a base and a finetuned model the same, side by side
   deno task similarity  compare steered texts with those that the model was finetuned on
   deno task causal      measure what the difference does to a model's losses
+  deno task agent       have agents find out what a model was finetuned for, and grade them
   deno task run         all of that in one folder, with a summary and a page to read
+  deno task evaluate    the same on several organisms, in one table
   deno task mixing      measure how mixing generic texts into a finetuning shrinks its trace
   deno task audit       check every kernel against float64, and whole models for results that repeat
   deno task report      make the page of a run again, or of several side by side

@@ -6,7 +6,6 @@ import { settledStep } from "../lens/results/settled_step.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
 import type { Steering } from "../lens/run_steer.ts";
 import { type PipelineSummary, type PositionSimilarity, summarize } from "../lens/summary.ts";
-import { type Command, type Flags, parseCommand, type Values } from "./args.ts";
 import { causalResults } from "./causal.ts";
 import { CAUSAL_COMMAND } from "./causal_flags.ts";
 import { parseRanges } from "./common_flags.ts";
@@ -14,7 +13,7 @@ import { diffResults } from "./diff.ts";
 import { DIFF_COMMAND } from "./diff_flags.ts";
 import type { DiffShown } from "./diff_print.ts";
 import { type GradingShown, sumOfGradings } from "./graders.ts";
-import { givenSettings, type PipelinePlan, planPipeline } from "./pipeline_args.ts";
+import { flagsOf, givenSettings, type PipelinePlan, planPipeline } from "./pipeline_args.ts";
 import { relevanceResults } from "./relevance.ts";
 import { RELEVANCE_COMMAND } from "./relevance_flags.ts";
 import type { CommandContext } from "./run_command.ts";
@@ -108,13 +107,6 @@ function inputsOf(flags: RunFlags, { base, finetuned }: PipelinePlan): Record<st
   // They only name the models.
   const { organism: _n, model: _l, variant: _v, ...settings } = graded;
   return { version: VERSION, command: "run", ...givenSettings(settings), base, finetuned };
-}
-
-/** The values of a command line that asks for no help. */
-function flagsOf<const F extends Flags>(command: Command<F>, args: readonly string[]): Values<F> {
-  const parsed = parseCommand(command, args);
-  if (parsed.kind === "help") throw new Error("A step's command line asks for help");
-  return parsed.flags;
 }
 
 /** Compares each position's texts, again only where they are others: the file of all is `similarity.json`. */

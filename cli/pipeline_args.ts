@@ -2,13 +2,14 @@
 
 import { UsageError } from "../engine/errors.ts";
 import type { LeftOut } from "../lens/summary.ts";
+import { type Command, type Flags, parseCommand, type Values } from "./args.ts";
 import { flagName } from "./args_types.ts";
 import { GRADER_FLAGS } from "./grader_flags.ts";
 import { planPair } from "./pair.ts";
 import type { RunFlags } from "./run_flags.ts";
 
 /** Every one of these is read in any case; those that are steered with are added. */
-const READ_POSITIONS = "0-4";
+export const READ_POSITIONS = "0-4";
 
 /** What a step is told, besides where its results lie. */
 export interface PipelinePlan {
@@ -43,6 +44,16 @@ export function givenSettings(
 export function flagsToArgs(values: Readonly<Record<string, Value>>): string[] {
   return Object.entries(values).filter(([, value]) => value !== undefined)
     .map(([key, value]) => `--${flagName(key)}=${value}`);
+}
+
+/** The values of a step's command line. */
+export function flagsOf<const F extends Flags>(
+  command: Command<F>,
+  args: readonly string[],
+): Values<F> {
+  const parsed = parseCommand(command, args);
+  if (parsed.kind === "help") throw new Error("A step's command line asks for help");
+  return parsed.flags;
 }
 
 /**

@@ -76,11 +76,10 @@ export interface SteerPrompts {
   stopIds: ReadonlySet<number>;
 }
 
-/** Reads the prompts and writes them in the model's chat template; as they are, where it has none. */
-export async function steerPrompts(
+/** How prompts are put to a pair of models: in their chat template; as they are, where there is none. */
+export async function promptWriter(
   { tokenizer, base, finetuned }: OpenedPair,
-  flags: SteerFlags,
-): Promise<SteerPrompts> {
+): Promise<{ write(text: string): SteeringPrompt; stopIds: ReadonlySet<number> }> {
   const chat = await findChat([finetuned, base], tokenizer);
   if (!chat) console.error("There is no chat template: the prompts are continued as they are");
   const write = (text: string): SteeringPrompt => ({
@@ -89,18 +88,24 @@ export async function steerPrompts(
       ? chat.render([{ role: "user", content: text }], { addGenerationPrompt: true })
       : tokenizer.encode(text, { special: true, parseSpecial: false }),
   });
-  const read = async (file: string | undefined, ours: string) =>
-    (await readPrompts(file ?? new URL(ours, PROMPTS))).map(write);
   const ends = await stopIds(base, tokenizer, { chat: chat !== undefined });
   if (finetuned.kind === "model") {
     for (const id of await stopIds(finetuned, tokenizer, { chat: chat !== undefined })) {
       ends.add(id);
     }
   }
+  return { write, stopIds: ends };
+}
+
+/** Reads the prompts and writes them for the models. */
+export async function steerPrompts(pair: OpenedPair, flags: SteerFlags): Promise<SteerPrompts> {
+  const { write, stopIds } = await promptWriter(pair);
+  const read = async (file: string | undefined, ours: string) =>
+    (await readPrompts(file ?? new URL(ours, PROMPTS))).map(write);
   return {
     search: await read(flags.searchPrompts, "search.txt"),
     prompts: await read(flags.prompts, "generation.txt"),
-    stopIds: ends,
+    stopIds,
   };
 }
 
