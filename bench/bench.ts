@@ -15,7 +15,7 @@ import { copyCase } from "./kernels/ceilings.ts";
 import { Clock } from "./measure.ts";
 import { benchPrefill } from "./prefill.ts";
 import { formatRows, markdownRows } from "./row.ts";
-import { type ShapeName, SHAPES } from "./shapes.ts";
+import { shapeNames, SHAPES } from "./shapes.ts";
 import { benchStart } from "./start.ts";
 
 const COMMAND = {
@@ -54,13 +54,6 @@ const COMMAND = {
 
 /** In the order in which later ones use what earlier ones measured. */
 const QUESTIONS = [benchKernels, benchPrefill, benchDecode, benchHooks, benchDiff, benchStart];
-
-/** The models of `--models`. */
-export function shapeNames(names: readonly string[]): ShapeName[] {
-  const wrong = names.find((name) => !Object.hasOwn(SHAPES, name));
-  if (wrong === undefined) return names as ShapeName[];
-  throw new UsageError(`Cannot use --models ${wrong}: known are ${Object.keys(SHAPES).join(", ")}`);
-}
 
 async function bench(args: string[], signal: AbortSignal): Promise<number> {
   const parsed = parseCommand(COMMAND, args);

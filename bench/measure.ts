@@ -55,6 +55,11 @@ export class Clock {
     readonly timed: "gpu" | "wall",
   ) {}
 
+  /** A clock by the host's time. */
+  static byHost(gpu: Gpu): Clock {
+    return new Clock(gpu, undefined, "wall");
+  }
+
   /**
    * A clock for a device. Its timestamps are used when they agree with the host's on some work of about `work`'s length:
    * backends differ in their unit and in how finely they tell the time.
@@ -89,7 +94,7 @@ export class Clock {
 
   /** The same device by the host's time, for what timestamps do not see: copies. */
   get wall(): Clock {
-    return new Clock(this.gpu, undefined, "wall");
+    return Clock.byHost(this.gpu);
   }
 
   /** A subject that records the same again and again. */

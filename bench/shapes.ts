@@ -1,5 +1,6 @@
 /** The sizes of models that are measured: config.json of each, for random weights. */
 
+import { UsageError } from "../engine/errors.ts";
 import type { RandomConfig } from "./large/random_model.ts";
 
 const LLAMA = {
@@ -74,6 +75,13 @@ export const SHAPES = {
 
 /** A name of {@link SHAPES}. */
 export type ShapeName = keyof typeof SHAPES;
+
+/** The models of a `--models`. */
+export function shapeNames(names: readonly string[]): ShapeName[] {
+  const wrong = names.find((name) => !Object.hasOwn(SHAPES, name));
+  if (wrong === undefined) return names as ShapeName[];
+  throw new UsageError(`Cannot use --models ${wrong}: known are ${Object.keys(SHAPES).join(", ")}`);
+}
 
 /** Weights that a token meets in matrix products, the head left out. */
 export function blockParameters(config: RandomConfig): number {

@@ -7,6 +7,7 @@
 import { Buffer } from "node:buffer";
 import { brotliDecompressSync } from "node:zlib";
 import { DeviceError } from "../../engine/errors.ts";
+import { userCache } from "../user_cache.ts";
 import { downloadArchive, VERSION } from "./download.ts";
 import { readTar } from "./tar.ts";
 
@@ -19,17 +20,8 @@ const DRIVER_FILES = ["libvulkan.so.1", "libvk_swiftshader.so", "vk_swiftshader_
 
 /** Where the driver is kept. */
 export function driverFolder(env: (name: string) => string | undefined = Deno.env.get): string {
-  const xdg = env("XDG_CACHE_HOME");
-  const home = env("HOME");
-  // The XDG specification: a relative path counts as not set.
-  const cache = xdg?.startsWith("/") ? xdg : home ? `${home}/.cache` : undefined;
-  if (!cache) {
-    throw new DeviceError(
-      "Cannot keep a software driver: neither HOME nor XDG_CACHE_HOME says where the user's cache is",
-    );
-  }
   // The version in the path keeps a newer driver from meeting an older one's files.
-  return `${cache}/palimpsest/swiftshader-${VERSION}`;
+  return userCache(`swiftshader-${VERSION}`, "a software driver", env);
 }
 
 /** Whether the package has a driver for this machine. */
