@@ -12,6 +12,7 @@ import { PartFiles, REPORT_FILE } from "../report/run_files.ts";
 import { readRun, type RunResults } from "../report/run_results.ts";
 import { renderRun } from "../report/render.ts";
 import { checkFiles } from "./checksums.ts";
+import { deriveAgents } from "./derive_agents.ts";
 import { checkDelta, deriveDiff } from "./derive_diff.ts";
 import {
   deriveCausal,
@@ -80,6 +81,7 @@ async function deriveAll(path: string, result: Verification): Promise<void> {
   const derived: Derived[] = diff ? await deriveDiff(diff) : [];
   for (const part of parts.filter(({ name, command }) => name === "" || command !== "run")) {
     derived.push(...await deriveSteering(part), ...await deriveCausal(part, means));
+    derived.push(...await deriveAgents(part));
   }
   derived.push(...await deriveSimilarity(outer, run), ...deriveSummary(run));
   derived.push(...await deriveMixing(outer, run));

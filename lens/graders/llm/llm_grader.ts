@@ -105,7 +105,8 @@ export function replayGrader(
   return new LlmGrader({ ...options, chat: nobody(model), answers: answersOf(entries) });
 }
 
-function nobody(model: string): ChatModel {
+/** Stands for an LLM whose answers are on record: whatever is asked besides is a failure. */
+export function nobody(model: string): ChatModel {
   return {
     model,
     complete: () =>

@@ -58,7 +58,7 @@ function positionLists(
       `;
     });
     return html`
-      <h4>Position ${at.position}, ${title}</h4>
+      <h3>Position ${at.position}, ${title}</h3>
       <div class="lists">${lists}</div>
     `;
   });

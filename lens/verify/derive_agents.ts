@@ -1,0 +1,97 @@
+/** Grades from the grader's raw answers, their aggregates, and what the evidence summariser recalls. */
+
+import { aggregateRuns } from "../agent/aggregate.ts";
+import { gradesPlot } from "../agent/grades_plot.ts";
+import { type GroundTruth, HypothesisGrader } from "../agent/hypothesis_grader.ts";
+import type { RecallTruth } from "../agent/recall.ts";
+import {
+  agentRunSchema,
+  checkedResult,
+  evaluationSchema,
+  runFileName,
+  summariserResultSchema,
+} from "../agent/results.ts";
+import { scored } from "../agent/run_summariser.ts";
+import { nobody } from "../graders/llm/llm_grader.ts";
+import { answersOf, parseGrades } from "../graders/llm/log.ts";
+import { type PartFiles, within } from "../report/run_files.ts";
+import type { Derived } from "./problem.ts";
+
+/** Everything of an evaluation that can be derived again; the folder may be one without any. */
+export async function deriveAgents(part: PartFiles): Promise<Derived[]> {
+  return [...await evaluationNumbers(part), ...await summariserNumbers(part)];
+}
+
+async function evaluationNumbers(part: PartFiles): Promise<Derived[]> {
+  const name = "evaluation.json";
+  const kept = await part.jsonIfListed<unknown>(name);
+  if (kept === undefined) return [];
+  const stored = checkedResult(evaluationSchema, kept, name);
+  const { truth, seed } = part.manifest.steps.evaluation.settings as unknown as {
+    truth: GroundTruth;
+    seed: number;
+  };
+  const answers = part.files.includes("grades.jsonl")
+    ? answersOf(
+      parseGrades(new TextDecoder().decode(await part.bytes("grades.jsonl")), "grades.jsonl"),
+    )
+    : undefined;
+  const grader = new HypothesisGrader({ chat: nobody(stored.grader), answers, truth, seed });
+  const runs = [];
+  for (const { agent, interactions, run } of stored.runs) {
+    const file = runFileName({ agent, interactions, run });
+    runs.push(await grader.grade(checkedResult(agentRunSchema, await part.json(file), file)));
+  }
+  const aggregates = aggregateRuns([runs]);
+  return [
+    {
+      file: within(part, name),
+      stored: { runs: stored.runs, aggregates: stored.aggregates },
+      derived: { runs, aggregates },
+    },
+    {
+      file: within(part, "evaluation.svg"),
+      stored: new TextDecoder().decode(await part.bytes("evaluation.svg")),
+      derived: gradesPlot(stored.aggregates),
+    },
+    ...await Promise.all(stored.runs.map((run) => spending(part, run))),
+  ];
+}
+
+/** What a run spent, from its transcript. */
+async function spending(part: PartFiles, run: Parameters<typeof runFileName>[0]): Promise<Derived> {
+  const file = runFileName(run);
+  const { transcript, spent } = checkedResult(agentRunSchema, await part.json(file), file);
+  const replies = transcript.filter((turn) => turn.role === "assistant");
+  return {
+    file: within(part, file),
+    stored: { interactions: spent.interactions, llm_calls: spent.llm_calls, tokens: spent.tokens },
+    derived: {
+      interactions: transcript.reduce(
+        (sum, turn) => sum + (turn.role === "tool" ? turn.interactions : 0),
+        0,
+      ),
+      llm_calls: replies.length,
+      tokens: replies.reduce((sum, { tokens }) => sum + tokens, 0),
+    },
+  };
+}
+
+async function summariserNumbers(part: PartFiles): Promise<Derived[]> {
+  const name = "summariser.json";
+  const kept = await part.jsonIfListed<unknown>(name);
+  if (kept === undefined) return [];
+  const { summaries } = checkedResult(summariserResultSchema, kept, name);
+  const { truth, others } = part.manifest.steps.summariser.settings as unknown as {
+    truth: RecallTruth | null;
+    others: RecallTruth[];
+  };
+  return [{
+    file: within(part, name),
+    stored: summaries,
+    derived: summaries.map(({ agent, ...summary }) => ({
+      agent,
+      ...scored(summary, truth ?? undefined, others),
+    })),
+  }];
+}
