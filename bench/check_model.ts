@@ -49,14 +49,15 @@ export async function checkModel(
     return `the bits of the ${profile} kernels`;
   }
   const source = await resolveSource(await context.modelFolder(name));
+  const checkpoint = await openCheckpoint(source);
   try {
     const first = tokens.slice(0, CHECKED);
-    const expected = await referenceLogits(await openCheckpoint(source), config, first);
+    const expected = await referenceLogits(checkpoint, config, first);
     const error = Math.hypot(...expected.map((value, i) => value - logits[i])) /
       Math.hypot(...expected);
     if (!(error <= BOUND)) throw new Error(`Cannot time ${name}: its logits are off by ${error}`);
     return `float64: ${error.toExponential(0)}`;
   } finally {
-    source.close();
+    checkpoint.close();
   }
 }

@@ -4,12 +4,12 @@ import { UsageError } from "../engine/errors.ts";
 import { expandHooks } from "../engine/hooks.ts";
 import { encodeSafetensors, type TensorData } from "../engine/weights/safetensors_writer.ts";
 import { writeAtomically } from "../lens/results/atomic_file.ts";
-import { type LoadedModel, loadFinetuned, loadModel, loadTokenizer } from "../models/load_model.ts";
-import { resolveSource } from "../models/source.ts";
+import { type LoadedModel, loadTokenizer } from "../models/load_model.ts";
 import { type Command, type Flags, parseCommand } from "./args.ts";
 import { checkEdits, editsOf, readEdits, readTokens } from "./sequence_files.ts";
 import { DEVICE_FLAGS, HUB_FLAGS, openGpu, sourceOptions } from "./common_flags.ts";
 import { startProgress } from "./progress.ts";
+import { openModel } from "./open_model.ts";
 import type { CommandContext } from "./run_command.ts";
 
 const COMMAND = {
@@ -88,10 +88,7 @@ export async function capture(args: string[], { signal }: CommandContext): Promi
   const given = flags.tokens === undefined ? undefined : await readTokens(flags.tokens);
   using gpu = await openGpu(flags);
   const options = sourceOptions(flags, signal);
-  const base = await loadModel(gpu, await resolveSource(flags.model, options));
-  const model = flags.adapter === undefined
-    ? base
-    : await loadFinetuned(gpu, base, await resolveSource(flags.adapter, options));
+  const { base, model } = await openModel(gpu, flags, options);
   const sequences = given ??
     [(await loadTokenizer(base.source, base.transformer.spec)).encode(flags.prompt!, {
       special: true,

@@ -50,7 +50,7 @@ export async function chat(args: string[], { signal }: CommandContext): Promise<
   const plan = await planPair(parsed.flags);
   using gpu = await openGpu(parsed.flags);
   let loadingShown = true;
-  const watch: LoadWatch = (name, layers) => showLoading(name, layers, !loadingShown);
+  const watch: LoadWatch = (name) => showLoading(name, !loadingShown);
   const pair = await openPair(gpu, plan, sourceOptions(parsed.flags, signal), watch);
   using _shelf = pair.shelf;
   const open = await openChat(pair, parsed.flags, signal);

@@ -5,14 +5,14 @@ import { generate as generateTokens, type Generated } from "../engine/generation
 import type { ChatMessage } from "../engine/text/chat_template.ts";
 import type { Tokenizer } from "../engine/text/tokenizer.ts";
 import { loadChat, stopIds } from "../models/chat.ts";
-import { type LoadedModel, loadFinetuned, loadModel, loadTokenizer } from "../models/load_model.ts";
-import { resolveSource } from "../models/source.ts";
+import { type LoadedModel, loadTokenizer } from "../models/load_model.ts";
 import { parseCommand, type Values } from "./args.ts";
 import { readEdits, readTokens } from "./sequence_files.ts";
 import { openGpu, sourceOptions } from "./common_flags.ts";
 import { GENERATE_COMMAND, samplingOf } from "./generate_flags.ts";
 import { GenerationView } from "./generation_view.ts";
 import { stopAt } from "./stop_strings.ts";
+import { openModel } from "./open_model.ts";
 import type { CommandContext } from "./run_command.ts";
 
 type GenerateFlags = Values<typeof GENERATE_COMMAND["flags"]>;
@@ -29,10 +29,7 @@ export async function generate(args: string[], { signal }: CommandContext): Prom
   const given = flags.tokens === undefined ? undefined : await readTokens(flags.tokens);
   using gpu = await openGpu(flags);
   const options = sourceOptions(flags, signal);
-  const base = await loadModel(gpu, await resolveSource(flags.model, options));
-  const model = flags.adapter === undefined
-    ? base
-    : await loadFinetuned(gpu, base, await resolveSource(flags.adapter, options));
+  const { base, model } = await openModel(gpu, flags, options);
   const tokenizer = await tokenizerFor(base, flags);
   const prompts = given ?? [await promptIds(base, tokenizer!, flags)];
   const edits = flags.edits === undefined ? [] : await readEdits(flags.edits, prompts.length);

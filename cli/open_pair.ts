@@ -9,6 +9,7 @@ import { loadTokenizer } from "../models/load_model.ts";
 import { type LoadWatch, type ModelPair, ModelShelf } from "../models/model_shelf.ts";
 import { type ModelSource, resolveSource, type SourceOptions } from "../models/source.ts";
 import { type Progress, startProgress } from "./progress.ts";
+import { visible } from "./visible.ts";
 
 /** Two models that are loaded when they are asked for. Dispose of the shelf when done. */
 export interface OpenedPair {
@@ -31,9 +32,9 @@ export async function openPair(
   gpu: Gpu,
   refs: { base: string; finetuned: string },
   options: SourceOptions,
-  watch: LoadWatch = showLoading,
+  watch: LoadWatch = (name) => showLoading(name),
 ): Promise<OpenedPair> {
-  const shelf = new ModelShelf(gpu, watch);
+  const shelf = new ModelShelf(gpu, watch, { signal: options.signal });
   const base = await resolveSource(refs.base, options);
   const finetuned = await resolveSource(refs.finetuned, options);
   await shelf.add("base", base);
@@ -49,10 +50,25 @@ export async function identity(source: ModelSource): Promise<{ [key: string]: Js
   return { name, ...(revision && { revision }), files: await source.sha256() };
 }
 
-/** Shows how a model is being loaded. */
-export function showLoading(name: string, layers: number, quiet = false) {
-  const bar = startProgress({ label: `Loading ${name}`, total: layers, unit: "layers", quiet });
-  return { progress: (done: number) => bar.update(done), done: () => bar.done() };
+/** Shows how a model is being loaded, or says that it will be read again and again. */
+export function showLoading(name: string, quiet = false) {
+  const mb = (bytes: number) => Math.round(bytes / 1e6);
+  let bar: Progress | undefined;
+  return {
+    progress(done: number, total: number) {
+      bar ??= startProgress({ label: `Loading ${name}`, total: mb(total), unit: "MB", quiet });
+      bar.update(mb(done));
+    },
+    streaming(bytes: number) {
+      if (quiet) return;
+      console.error(
+        `${visible(name)} (${
+          mb(bytes)
+        } MB) does not fit: its weights are read layer by layer as they are needed`,
+      );
+    },
+    done: () => bar?.done(),
+  };
 }
 
 /** Shows how far a piece of work has come, of which an earlier, interrupted run did the first `begun`. */

@@ -1,17 +1,18 @@
 /** A base model with a LoRA adapter on it: the base's buffers are shared, only what the adapter brings is new. */
 
 import { ModelError } from "./errors.ts";
-import type { Gpu } from "./gpu/gpu.ts";
 import { linearPlace, type ModelSpec } from "./model_spec.ts";
 import { Transformer } from "./transformer.ts";
-import type { Checkpoint } from "./weights/checkpoint.ts";
-import type { LoraAdapter, LoraModule, LoraPair } from "./weights/lora.ts";
-import { uploadMatrix, uploadValues, type WeightMatrix } from "./weights/matrix.ts";
+import type { LoraAdapter, LoraPair } from "./weights/lora.ts";
+import { makeOwned, runLayout, WeightLayout } from "./weights/matrix.ts";
 import type { BlockWeights, LowRank, ModelWeights } from "./weights/model_weights.ts";
+import { WeightStream } from "./weights/stage.ts";
+import { streamBlocks, streamTable } from "./weights/streamed_weights.ts";
 
 /**
  * Brings an adapter's factors to the device; when that fails, what was made on the way is freed. Destroying the result
- * leaves the base as it is.
+ * leaves the base as it is. On a base whose weights are brought when they are needed, the factors are too, and the adapter's
+ * checkpoint stays open until the result is destroyed.
  *
  * @param strength by which the update is multiplied: 0 is the base, 1 the adapter as it was trained
  * @throws {ModelError} if there are whole tables beside the factors, and the strength is neither 0 nor 1
@@ -20,31 +21,53 @@ export async function withAdapter(
   base: Transformer,
   adapter: LoraAdapter,
   strength = 1,
+  signal?: AbortSignal,
 ): Promise<Transformer> {
   const { gpu, spec, weights } = base;
-  if (strength === 0) return new Transformer(gpu, spec, { ...weights, owned: [] });
+  const owned: GPUBuffer[] = [];
+  const { checkpoint } = adapter;
+  const stream = weights.stream && new WeightStream(gpu, signal);
+  const destroy = () => {
+    stream?.destroy();
+    checkpoint.close();
+  };
+  const own = { owned, stream: stream && { destroy } };
+  if (strength === 0) return new Transformer(gpu, spec, { ...weights, ...own });
   if (strength !== 1) adapter = scaled(adapter, strength);
-  const upload = new AdapterUpload(gpu, spec, adapter.checkpoint);
-  const blocks: BlockWeights[] = weights.blocks.map((block) => ({
-    ...block,
-    linears: { ...block.linears },
-  }));
-  const changed: ModelWeights = { ...weights, blocks, owned: upload.owned };
   try {
-    for (const module of adapter.modules) await upload.module(blocks[module.layer], module);
+    const layout = new WeightLayout(gpu, checkpoint, makeOwned(gpu, owned));
+    const parts = stream && { gpu, checkpoint, stream, owned };
+    const factors = new FactorLayout(spec, adapter);
+    const blocks = parts
+      ? streamBlocks(
+        parts,
+        spec.layers,
+        (layout, layer) => factors.block(layout, weights.blocks[layer], layer),
+      ).map(({ block, stages }, layer) => ({
+        ...block,
+        stages: [...weights.blocks[layer].stages ?? [], ...stages],
+      }))
+      : weights.blocks.map((block, layer) => factors.block(layout, block, layer));
+    const table = ({ name }: { name: string }) => {
+      const part = { name, rows: spec.vocabSize, columns: spec.hiddenSize };
+      return parts ? streamTable(parts, part) : layout.matrix(part);
+    };
+    const changed: ModelWeights = { ...weights, blocks, ...own };
     const { embedding, head } = adapter.tables;
-    if (embedding) changed.embedding = await upload.table(embedding.name);
-    if (head) {
-      const same = head === embedding;
-      changed.head = { weight: same ? changed.embedding : await upload.table(head.name) };
+    if (embedding) changed.embedding = table(embedding);
+    if (head) changed.head = { weight: head === embedding ? changed.embedding : table(head) };
+    if (adapter.head) changed.head = { ...changed.head, lora: factors.pair(layout, adapter.head) };
+    if (adapter.embedding) {
+      changed.embeddingLora = await factors.embedding(layout, adapter.embedding);
     }
-    if (adapter.head) changed.head = { ...changed.head, lora: await upload.pair(adapter.head) };
-    if (adapter.embedding) changed.embeddingLora = await upload.embedding(adapter.embedding);
+    stream?.open();
+    await runLayout(gpu, layout, { signal });
+    return new Transformer(gpu, spec, changed);
   } catch (error) {
-    for (const buffer of upload.owned) gpu.buffers.destroy(buffer);
+    for (const buffer of owned) gpu.buffers.destroy(buffer);
+    stream?.destroy();
     throw error;
   }
-  return new Transformer(gpu, spec, changed);
 }
 
 /** The adapter with the scale of every pair of factors multiplied. */
@@ -68,57 +91,46 @@ function scaled(adapter: LoraAdapter, strength: number): LoraAdapter {
   };
 }
 
-/** Makes the adapter's buffers. */
-class AdapterUpload {
-  readonly owned: GPUBuffer[] = [];
+/** Where an adapter's factors go. */
+class FactorLayout {
+  constructor(private readonly spec: ModelSpec, private readonly adapter: LoraAdapter) {}
 
-  constructor(
-    private readonly gpu: Gpu,
-    private readonly spec: ModelSpec,
-    private readonly checkpoint: Checkpoint,
-  ) {}
-
-  /** Adds a module's factors to the linear layers whose rows it holds; they share A, and each has its rows of B. */
-  async module({ linears: own }: BlockWeights, module: LoraModule): Promise<void> {
-    const { a: { name: aName, shape: [rank, columns] }, b, scale } = module;
-    const a = await this.#matrix({ name: aName, rows: rank, columns });
-    for (const linear of module.linears) {
-      const { rows } = own[linear].weight;
-      const { firstRow, moduleRows: tensorRows } = linearPlace(this.spec, linear);
-      const part = { name: b.name, rows, columns: rank, firstRow, tensorRows };
-      own[linear] = { ...own[linear], lora: { a, b: await this.#matrix(part), scale } };
+  /** A block with the factors of its modules. They share A, and each linear layer has its rows of B. */
+  block(layout: WeightLayout, base: BlockWeights, layer: number): BlockWeights {
+    const linears = { ...base.linears };
+    for (const module of this.adapter.modules) {
+      if (module.layer !== layer) continue;
+      const { a: { name: aName, shape: [rank, columns] }, b, scale } = module;
+      const a = layout.matrix({ name: aName, rows: rank, columns });
+      for (const linear of module.linears) {
+        const { rows } = linears[linear].weight;
+        const { firstRow, moduleRows: tensorRows } = linearPlace(this.spec, linear);
+        const part = { name: b.name, rows, columns: rank, firstRow, tensorRows };
+        linears[linear] = { ...linears[linear], lora: { a, b: layout.matrix(part), scale } };
+      }
     }
+    return { ...base, linears };
   }
 
   /** The factors of one whole matrix. */
-  async pair({ a, b, scale }: LoraPair): Promise<LowRank> {
+  pair(layout: WeightLayout, { a, b, scale }: LoraPair): LowRank {
     const whole = ({ name, shape: [rows, columns] }: LoraPair["a"]) =>
-      this.#matrix({ name, rows, columns });
-    return { a: await whole(a), b: await whole(b), scale };
+      layout.matrix({ name, rows, columns });
+    return { a: whole(a), b: whole(b), scale };
   }
 
   /** The factors of an embedding: A is turned, for its columns are looked up by token. */
-  async embedding({ a, b, rank, scale }: LoraPair): Promise<LowRank> {
+  async embedding(layout: WeightLayout, { a, b, rank, scale }: LoraPair): Promise<LowRank> {
     const { vocabSize, hiddenSize } = this.spec;
-    const values = await this.checkpoint.readFloat32(a.name);
+    const values = await this.adapter.checkpoint.readFloat32(a.name);
     const turned = new Float32Array(values.length);
     for (let id = 0; id < vocabSize; id++) {
       for (let r = 0; r < rank; r++) turned[id * rank + r] = values[r * vocabSize + id];
     }
-    const part = { name: a.name, rows: vocabSize, columns: rank };
     return {
-      a: await uploadValues(this.gpu, part, turned, this.owned),
-      b: await this.#matrix({ name: b.name, rows: hiddenSize, columns: rank }),
+      a: layout.values({ name: a.name, rows: vocabSize, columns: rank }, turned),
+      b: layout.matrix({ name: b.name, rows: hiddenSize, columns: rank }),
       scale,
     };
-  }
-
-  /** A whole `[vocab, hidden]`. */
-  async table(name: string): Promise<WeightMatrix> {
-    return await this.#matrix({ name, rows: this.spec.vocabSize, columns: this.spec.hiddenSize });
-  }
-
-  #matrix(part: Parameters<typeof uploadMatrix>[2]): Promise<WeightMatrix> {
-    return uploadMatrix(this.gpu, this.checkpoint, part, this.owned);
   }
 }

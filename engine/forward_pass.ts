@@ -4,7 +4,7 @@ import type { Batch } from "./batch.ts";
 import { BlockPass } from "./block_pass.ts";
 import { UsageError } from "./errors.ts";
 import type { Recorder } from "./gpu/recorder.ts";
-import { finalNorm, unembed } from "./head.ts";
+import { finalNorm, lookUp, unembed } from "./head.ts";
 import { type Captured, HookPoints } from "./hook_points.ts";
 import { BLOCK_HOOKS } from "./hooks.ts";
 import { KeyStores } from "./key_stores.ts";
@@ -76,11 +76,11 @@ export class ForwardPass {
       const { buffer } = request.start.resid;
       recorder.copy(buffer, 0, resid, 0, batch.tokens * hiddenSize * 4);
     } else {
-      const ids = request.ids ?? recorder.upload(batch.ids);
       const { tokens } = batch;
       const { embedding: table, embeddingLora: lora } = model.weights;
-      embed(recorder, { ids, table, out: resid, tokens, scale });
+      lookUp(recorder, { ids: request.ids ?? batch.ids, table, out: resid, tokens, scale });
       if (lora) {
+        const ids = request.ids ?? recorder.upload(batch.ids);
         const low = this.#scratch.take(lora.a.columns);
         embed(recorder, { ids, table: lora.a, out: low, tokens, scale: 1 });
         const addScaled = lora.scale * scale;
@@ -104,6 +104,7 @@ export class ForwardPass {
     const at = (point: string, x: GPUBuffer) => this.#hooks.visit(`blocks.${layer}.${point}`, x);
 
     if (at("hook_resid_pre", resid)) return true;
+    for (const stage of this.model.weights.blocks[layer].stages ?? []) this.recorder.need(stage);
     const attended = this.#blocks.attention(layer, resid, stores.of(layer));
     if (at("hook_attn_out", attended)) return true;
     addInPlace(this.recorder, resid, attended, count);

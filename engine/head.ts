@@ -6,6 +6,7 @@ import { embed } from "./ops/embedding.ts";
 import { matmul } from "./ops/matmul.ts";
 import { rmsnorm } from "./ops/rows.ts";
 import type { Transformer } from "./transformer.ts";
+import type { WeightMatrix } from "./weights/matrix.ts";
 
 /** The final norm of residual rows `[rows, hidden]`. */
 export function finalNorm(
@@ -33,7 +34,10 @@ export function unembed(
   const out = recorder.gpu.tensor([rows, spec.vocabSize]);
   const { weight, lora } = weights.head;
   const x = normed.buffer;
-  matmul(recorder, { x, weight, y: out.buffer, rows });
+  for (const window of weight.windows) {
+    if (window.stage) recorder.need(window.stage);
+    matmul(recorder, { x, weight: { ...weight, windows: [window] }, y: out.buffer, rows });
+  }
   if (lora) {
     const low = recorder.gpu.tensor([rows, lora.a.rows]);
     matmul(recorder, { x, weight: lora.a, y: low.buffer, rows });
@@ -44,6 +48,49 @@ export function unembed(
   return out;
 }
 
+/**
+ * Rows of a table: `out[t] = scale · table[ids[t]]`. Of a table that is not on the device, the rows are read from its file
+ * where the host knows the ids; where only the device does, the whole table passes by.
+ */
+export function lookUp(
+  recorder: Recorder,
+  args: {
+    ids: Uint32Array<ArrayBuffer> | GPUBuffer;
+    table: WeightMatrix;
+    out: GPUBuffer;
+    tokens: number;
+    scale: number;
+  },
+): void {
+  const { ids, table } = args;
+  const onHost = ids instanceof Uint32Array;
+  if (table.gather && onHost) return gatherAndEmbed(recorder, { ...args, ids });
+  const buffer = onHost ? recorder.upload(ids) : ids;
+  for (const window of table.windows) {
+    if (window.stage) recorder.need(window.stage);
+    embed(recorder, { ...args, ids: buffer, table: { ...table, windows: [window] } });
+  }
+}
+
+function gatherAndEmbed(
+  recorder: Recorder,
+  args: Parameters<typeof lookUp>[1] & { ids: Uint32Array<ArrayBuffer> },
+): void {
+  const { ids, table } = args;
+  const { buffers } = recorder.gpu;
+  const unique = Uint32Array.from(new Set(ids)).sort();
+  const places = new Map(Array.from(unique, (id, place) => [id, place]));
+  const buffer = buffers.acquire(unique.length * table.rowBytes);
+  recorder.need({ bring: () => table.gather!(unique, buffer) });
+  const rows = unique.length;
+  embed(recorder, {
+    ...args,
+    ids: recorder.upload(ids.map((id) => places.get(id)!)),
+    table: { ...table, rows, windows: [{ buffer, firstRow: 0, rows }] },
+  });
+  buffers.release(buffer);
+}
+
 /** Rows of the unembedding matrix for the given tokens, as f32: `[ids, hidden]`, back on the host. */
 export async function unembeddingRows(
   { gpu, spec, weights }: Transformer,
@@ -52,9 +99,8 @@ export async function unembeddingRows(
   const recorder = gpu.record();
   const rows = gpu.tensor([ids.length, spec.hiddenSize]);
   try {
-    const buffer = recorder.upload(Uint32Array.from(ids));
-    const table = weights.head.weight;
-    embed(recorder, { ids: buffer, table, out: rows.buffer, tokens: ids.length, scale: 1 });
+    const args = { table: weights.head.weight, out: rows.buffer, tokens: ids.length, scale: 1 };
+    lookUp(recorder, { ids: Uint32Array.from(ids), ...args });
     await recorder.submit();
     return await rows.read();
   } finally {

@@ -89,6 +89,7 @@ export class Transformer {
     for (const buffer of [...this.weights.owned.splice(0), ...tables]) {
       this.gpu.buffers.destroy(buffer);
     }
+    this.weights.stream?.destroy();
   }
 }
 

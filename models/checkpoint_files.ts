@@ -15,7 +15,7 @@ const PICKLES = {
 
 /**
  * Opens the weights of a model (`model.safetensors`, or the shards of its index) or of an adapter
- * (`adapter_model.safetensors`). The files stay open until the source is closed.
+ * (`adapter_model.safetensors`). The files stay open until the checkpoint is closed.
  *
  * @throws {ModelError} if there are none, or only in a format other than safetensors
  * @throws {WeightsError} if a file is malformed

@@ -7,6 +7,7 @@ import { type ByteSource, checkRange } from "../engine/weights/byte_source.ts";
 export class FileSource implements ByteSource {
   /** The read in progress: a file has one position, so reads take turns. */
   #last: Promise<unknown> = Promise.resolve();
+  #closed = false;
 
   private constructor(
     readonly name: string,
@@ -32,14 +33,29 @@ export class FileSource implements ByteSource {
     return turn;
   }
 
-  /** Closes the file; reads after it fail. */
+  /** See {@link ByteSource.readInto}. */
+  readInto(offset: number, target: Uint8Array<ArrayBuffer>): Promise<void> {
+    const turn = this.#last.then(() => this.fill(offset, target));
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  /** Closes the file; reads after it fail. Twice does nothing. */
   close(): void {
-    this.file.close();
+    if (!this.#closed) this.file.close();
+    this.#closed = true;
   }
 
   private async readNow(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
     checkRange(this.name, this.size, offset, length);
     const bytes = this.allocate(length);
+    await this.fill(offset, bytes);
+    return bytes;
+  }
+
+  private async fill(offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
+    const { length } = bytes;
+    checkRange(this.name, this.size, offset, length);
     await this.file.seek(offset, Deno.SeekMode.Start);
     for (let filled = 0; filled < length;) {
       const count = await this.file.read(bytes.subarray(filled));
@@ -51,7 +67,6 @@ export class FileSource implements ByteSource {
       }
       filled += count;
     }
-    return bytes;
   }
 
   /** A sparse file can claim more than the memory there is. */

@@ -2,7 +2,6 @@
 
 import { createHash } from "node:crypto";
 import { ModelError } from "../engine/errors.ts";
-import type { ByteSource } from "../engine/weights/byte_source.ts";
 import { isPlainFileName } from "../engine/weights/checkpoint.ts";
 import { quote } from "../engine/weights/names.ts";
 import { FileSource } from "./file_source.ts";
@@ -21,7 +20,6 @@ export function cannotLoad(ref: string, why: string): ModelError {
 
 /** The files of one folder. Names with separators are refused; links are followed, as the Hub's cache is made of them. */
 export class FolderSource implements ModelSource {
-  readonly #opened: FileSource[] = [];
   readonly #hashes = new Map<string, string | Promise<string> | null>();
 
   constructor(
@@ -63,10 +61,8 @@ export class FolderSource implements ModelSource {
     }
   }
 
-  async open(file: string): Promise<ByteSource> {
-    const source = await this.openFile(file);
-    this.#opened.push(source);
-    return source;
+  open(file: string): Promise<FileSource> {
+    return this.openFile(file);
   }
 
   async sha256(): Promise<Record<string, string>> {
@@ -79,10 +75,6 @@ export class FolderSource implements ModelSource {
 
   lacking(files: string): ModelError {
     return cannotLoad(this.ref, `the folder has no ${files}`);
-  }
-
-  close(): void {
-    for (const file of this.#opened.splice(0)) file.close();
   }
 
   private async hashOf(file: string): Promise<string> {

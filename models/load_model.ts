@@ -1,7 +1,7 @@
 /** From a source to a model that runs, with its tokenizer. */
 
 import { withAdapter } from "../engine/adapter.ts";
-import { ModelError, TokenizerError } from "../engine/errors.ts";
+import { ModelError, OutOfMemoryError, TokenizerError } from "../engine/errors.ts";
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import type { ModelSpec } from "../engine/model_spec.ts";
 import { Tokenizer } from "../engine/text/tokenizer.ts";
@@ -10,9 +10,15 @@ import { Checkpoint } from "../engine/weights/checkpoint.ts";
 import { loadLora } from "../engine/weights/lora.ts";
 import { parseAdapterConfig } from "../engine/weights/lora_config.ts";
 import { mixedSource } from "../engine/weights/mixed_source.ts";
-import { type LoadProgress, loadWeights } from "../engine/weights/model_weights.ts";
+import {
+  type LoadProgress,
+  loadWeights,
+  type ModelWeights,
+} from "../engine/weights/model_weights.ts";
+import { streamWeights } from "../engine/weights/streamed_weights.ts";
 import { openCheckpoint } from "./checkpoint_files.ts";
 import { parseConfig } from "./config.ts";
+import { roomForWeights, weightBytes, workingBytes } from "./memory.ts";
 import type { ModelSource } from "./source.ts";
 
 /** A model on the device and where it came from. */
@@ -21,11 +27,25 @@ export interface LoadedModel {
   transformer: Transformer;
 }
 
-/** Loads a whole checkpoint. */
+/** How a model is loaded. */
+export interface LoadOptions {
+  /** Told of the bytes that are on the device. */
+  progress?: LoadProgress;
+  /** Ends the loading, and the reading of weights that are brought later. */
+  signal?: AbortSignal;
+  /** Whether weights are brought layer by layer, each time when a pass comes to them (default: when they do not fit). */
+  stream?: boolean;
+  /** Called instead of any progress when the weights are brought later, with the bytes that did not fit. */
+  streaming?: (bytes: number) => void;
+  /** Called when the model is laid out and its weights are still to come: what it records then compiles meanwhile. */
+  planned?: (model: Transformer) => void;
+}
+
+/** Loads a whole checkpoint; one that does not fit on the device is read layer by layer when it is run. */
 export async function loadModel(
   gpu: Gpu,
   source: ModelSource,
-  progress?: LoadProgress,
+  options: LoadOptions = {},
 ): Promise<LoadedModel> {
   if (source.kind === "adapter") {
     throw new ModelError(
@@ -33,32 +53,27 @@ export async function loadModel(
     );
   }
   const spec = await readSpec(source);
-  try {
-    const weights = await loadWeights(gpu, spec, await openCheckpoint(source), progress);
-    return { source, transformer: new Transformer(gpu, spec, weights) };
-  } finally {
-    source.close();
-  }
+  return { source, transformer: await bring(gpu, spec, await openCheckpoint(source), options) };
 }
 
 /**
  * Loads the other side of a pair: a LoRA adapter, which shares the base's weights, or a whole checkpoint of the same
  * sizes.
  *
- * @param strength how far the model is from the base: 0 is the base, 1 the finetuned model
+ * @param options `strength`: how far the model is from the base: 0 is the base, 1 (the default) the finetuned model
  * @throws {ModelError} when the adapter does not fit the base, or the checkpoint has other sizes
  */
 export async function loadFinetuned(
   gpu: Gpu,
   base: LoadedModel,
   source: ModelSource,
-  progress?: LoadProgress,
-  strength = 1,
+  options: LoadOptions & { strength?: number } = {},
 ): Promise<LoadedModel> {
+  const { strength = 1, signal } = options;
   if (source.kind === "model") {
     const tuned = strength === 1
-      ? await loadModel(gpu, source, progress)
-      : await loadMixed(gpu, base.source, source, strength, progress);
+      ? await loadModel(gpu, source, options)
+      : await loadMixed(gpu, base.source, source, strength, options);
     try {
       const sized = ({ source, transformer }: LoadedModel) => ({
         spec: transformer.spec,
@@ -71,13 +86,13 @@ export async function loadFinetuned(
     }
     return tuned;
   }
-  try {
-    const config = parseAdapterConfig(await source.readJson("adapter_config.json"), source.ref);
-    const adapter = loadLora(config, await openCheckpoint(source), base.transformer.spec);
-    return { source, transformer: await withAdapter(base.transformer, adapter, strength) };
-  } finally {
-    source.close();
-  }
+  const config = parseAdapterConfig(await source.readJson("adapter_config.json"), source.ref);
+  const checkpoint = await openCheckpoint(source);
+  return await closing(checkpoint, async () => {
+    const adapter = loadLora(config, checkpoint, base.transformer.spec);
+    const transformer = await withAdapter(base.transformer, adapter, strength, signal);
+    return { source, transformer };
+  });
 }
 
 /**
@@ -90,17 +105,53 @@ export async function loadMixed(
   base: ModelSource,
   finetuned: ModelSource,
   strength: number,
-  progress?: LoadProgress,
+  options: LoadOptions = {},
 ): Promise<LoadedModel> {
   const spec = await readSpec(base);
+  const both = [await openCheckpoint(base), await openCheckpoint(finetuned)] as const;
+  const mix = await Checkpoint.open(mixedSource(...both, strength));
+  return { source: finetuned, transformer: await bring(gpu, spec, mix, options) };
+}
+
+/** Brings weights to the device, now or when they are needed, and closes the checkpoint when it has done its part. */
+async function bring(
+  gpu: Gpu,
+  spec: ModelSpec,
+  checkpoint: Checkpoint,
+  options: LoadOptions,
+): Promise<Transformer> {
+  return (await closing(checkpoint, async () => {
+    const bytes = weightBytes(checkpoint, spec);
+    const fits = bytes + workingBytes(spec) <= roomForWeights(gpu);
+    if (options.stream === false || options.stream === undefined && fits) {
+      try {
+        const planned = (weights: ModelWeights) =>
+          options.planned?.(new Transformer(gpu, spec, weights));
+        const weights = await loadWeights(gpu, spec, checkpoint, { ...options, planned });
+        return { transformer: new Transformer(gpu, spec, weights) };
+      } catch (error) {
+        // How much a GPU has shows only when it is asked for.
+        if (options.stream === false || !(error instanceof OutOfMemoryError)) throw error;
+      }
+    }
+    options.streaming?.(bytes);
+    const weights = await streamWeights(gpu, spec, checkpoint, options);
+    return { transformer: new Transformer(gpu, spec, weights) };
+  })).transformer;
+}
+
+/** Closes a checkpoint unless the model that was made of it goes on reading it. */
+async function closing<Made extends { transformer: Transformer }>(
+  checkpoint: Checkpoint,
+  make: () => Promise<Made>,
+): Promise<Made> {
+  let streamed = false;
   try {
-    const both = [await openCheckpoint(base), await openCheckpoint(finetuned)] as const;
-    const mix = await Checkpoint.open(mixedSource(...both, strength));
-    const weights = await loadWeights(gpu, spec, mix, progress);
-    return { source: finetuned, transformer: new Transformer(gpu, spec, weights) };
+    const made = await make();
+    streamed = made.transformer.weights.stream !== undefined;
+    return made;
   } finally {
-    base.close();
-    finetuned.close();
+    if (!streamed) checkpoint.close();
   }
 }
 

@@ -4,18 +4,22 @@ import { ModelError } from "../engine/errors.ts";
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import type { ModelSpec } from "../engine/model_spec.ts";
 import type { Transformer } from "../engine/transformer.ts";
-import type { LoadProgress } from "../engine/weights/model_weights.ts";
 import { openCheckpoint } from "./checkpoint_files.ts";
-import { checkSameSizes, loadFinetuned, loadMixed, loadModel, readSpec } from "./load_model.ts";
+import {
+  checkSameSizes,
+  loadFinetuned,
+  loadMixed,
+  loadModel,
+  type LoadOptions,
+  readSpec,
+} from "./load_model.ts";
+import { weightBytes, workingBytes } from "./memory.ts";
 import type { ModelSource } from "./source.ts";
 
-/** Device memory, in bytes, that must stay free for activations beside the models: a pass of this many tokens … */
-const WORKING_TOKENS = 512;
-/** … and logits of this many. */
-const WORKING_LOGITS = 64;
-
-/** Called when a model begins to load; what it returns is told of every layer, and of the end. */
-export type LoadWatch = (name: string, layers: number) => { progress: LoadProgress; done(): void };
+/** Called when a model begins to load; what it returns is told how the loading goes, and of its end. */
+export type LoadWatch = (
+  name: string,
+) => Pick<LoadOptions, "progress" | "streaming"> & { done(): void };
 
 /** Two models to be compared. */
 export interface ModelPair {
@@ -57,7 +61,12 @@ export class ModelShelf {
   readonly #slots = new Map<string, Slot>();
   #clock = 0;
 
-  constructor(private readonly gpu: Gpu, private readonly watch?: LoadWatch) {}
+  /** @param options for every model that is loaded */
+  constructor(
+    private readonly gpu: Gpu,
+    private readonly watch?: LoadWatch,
+    private readonly options: Pick<LoadOptions, "signal" | "planned"> = {},
+  ) {}
 
   /**
    * Puts a model on the shelf. Only its config and the headers of its weights are read.
@@ -84,7 +93,7 @@ export class ModelShelf {
       strength,
       mixedWith,
       spec,
-      bytes: await weightBytes(source, spec, mixedWith !== undefined),
+      bytes: await bytesOf(source, spec, mixedWith !== undefined),
       used: 0,
     });
   }
@@ -111,15 +120,17 @@ export class ModelShelf {
     this.#makeRoom(slot);
     if (base) {
       const on = { source: slot.source, transformer: base };
-      const tuned = await loadFinetuned(this.gpu, on, slot.source, undefined, slot.strength);
+      const options = { ...this.options, strength: slot.strength };
+      const tuned = await loadFinetuned(this.gpu, on, slot.source, options);
       return slot.loaded = tuned.transformer;
     }
-    const watched = this.watch?.(slot.source.name, slot.spec.layers);
+    const watched = this.watch?.(slot.source.name);
+    const options = { ...this.options, ...watched };
     try {
       const { source, strength, mixedWith } = slot;
       const { transformer } = mixedWith
-        ? await loadMixed(this.gpu, mixedWith, source, strength, watched?.progress)
-        : await loadModel(this.gpu, source, watched?.progress);
+        ? await loadMixed(this.gpu, mixedWith, source, strength, options)
+        : await loadModel(this.gpu, source, options);
       return slot.loaded = transformer;
     } finally {
       watched?.done();
@@ -172,31 +183,11 @@ export class ModelShelf {
   }
 }
 
-function workingBytes(spec: ModelSpec): number {
-  const { hiddenSize, intermediateSize, heads, headDim, vocabSize } = spec;
-  const perToken = 4 * hiddenSize + 3 * intermediateSize + 3 * heads * headDim;
-  return 4 * (WORKING_TOKENS * perToken + WORKING_LOGITS * vocabSize);
-}
-
-/**
- * What the tensors of a source take, as its files' headers say, or as f32; those that the engine leaves aside do not count.
- */
-async function weightBytes(
-  source: ModelSource,
-  { tensors }: ModelSpec,
-  widened: boolean,
-): Promise<number> {
-  const aside = tensors.ignored ?? [];
+async function bytesOf(source: ModelSource, spec: ModelSpec, widened: boolean): Promise<number> {
+  const checkpoint = await openCheckpoint(source);
   try {
-    const checkpoint = await openCheckpoint(source);
-    let bytes = 0;
-    for (const name of checkpoint.names()) {
-      if (aside.some((prefix) => name.startsWith(`${prefix}.`))) continue;
-      const { begin, end, shape } = checkpoint.info(name);
-      bytes += widened ? 4 * shape.reduce((product, size) => product * size, 1) : end - begin;
-    }
-    return bytes;
+    return weightBytes(checkpoint, spec, widened);
   } finally {
-    source.close();
+    checkpoint.close();
   }
 }

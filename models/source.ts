@@ -29,14 +29,12 @@ export interface ModelSource {
   readText(file: string): Promise<string>;
   /** A parsed JSON file. Throws a {@link ModelError} as `readText`, or if it is not JSON. */
   readJson(file: string): Promise<unknown>;
-  /** Opens a file for ranged reads until {@link close}. Throws as `readText` if it is missing. */
+  /** Opens a file for ranged reads; whoever does so closes it. Throws as `readText` if it is missing. */
   open(file: string): Promise<ByteSource>;
   /** SHA-256 in hex of every file that was opened or read so far, by name in order. */
   sha256(): Promise<Record<string, string>>;
   /** The error for files that a model or an adapter needs and this one does not have; says where was looked. */
   lacking(files: string): ModelError;
-  /** Closes every file that {@link open} opened. */
-  close(): void;
 }
 
 /**

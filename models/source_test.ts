@@ -40,12 +40,7 @@ async function inFolder(
 }
 
 async function withSource<T>(ref: string, use: (source: ModelSource) => Promise<T>): Promise<T> {
-  const source = await resolveSource(ref);
-  try {
-    return await use(source);
-  } finally {
-    source.close();
-  }
+  return await use(await resolveSource(ref));
 }
 
 const fitAdapter = (base: string, adapter: string) =>

@@ -17,10 +17,11 @@ import { matmul } from "../ops/matmul.ts";
 import { U } from "../ops/reference.ts";
 import { Transformer } from "../transformer.ts";
 import { toFloat32 } from "../weights/dtype.ts";
-import { uploadValues, WEIGHT_DTYPES, type WeightMatrix } from "../weights/matrix.ts";
+import { WEIGHT_DTYPES, type WeightMatrix } from "../weights/matrix.ts";
 import type { BlockWeights, Linear, LowRank } from "../weights/model_weights.ts";
 import { Draw } from "./inputs.ts";
 import { measure } from "./measure.ts";
+import { storedMatrix } from "./stored.ts";
 
 type Floats = Float32Array<ArrayBuffer>;
 
@@ -65,7 +66,10 @@ export async function mergeAdapter(model: Transformer): Promise<Transformer> {
     const { weight, lora, bias } = linear;
     if (!lora) return linear;
     const values = await mergedValues(gpu, weight, lora);
-    return { bias, weight: await uploadValues(gpu, weight, values, owned) };
+    return {
+      bias,
+      weight: await storedMatrix(gpu, values, [weight.rows, weight.columns], "F32", owned),
+    };
   };
   const blocks: BlockWeights[] = [];
   for (const block of weights.blocks) {

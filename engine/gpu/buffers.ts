@@ -54,10 +54,14 @@ export class BufferPool {
     return this.options.budget - this.allocatedBytes;
   }
 
-  /** The same, with what lies in the pools and could be freed. */
+  /** Bytes in the pools, of buffers that nobody holds. */
+  get pooledBytes(): number {
+    return this.#free.values().flatMap((list) => list).reduce((sum, b) => sum + b.size, 0);
+  }
+
+  /** What the budget still allows, with what lies in the pools and could be freed. */
   get unusedBytes(): number {
-    const pooled = this.#free.values().flatMap((list) => list).reduce((sum, b) => sum + b.size, 0);
-    return this.remainingBytes + pooled;
+    return this.remainingBytes + this.pooledBytes;
   }
 
   /** A buffer of at least `bytes`, contents undefined, for `activation` or `upload`. */
@@ -84,15 +88,6 @@ export class BufferPool {
   create(label: string, bytes: number): GPUBuffer {
     const least = Math.min(this.options.minimum, this.#largest());
     const size = Math.max(least, Math.ceil(bytes / MULTIPLE) * MULTIPLE, MULTIPLE);
-    if (this.allocatedBytes + size > this.options.budget) this.trim();
-    if (this.allocatedBytes + size > this.options.budget) {
-      throw new OutOfMemoryError(
-        `Cannot allocate ${formatBytes(size)} for ${label}: ${
-          formatBytes(this.allocatedBytes)
-        } of the ` +
-          `memory budget of ${formatBytes(this.options.budget)} are in use`,
-      );
-    }
     const most = this.#largest();
     if (size > most) {
       throw new OutOfMemoryError(
@@ -101,10 +96,20 @@ export class BufferPool {
         } at once`,
       );
     }
-    const buffer = this.device.createBuffer({ label, size, usage: USAGE });
-    this.allocatedBytes += size;
-    this.peakBytes = Math.max(this.peakBytes, this.allocatedBytes);
-    return buffer;
+    this.#reserve(size, label);
+    return this.device.createBuffer({ label, size, usage: USAGE });
+  }
+
+  /** A mapped buffer from which bytes are copied to others; it counts as the others do. */
+  createStaging(bytes: number): GPUBuffer {
+    this.#reserve(bytes, "staging");
+    const usage = 0x2 | 0x4; // MAP_WRITE | COPY_SRC
+    return this.device.createBuffer({
+      label: "staging",
+      size: bytes,
+      usage,
+      mappedAtCreation: true,
+    });
   }
 
   /** Frees a buffer for good. Work already submitted still completes. */
@@ -119,6 +124,22 @@ export class BufferPool {
     if (this.openRecorders > 0) return;
     for (const list of this.#free.values()) for (const buffer of list) this.destroy(buffer);
     this.#free.clear();
+  }
+
+  /** Takes bytes from the budget. */
+  #reserve(size: number, label: string): void {
+    const { budget } = this.options;
+    if (this.allocatedBytes + size > budget) this.trim();
+    if (this.allocatedBytes + size > budget) {
+      throw new OutOfMemoryError(
+        `Cannot allocate ${formatBytes(size)} for ${label}: ` +
+          `${formatBytes(this.allocatedBytes)} of the memory budget of ${
+            formatBytes(budget)
+          } are in use`,
+      );
+    }
+    this.allocatedBytes += size;
+    this.peakBytes = Math.max(this.peakBytes, this.allocatedBytes);
   }
 
   /** The largest buffer that can be bound whole, in bytes. */

@@ -28,9 +28,6 @@ export type Limits = Record<typeof LIMITS[number], number>;
 /** Asked for where the adapter has them; nothing needs them. */
 const FEATURES: readonly GPUFeatureName[] = ["timestamp-query"];
 
-/** Bytes that {@link Gpu.load} writes between two waits. */
-const LOAD_BYTES = 128 << 20;
-
 /** How to open a device. */
 export interface GpuOptions {
   /** Which implementation; `auto` takes the first that has an adapter. */
@@ -53,8 +50,6 @@ export class Gpu {
   #nextBufferId = 0;
   #failure: DeviceError | undefined;
   #closing = false;
-  /** Bytes that {@link load} has written since it last waited. */
-  #unsubmitted = 0;
   #lost: Promise<never>;
 
   private constructor(
@@ -152,16 +147,22 @@ export class Gpu {
   }
 
   /**
-   * Puts bytes into a buffer as part of a large load. Backends keep a copy of what is written until the next submit, so
-   * every so often this waits for one: loading then takes little more memory than the model.
+   * Runs what makes buffers, and waits for the device to say whether it has them.
+   *
+   * @throws {OutOfMemoryError} if not: the device can still be used, and what was made is to be destroyed
    */
-  async load(buffer: GPUBuffer, offset: number, bytes: Uint8Array<ArrayBuffer>): Promise<void> {
-    this.device.queue.writeBuffer(buffer, offset, bytes);
-    this.#unsubmitted += bytes.byteLength;
-    if (this.#unsubmitted < LOAD_BYTES) return;
-    this.#unsubmitted = 0;
-    this.device.queue.submit([]);
-    await this.finish();
+  async allocating<T>(make: () => T): Promise<T> {
+    this.device.pushErrorScope("out-of-memory");
+    let made: { value: T } | { thrown: unknown };
+    try {
+      made = { value: make() };
+    } catch (thrown) {
+      made = { thrown };
+    }
+    const error = await this.orLost(this.device.popErrorScope());
+    if ("thrown" in made) throw made.thrown;
+    if (error) throw new OutOfMemoryError(`The GPU ran out of memory: ${error.message}`);
+    return made.value;
   }
 
   /** Brings tensors back, all in one wait: on some backends a wait costs 10 ms however little it brings. */
@@ -181,7 +182,7 @@ export class Gpu {
     });
     this.device.queue.submit([encoder.finish()]);
     try {
-      await this.#orLost(Promise.all(staged.map((staging) => staging.mapAsync(1))));
+      await this.orLost(Promise.all(staged.map((staging) => staging.mapAsync(1))));
       this.check();
       return staged.map((staging, i) => staging.getMappedRange().slice(0, tensors[i].length * 4));
     } finally {
@@ -192,7 +193,7 @@ export class Gpu {
   /** Waits until everything submitted is done. */
   async finish(): Promise<void> {
     this.check();
-    await this.#orLost(this.device.queue.onSubmittedWorkDone());
+    await this.orLost(this.device.queue.onSubmittedWorkDone());
     this.check();
   }
 
@@ -247,8 +248,8 @@ export class Gpu {
     return id;
   }
 
-  // On some backends a pending wait never ends, or ends well, once the device is lost.
-  #orLost<T>(work: Promise<T>): Promise<T> {
+  /** What a wait for the device gives, or why it is lost: on some backends a wait then never ends, or ends well. */
+  orLost<T>(work: Promise<T>): Promise<T> {
     return Promise.race([work, this.#lost]);
   }
 }

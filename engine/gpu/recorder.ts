@@ -1,5 +1,6 @@
 /**
- * Records dispatches and copies, then submits them as one command buffer.
+ * Records dispatches and copies, then submits them as one command buffer; as several where something has to be brought to
+ * the device in between.
  *
  * Recording is synchronous and cheap; pipelines are awaited only in {@link Recorder.submit}, so kernels that are met
  * for the first time compile side by side.
@@ -27,7 +28,18 @@ interface Copy {
   size: number;
 }
 
-type Command = Dispatch | Copy;
+/** Something that must be on the device before what follows is submitted. */
+interface Need {
+  kind: "need";
+  what: Bringable;
+}
+
+type Command = Dispatch | Copy | Need;
+
+/** What can be brought to the device; see {@link Recorder.need}. */
+export interface Bringable {
+  bring(): Promise<void>;
+}
 
 /** A buffer bound whole, or a part of it. */
 export type Bound = GPUBuffer | GPUBufferBinding;
@@ -72,6 +84,14 @@ export class Recorder {
     this.#commands.push({ kind: "copy", from, fromOffset, to, toOffset, size });
   }
 
+  /**
+   * Has something brought to the device before what is recorded from here on is submitted, and after what was recorded before
+   * is.
+   */
+  need(what: Bringable): void {
+    this.#commands.push({ kind: "need", what });
+  }
+
   /** A buffer with this content, valid until the submit. */
   upload(data: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): GPUBuffer {
     const buffer = this.gpu.buffers.acquire(data.byteLength, "upload");
@@ -89,8 +109,13 @@ export class Recorder {
         if (command.kind !== "dispatch" || pipelines.has(command.kernel)) continue;
         pipelines.set(command.kernel, await command.kernel.pipeline);
       }
-      this.gpu.check();
-      this.gpu.device.queue.submit([this.#encode(pipelines)]);
+      const parts = partsOf(this.#commands);
+      for (const [i, { need, commands }] of parts.entries()) {
+        await need?.bring();
+        this.gpu.check();
+        const ends = { first: i === 0, last: i === parts.length - 1 };
+        this.gpu.device.queue.submit([this.#encode(commands, pipelines, ends)]);
+      }
     } finally {
       this.close();
     }
@@ -106,11 +131,17 @@ export class Recorder {
     this.#commands = [];
   }
 
-  #encode(pipelines: Map<Kernel, GPUComputePipeline>): GPUCommandBuffer {
+  #encode(
+    commands: readonly (Dispatch | Copy)[],
+    pipelines: Map<Kernel, GPUComputePipeline>,
+    ends: { first: boolean; last: boolean },
+  ): GPUCommandBuffer {
     const encoder = this.gpu.device.createCommandEncoder();
-    const steps = passesAndCopies(this.#commands);
+    const steps = passesAndCopies(commands);
     const isPass = (step: Dispatch[] | Copy) => Array.isArray(step);
-    const [first, last] = [steps.findIndex(isPass), steps.findLastIndex(isPass)];
+    // The recorder's first and last pass are in its first and last part.
+    const first = ends.first ? steps.findIndex(isPass) : -1;
+    const last = ends.last ? steps.findLastIndex(isPass) : -1;
     steps.forEach((step, i) => {
       if (Array.isArray(step)) {
         const timestampWrites = this.timer?.writes(i === first, i === last);
@@ -121,7 +152,7 @@ export class Recorder {
         encoder.copyBufferToBuffer(from, fromOffset, to, toOffset, size);
       }
     });
-    if (first >= 0) this.timer?.resolve(encoder);
+    if (last >= 0) this.timer?.resolve(encoder);
     return encoder.finish();
   }
 
@@ -141,8 +172,18 @@ export class Recorder {
   }
 }
 
+/** Cuts the commands where something is needed; needs without commands in between are parts of their own. */
+function partsOf(commands: readonly Command[]) {
+  const parts: { need?: Bringable; commands: (Dispatch | Copy)[] }[] = [{ commands: [] }];
+  for (const command of commands) {
+    if (command.kind === "need") parts.push({ need: command.what, commands: [] });
+    else parts[parts.length - 1].commands.push(command);
+  }
+  return parts;
+}
+
 /** Dispatches that follow one another make one compute pass; copies stand between passes. */
-function passesAndCopies(commands: readonly Command[]): (Dispatch[] | Copy)[] {
+function passesAndCopies(commands: readonly (Dispatch | Copy)[]): (Dispatch[] | Copy)[] {
   const steps: (Dispatch[] | Copy)[] = [];
   for (const command of commands) {
     const open = steps.at(-1);

@@ -14,6 +14,20 @@ export interface ByteSource {
    * @throws {WeightsError} if the range is outside the source, or fewer bytes come back than were asked for
    */
   read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** The same into memory that is there already, in sources that need no copy of their own for it; see {@link readInto}. */
+  readInto?(offset: number, target: Uint8Array<ArrayBuffer>): Promise<void>;
+  /** Ends the use of a source that holds something open; reads after it fail. */
+  close?(): void;
+}
+
+/** Fills `target` with the bytes from `offset` on; throws as {@link ByteSource.read}. */
+export async function readInto(
+  source: ByteSource,
+  offset: number,
+  target: Uint8Array<ArrayBuffer>,
+): Promise<void> {
+  if (source.readInto) return await source.readInto(offset, target);
+  target.set(await source.read(offset, target.length));
 }
 
 /** A source over bytes that are in memory already; reads are copies. */

@@ -10,13 +10,21 @@ import {
   type TensorInfo,
 } from "./safetensors.ts";
 
+/** Over the size of any file, and small enough for positions in thousands of them to be exact. */
+const MAX_FILE_BYTES = 2 ** 42;
+
 /** Tensors by name, whichever file each lies in. */
 export class Checkpoint {
+  /** Each once, by name: shards are numbered. */
+  private readonly files: readonly SafetensorsFile[];
+
   private constructor(
     /** For messages: the file, or the index. */
     readonly name: string,
     private readonly fileOf: ReadonlyMap<string, SafetensorsFile>,
-  ) {}
+  ) {
+    this.files = [...new Set(fileOf.values())].sort((a, b) => a.name < b.name ? -1 : 1);
+  }
 
   /**
    * A checkpoint of one file.
@@ -24,7 +32,7 @@ export class Checkpoint {
    * @throws {WeightsError} if the file is malformed
    */
   static async open(source: ByteSource): Promise<Checkpoint> {
-    const file = await openSafetensors(source);
+    const file = await openOrClose(source);
     return new Checkpoint(file.name, new Map([...file.tensors.keys()].map((name) => [name, file])));
   }
 
@@ -44,17 +52,22 @@ export class Checkpoint {
     const weightMap = parseWeightMap(index, name);
     const shards = new Map<string, SafetensorsFile>();
     const fileOf = new Map<string, SafetensorsFile>();
-    for (const [tensor, fileName] of weightMap) {
-      let shard = shards.get(fileName);
-      if (!shard) shards.set(fileName, shard = await openSafetensors(await open(fileName)));
-      if (!shard.tensors.has(tensor)) {
-        throw new WeightsError(
-          `Cannot read "${name}": it places tensor ${
-            quote(tensor)
-          } in "${fileName}", which does not have it`,
-        );
+    try {
+      for (const [tensor, fileName] of weightMap) {
+        let shard = shards.get(fileName);
+        if (!shard) shards.set(fileName, shard = await openOrClose(await open(fileName)));
+        if (!shard.tensors.has(tensor)) {
+          throw new WeightsError(
+            `Cannot read "${name}": it places tensor ${
+              quote(tensor)
+            } in "${fileName}", which does not have it`,
+          );
+        }
+        fileOf.set(tensor, shard);
       }
-      fileOf.set(tensor, shard);
+    } catch (error) {
+      for (const shard of shards.values()) shard.close();
+      throw error;
     }
     return new Checkpoint(name, fileOf);
   }
@@ -82,6 +95,27 @@ export class Checkpoint {
   /** The bytes of some rows of a 2-D tensor; see {@link SafetensorsFile.readRows}. */
   async readRows(name: string, firstRow: number, rows: number): Promise<Uint8Array<ArrayBuffer>> {
     return await this.fileWith(name).readRows(name, firstRow, rows);
+  }
+
+  /** The same into `target`; see {@link SafetensorsFile.readRowsInto}. */
+  async readRowsInto(
+    name: string,
+    firstRow: number,
+    rows: number,
+    target: Uint8Array<ArrayBuffer>,
+  ): Promise<void> {
+    await this.fileWith(name).readRowsInto(name, firstRow, rows, target);
+  }
+
+  /** A place in the order in which tensors are read fastest: file after file, from the beginning of each. */
+  position(name: string): number {
+    const file = this.fileWith(name);
+    return this.files.indexOf(file) * MAX_FILE_BYTES + file.position(name);
+  }
+
+  /** Closes the files; reads after it fail. */
+  close(): void {
+    for (const file of this.files) file.close();
   }
 
   /** A floating-point tensor, widened exactly; see {@link SafetensorsFile.readFloat32}. */
@@ -112,6 +146,16 @@ export class Checkpoint {
     const file = this.fileOf.get(name);
     if (file) return file;
     throw missingTensor(name, this.name, this.names());
+  }
+}
+
+/** {@link openSafetensors}; a file that is malformed does not stay open. */
+async function openOrClose(source: ByteSource): Promise<SafetensorsFile> {
+  try {
+    return await openSafetensors(source);
+  } catch (error) {
+    source.close?.();
+    throw error;
   }
 }
 

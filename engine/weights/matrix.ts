@@ -1,18 +1,17 @@
-/** Matrices of weights on the device, in the dtype of their file. */
+/** Matrices and vectors of weights on the device: how they lie there, and how their bytes come from a checkpoint. */
 
 import { WeightsError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { DTYPE_BYTES, isFloatDtype } from "./dtype.ts";
+import { DTYPE_BYTES, type FloatDtype, isFloatDtype } from "./dtype.ts";
+import type { Stage } from "./stage.ts";
+import { runTransfers, stagingFor, type Transfer } from "./transfer.ts";
 
 /** How the shaders name a dtype of weights. */
 export const WEIGHT_DTYPES = { F32: 0, F16: 1, BF16: 2 } as const;
 
 /** Rows are padded to a multiple of this many elements, so that kernels load whole `vec4<u32>`. */
 const ROW_MULTIPLE = 8;
-
-/** Bytes brought from the file at a time. */
-const PIECE_BYTES = 32 << 20;
 
 /** A matrix `[rows, columns]`, cut by rows into windows that can each be bound. */
 export interface WeightMatrix {
@@ -26,6 +25,8 @@ export interface WeightMatrix {
   /** Bytes from one row to the next. */
   readonly rowBytes: number;
   readonly windows: readonly WeightWindow[];
+  /** Of a matrix that is not on the device as a whole: brings the listed rows, rising, into a buffer, one after the other. */
+  readonly gather?: (rows: Uint32Array, buffer: GPUBuffer) => Promise<void>;
 }
 
 /** Consecutive rows of a matrix in one buffer. */
@@ -33,6 +34,8 @@ export interface WeightWindow {
   readonly buffer: GPUBuffer;
   readonly firstRow: number;
   readonly rows: number;
+  /** What must be brought before the window is read, where the buffer is shared with others. */
+  readonly stage?: Stage;
 }
 
 /** Which rows of a tensor make a matrix. */
@@ -47,116 +50,185 @@ export interface MatrixPart {
   tensorRows?: number;
 }
 
+/** Which elements of a tensor make a vector, and what is added to each, in f32. */
+export interface VectorPart {
+  size: number;
+  offset?: number;
+  /** (first element, count), the whole when absent. */
+  part?: readonly [number, number];
+}
+
+/** A buffer of at least so many bytes for weights. */
+export type MakeBuffer = (label: string, bytes: number) => GPUBuffer;
+
+/** Gives matrices and vectors their buffers, and notes what will have to be brought into each. */
+export class WeightLayout {
+  readonly transfers: Transfer[] = [];
+
+  constructor(
+    private readonly gpu: Gpu,
+    private readonly checkpoint: Checkpoint,
+    private readonly make: MakeBuffer,
+  ) {}
+
+  /**
+   * A tensor `[rows, columns]`, or some rows of one, in its own dtype.
+   *
+   * @throws {WeightsError} when the tensor is missing, has another shape, or is not f32, f16 or bf16.
+   */
+  matrix(part: MatrixPart): WeightMatrix {
+    const { name, rows, columns, firstRow: skipped = 0 } = part;
+    const shape = matrixShape(this.checkpoint, part);
+    const windows = this.#windows(name, rows, shape.rowBytes).map((window) => {
+      this.transfers.push({
+        ...this.#transfer(window, shape.rowBytes),
+        position: this.checkpoint.position(name),
+        fill: rowReader(this.checkpoint, part, shape, skipped + window.firstRow),
+      });
+      return window;
+    });
+    return { name, rows, columns, ...shape, windows };
+  }
+
+  /** A matrix of values that are in memory, as f32. */
+  values({ name, rows, columns }: MatrixPart, values: Float32Array<ArrayBuffer>): WeightMatrix {
+    const shape = paddedRows("F32", columns);
+    const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+    const length = 4 * columns;
+    const windows = this.#windows(name, rows, shape.rowBytes).map((window) => {
+      const fill = (target: Uint8Array, first: number, count: number) => {
+        target.fill(0);
+        for (let row = 0; row < count; row++) {
+          const from = (window.firstRow + first + row) * length;
+          target.set(bytes.subarray(from, from + length), row * shape.rowBytes);
+        }
+      };
+      this.transfers.push({ ...this.#transfer(window, shape.rowBytes), position: 0, fill });
+      return window;
+    });
+    return { name, rows, columns, ...shape, windows };
+  }
+
+  /** A vector `[size]` as f32: norms and biases are small, and widening loses nothing. */
+  vector(name: string, { size, offset = 0, part: [first, count] = [0, size] }: VectorPart) {
+    const { checkpoint } = this;
+    checkpoint.expectShape(name, [size]);
+    const buffer = this.make(name, 4 * count);
+    const fill = async (target: Uint8Array<ArrayBuffer>) => {
+      const values = (await checkpoint.readFloat32(name)).slice(first, first + count);
+      if (offset !== 0) values.forEach((value, i) => values[i] = value + offset);
+      target.set(new Uint8Array(values.buffer));
+    };
+    const position = checkpoint.position(name);
+    this.transfers.push({ buffer, unit: 4 * count, units: 1, position, fill });
+    return buffer;
+  }
+
+  #windows(name: string, rows: number, rowBytes: number): WeightWindow[] {
+    const perWindow = windowRows(this.gpu, name, rowBytes);
+    const windows: WeightWindow[] = [];
+    for (let firstRow = 0; firstRow < rows; firstRow += perWindow) {
+      const count = Math.min(perWindow, rows - firstRow);
+      windows.push({ buffer: this.make(name, count * rowBytes), firstRow, rows: count });
+    }
+    return windows;
+  }
+
+  #transfer({ buffer, rows }: WeightWindow, unit: number) {
+    return { buffer, unit, units: rows };
+  }
+}
+
+/** How the rows of a matrix lie on the device. */
+type PaddedRows = Pick<WeightMatrix, "dtype" | "stride" | "rowBytes">;
+
 /**
- * Brings a matrix from a checkpoint to the device: a tensor `[rows, columns]`, or some rows of one.
+ * How a tensor's rows will lie.
+ *
+ * @throws {WeightsError} as {@link WeightLayout.matrix}
+ */
+export function matrixShape(
+  checkpoint: Checkpoint,
+  { name, rows, columns, tensorRows = rows }: MatrixPart,
+): PaddedRows {
+  const { dtype } = checkpoint.expectShape(name, [tensorRows, columns]);
+  if (isFloatDtype(dtype)) return paddedRows(dtype, columns);
+  throw new WeightsError(
+    `Cannot use tensor "${name}": its dtype is ${dtype} (supported: F32, F16, BF16)`,
+  );
+}
+
+/** Rows of so many bytes that one binding holds. */
+export function windowRows({ limits }: Gpu, name: string, rowBytes: number): number {
+  const { maxBufferSize, maxStorageBufferBindingSize } = limits;
+  const rows = Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / rowBytes);
+  if (rows > 0) return rows;
+  throw new WeightsError(
+    `Cannot use tensor "${name}": one row of it is over the adapter's binding size`,
+  );
+}
+
+function paddedRows(dtype: FloatDtype, columns: number): PaddedRows {
+  const stride = Math.ceil(columns / ROW_MULTIPLE) * ROW_MULTIPLE;
+  return { dtype: WEIGHT_DTYPES[dtype], stride, rowBytes: stride * DTYPE_BYTES[dtype] };
+}
+
+/** Reads rows of a tensor from `skipped` on, and pads them. */
+export function rowReader(
+  checkpoint: Checkpoint,
+  { name, columns }: MatrixPart,
+  { stride, rowBytes }: PaddedRows,
+  skipped: number,
+): Transfer["fill"] {
+  if (columns === stride) {
+    return (target, first, count) => checkpoint.readRowsInto(name, skipped + first, count, target);
+  }
+  const length = columns * rowBytes / stride;
+  return async (target, first, count) => {
+    const rows = await checkpoint.readRows(name, skipped + first, count);
+    target.fill(0);
+    for (let row = 0; row < count; row++) {
+      target.set(rows.subarray(row * length, (row + 1) * length), row * rowBytes);
+    }
+  };
+}
+
+/** Makes buffers that are noted in `owned`. */
+export function makeOwned(gpu: Gpu, owned: GPUBuffer[]): MakeBuffer {
+  return (label, bytes) => {
+    const buffer = gpu.buffers.create(label, bytes);
+    owned.push(buffer);
+    return buffer;
+  };
+}
+
+/**
+ * Brings one matrix to the device; throws as {@link WeightLayout.matrix}.
  *
  * @param owned gets every buffer that is made, also those of a matrix that fails half-way
- * @throws {WeightsError} when the tensor is missing, has another shape, or is not f32, f16 or bf16.
  */
 export async function uploadMatrix(
   gpu: Gpu,
   checkpoint: Checkpoint,
-  { name, rows, columns, firstRow: skipped = 0, tensorRows = rows }: MatrixPart,
+  part: MatrixPart,
   owned: GPUBuffer[] = [],
 ): Promise<WeightMatrix> {
-  const info = checkpoint.expectShape(name, [tensorRows, columns]);
-  if (!isFloatDtype(info.dtype)) {
-    throw new WeightsError(
-      `Cannot use tensor "${name}": its dtype is ${info.dtype} (supported: F32, F16, BF16)`,
-    );
-  }
-  const read = (row: number, count: number) => checkpoint.readRows(name, skipped + row, count);
-  return await uploadRows(gpu, { name, dtype: info.dtype, rows, columns }, read, owned);
+  const layout = new WeightLayout(gpu, checkpoint, makeOwned(gpu, owned));
+  const matrix = layout.matrix(part);
+  await runLayout(gpu, layout);
+  return matrix;
 }
 
-/** A matrix of values that are in memory, as f32. */
-export async function uploadValues(
+/** Brings all that a layout notes. */
+export async function runLayout(
   gpu: Gpu,
-  { name, rows, columns }: MatrixPart,
-  values: Float32Array<ArrayBuffer>,
-  owned: GPUBuffer[],
-): Promise<WeightMatrix> {
-  const read = (row: number, count: number) =>
-    Promise.resolve(
-      new Uint8Array(values.buffer, values.byteOffset + 4 * row * columns, 4 * count * columns),
-    );
-  return await uploadRows(gpu, { name, dtype: "F32", rows, columns }, read, owned);
-}
-
-async function uploadRows(
-  gpu: Gpu,
-  { name, dtype, rows, columns }: {
-    name: string;
-    dtype: keyof typeof WEIGHT_DTYPES;
-    rows: number;
-    columns: number;
-  },
-  read: (firstRow: number, rows: number) => Promise<Uint8Array<ArrayBuffer>>,
-  owned: GPUBuffer[],
-): Promise<WeightMatrix> {
-  const stride = Math.ceil(columns / ROW_MULTIPLE) * ROW_MULTIPLE;
-  const elementBytes = DTYPE_BYTES[dtype];
-  const rowBytes = stride * elementBytes;
-  const { maxBufferSize, maxStorageBufferBindingSize } = gpu.limits;
-  const perWindow = Math.floor(Math.min(maxBufferSize, maxStorageBufferBindingSize) / rowBytes);
-  if (perWindow === 0) {
-    throw new WeightsError(
-      `Cannot use tensor "${name}": one row of it is over the adapter's binding size`,
-    );
+  { transfers }: WeightLayout,
+  options?: Parameters<typeof runTransfers>[2],
+): Promise<void> {
+  const staging = stagingFor(gpu, transfers);
+  try {
+    await runTransfers(staging, transfers, options);
+  } finally {
+    staging.destroy();
   }
-  const windows: WeightWindow[] = [];
-  for (let firstRow = 0; firstRow < rows; firstRow += perWindow) {
-    const count = Math.min(perWindow, rows - firstRow);
-    const buffer = gpu.buffers.create(name, count * rowBytes);
-    owned.push(buffer);
-    windows.push({ buffer, firstRow, rows: count });
-    const perPiece = Math.max(1, Math.floor(PIECE_BYTES / rowBytes));
-    for (let row = 0; row < count; row += perPiece) {
-      const piece = Math.min(perPiece, count - row);
-      const bytes = await read(firstRow + row, piece);
-      const padded = padRows(bytes, piece, columns * elementBytes, rowBytes);
-      await gpu.load(buffer, row * rowBytes, padded);
-    }
-  }
-  return { name, dtype: WEIGHT_DTYPES[dtype], rows, columns, stride, rowBytes, windows };
-}
-
-/**
- * A vector `[size]` as f32: norms and biases are small, and widening loses nothing.
- *
- * @param options `offset` is added to every value, in f32; `part` is (first element, count), the whole when absent
- */
-export async function uploadVector(
-  gpu: Gpu,
-  checkpoint: Checkpoint,
-  name: string,
-  options: {
-    size: number;
-    offset?: number;
-    part?: readonly [number, number];
-    owned?: GPUBuffer[];
-  },
-): Promise<GPUBuffer> {
-  const { size, offset = 0, part: [first, count] = [0, size], owned } = options;
-  checkpoint.expectShape(name, [size]);
-  const values = (await checkpoint.readFloat32(name)).slice(first, first + count);
-  if (offset !== 0) values.forEach((value, i) => values[i] = value + offset);
-  const buffer = gpu.buffers.create(name, values.byteLength);
-  owned?.push(buffer);
-  gpu.device.queue.writeBuffer(buffer, 0, values);
-  return buffer;
-}
-
-function padRows(
-  bytes: Uint8Array<ArrayBuffer>,
-  rows: number,
-  from: number,
-  to: number,
-): Uint8Array<ArrayBuffer> {
-  if (from === to) return bytes;
-  const padded = new Uint8Array(rows * to);
-  for (let row = 0; row < rows; row++) {
-    padded.set(bytes.subarray(row * from, (row + 1) * from), row * to);
-  }
-  return padded;
 }

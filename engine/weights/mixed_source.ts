@@ -62,6 +62,10 @@ export function mixedSource(base: Checkpoint, finetuned: Checkpoint, strength: n
       if (!tensor) throw new WeightsError(`Cannot read ${length} bytes of "${name}": no tensor`);
       return await mixed(tensor, from - tensor.begin, length);
     },
+    close() {
+      base.close();
+      finetuned.close();
+    },
   };
 }
 

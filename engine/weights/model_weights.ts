@@ -13,7 +13,17 @@ import {
 } from "../model_spec.ts";
 import { MAX_HEAD_DIM } from "../ops/attention.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { uploadMatrix, uploadVector, type WeightMatrix } from "./matrix.ts";
+import {
+  makeOwned,
+  type MatrixPart,
+  runLayout,
+  WeightLayout,
+  type WeightMatrix,
+} from "./matrix.ts";
+import type { Stage } from "./stage.ts";
+import type { TransferOptions } from "./transfer.ts";
+
+export type { LoadProgress } from "./transfer.ts";
 
 /** A low-rank update: `y += scale · B(A x)`, `A` `[rank, in]`, `B` `[out, rank]` (Hu et al. 2021). */
 export interface LowRank {
@@ -38,6 +48,8 @@ export interface BlockWeights {
   qNorm?: GPUBuffer;
   kNorm?: GPUBuffer;
   linears: Record<BlockLinear, Linear>;
+  /** What must be brought before the block is used, where it shares its buffers with others. */
+  stages?: readonly Stage[];
 }
 
 /** All of a model. */
@@ -50,6 +62,8 @@ export interface ModelWeights {
   head: Linear;
   /** Every buffer that goes when the model goes. With an adapter, its factors: the others are the base's. */
   owned: GPUBuffer[];
+  /** Of weights that are brought when they are needed: frees what that takes. */
+  stream?: { destroy(): void };
 }
 
 /** The attention kernels read whole vec4s and keep a head in registers: another size would give wrong numbers in silence. */
@@ -60,119 +74,115 @@ function checkHeadDim({ headDim }: ModelSpec): void {
   );
 }
 
-/** Called after each block is on the device. */
-export type LoadProgress = (done: number, total: number) => void;
-
 /**
  * Brings a checkpoint to the device; when that fails, what was made on the way is freed.
  *
+ * @param options `planned` is called when every buffer is there and nothing is filled yet
  * @throws {ModelError} when the kernels cannot run a model of these sizes.
  * @throws {WeightsError} when a tensor is missing, has another shape or an unsupported dtype.
+ * @throws {OutOfMemoryError} when they do not fit
  */
 export async function loadWeights(
   gpu: Gpu,
   spec: ModelSpec,
   checkpoint: Checkpoint,
-  progress?: LoadProgress,
+  options: TransferOptions & { planned?: (weights: ModelWeights) => void } = {},
 ): Promise<ModelWeights> {
-  checkHeadDim(spec);
-  const loader = new Loader(gpu, spec, checkpoint);
+  const plan = new WeightPlan(spec, checkpoint);
+  const owned: GPUBuffer[] = [];
   try {
-    const embedding = await loader.table(loader.root("embed_tokens.weight"));
-    const blocks: BlockWeights[] = [];
-    for (let i = 0; i < spec.layers; i++) {
-      blocks.push(await loader.block(i));
-      progress?.(i + 1, spec.layers);
-    }
-    const head = { weight: spec.tiedHead ? embedding : await loader.table(loader.headName()) };
-    const finalNorm = await loader.norm(loader.root("norm.weight"), spec.hiddenSize);
-    return { embedding, blocks, finalNorm, head, owned: loader.owned };
+    const layout = new WeightLayout(gpu, checkpoint, makeOwned(gpu, owned));
+    const weights = await gpu.allocating((): ModelWeights => {
+      const embedding = layout.matrix(plan.embedding);
+      const blocks = spec.attention.map((_, layer) => plan.block(layout, layer));
+      const head = { weight: spec.tiedHead ? embedding : layout.matrix(plan.head()) };
+      return { embedding, blocks, finalNorm: plan.finalNorm(layout), head, owned };
+    });
+    options.planned?.(weights);
+    await runLayout(gpu, layout, options);
+    return weights;
   } catch (error) {
-    for (const buffer of loader.owned) gpu.buffers.destroy(buffer);
+    for (const buffer of owned) gpu.buffers.destroy(buffer);
     throw error;
   }
 }
 
-/** Finds the tensors by the spec's names and makes buffers of them. */
-class Loader {
-  readonly owned: GPUBuffer[] = [];
+/** Where a checkpoint has what the spec names, checked. */
+export class WeightPlan {
   readonly #root: string;
 
-  constructor(
-    private readonly gpu: Gpu,
-    private readonly spec: ModelSpec,
-    private readonly checkpoint: Checkpoint,
-  ) {
+  /** Throws as {@link loadWeights}. */
+  constructor(private readonly spec: ModelSpec, private readonly checkpoint: Checkpoint) {
+    checkHeadDim(spec);
     this.#root = findRoot(spec, checkpoint);
   }
 
-  /** The full name of a tensor of the decoder. */
-  root(name: string): string {
-    return modulePath(this.#root, name);
+  /** `[vocab, hidden]`. */
+  get embedding(): MatrixPart {
+    return this.#table(this.#path("embed_tokens.weight"));
   }
 
-  headName(): string {
+  /** `[vocab, hidden]`, where the head is not tied. */
+  head(): MatrixPart {
     const { heads } = this.spec.tensors;
     const found = heads.find((name) => this.checkpoint.has(name));
-    if (found !== undefined) return found;
+    if (found !== undefined) return this.#table(found);
     throw new WeightsError(
       `Cannot find the unembedding in "${this.checkpoint.name}": it has no ${heads.join(" or ")} ` +
         "(is config.json's tie_word_embeddings right?)",
     );
   }
 
-  /** `[vocab, hidden]`. */
-  async table(name: string): Promise<WeightMatrix> {
-    const { vocabSize, hiddenSize } = this.spec;
-    return await uploadMatrix(
-      this.gpu,
-      this.checkpoint,
-      { name, rows: vocabSize, columns: hiddenSize },
-      this.owned,
-    );
+  /** The norm before the unembedding. */
+  finalNorm(layout: WeightLayout): GPUBuffer {
+    return this.#norm(layout, this.#path("norm.weight"), this.spec.hiddenSize);
   }
 
-  /** A norm's weight, f32, with the spec's offset. */
-  async norm(name: string, size: number): Promise<GPUBuffer> {
-    const { normOffset } = this.spec;
-    return await uploadVector(this.gpu, this.checkpoint, name, {
-      size,
-      offset: normOffset,
-      owned: this.owned,
-    });
-  }
-
-  async block(layer: number): Promise<BlockWeights> {
+  /** A block's weights; buffers are asked for in the same order for every block. */
+  block(layout: WeightLayout, layer: number): BlockWeights {
     const { spec } = this;
-    const module = this.root(`layers.${layer}`);
+    const module = this.#path(`layers.${layer}`);
     const block: BlockWeights = { norms: {}, linears: {} as BlockWeights["linears"] };
     for (const place of BLOCK_NORMS) {
       const name = spec.blockNorms[place];
       if (name === undefined) continue;
-      block.norms[place] = await this.norm(`${module}.${name}.weight`, spec.hiddenSize);
+      block.norms[place] = this.#norm(layout, `${module}.${name}.weight`, spec.hiddenSize);
     }
     if (spec.qkNorm !== "none") {
       const width = (heads: number) => spec.qkNorm === "head" ? spec.headDim : heads * spec.headDim;
-      block.qNorm = await this.norm(`${module}.self_attn.q_norm.weight`, width(spec.heads));
-      block.kNorm = await this.norm(`${module}.self_attn.k_norm.weight`, width(spec.kvHeads));
+      const attention = `${module}.self_attn`;
+      block.qNorm = this.#norm(layout, `${attention}.q_norm.weight`, width(spec.heads));
+      block.kNorm = this.#norm(layout, `${attention}.k_norm.weight`, width(spec.kvHeads));
     }
-    for (const linear of BLOCK_LINEARS) block.linears[linear] = await this.linear(module, linear);
+    for (const linear of BLOCK_LINEARS) {
+      block.linears[linear] = this.#linear(layout, module, linear);
+    }
     return block;
   }
 
-  private async linear(block: string, linear: BlockLinear): Promise<Linear> {
-    const { gpu, spec, checkpoint, owned } = this;
+  /** The full name of a tensor of the decoder. */
+  #path(name: string): string {
+    return modulePath(this.#root, name);
+  }
+
+  #table(name: string): MatrixPart {
+    return { name, rows: this.spec.vocabSize, columns: this.spec.hiddenSize };
+  }
+
+  /** A norm's weight, f32, with the spec's offset. */
+  #norm(layout: WeightLayout, name: string, size: number): GPUBuffer {
+    return layout.vector(name, { size, offset: this.spec.normOffset });
+  }
+
+  #linear(layout: WeightLayout, block: string, linear: BlockLinear): Linear {
+    const { spec } = this;
     const [rows, columns] = linearShape(spec, linear);
     const { module, firstRow, moduleRows } = linearPlace(spec, linear);
     const name = `${block}.${module}.weight`;
-    const part = { name, rows, columns, firstRow, tensorRows: moduleRows };
-    const weight = await uploadMatrix(gpu, checkpoint, part, owned);
+    const weight = layout.matrix({ name, rows, columns, firstRow, tensorRows: moduleRows });
     if (!spec.biases.includes(linear)) return { weight };
-    const whole = { size: moduleRows, part: [firstRow, rows] as const, owned };
-    return {
-      weight,
-      bias: await uploadVector(gpu, checkpoint, `${block}.${module}.bias`, whole),
-    };
+    const whole = { size: moduleRows, part: [firstRow, rows] as const };
+    return { weight, bias: layout.vector(`${block}.${module}.bias`, whole) };
   }
 }
 

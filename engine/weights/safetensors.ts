@@ -7,7 +7,7 @@
  */
 
 import { WeightsError } from "../errors.ts";
-import type { ByteSource } from "./byte_source.ts";
+import { type ByteSource, readInto } from "./byte_source.ts";
 import { DTYPE_BYTES, toFloat32 } from "./dtype.ts";
 import { nearestNames, quote } from "./names.ts";
 import { parseHeader, type TensorInfo } from "./safetensors_header.ts";
@@ -61,6 +61,37 @@ export class SafetensorsFile {
    * @throws {WeightsError} if the tensor is not 2-D or has no such rows
    */
   async readRows(name: string, firstRow: number, rows: number): Promise<Uint8Array<ArrayBuffer>> {
+    const { offset, length } = this.#rows(name, firstRow, rows);
+    return await this.source.read(offset, length);
+  }
+
+  /** {@link readRows} into `target`, which has just their length. */
+  async readRowsInto(
+    name: string,
+    firstRow: number,
+    rows: number,
+    target: Uint8Array<ArrayBuffer>,
+  ): Promise<void> {
+    const { offset, length } = this.#rows(name, firstRow, rows);
+    if (length !== target.length) {
+      throw new WeightsError(
+        `Cannot read ${rows} rows of tensor ${quote(name)} into ${target.length} bytes`,
+      );
+    }
+    await readInto(this.source, offset, target);
+  }
+
+  /** Where a tensor begins in the file: tensors are read fastest in this order. */
+  position(name: string): number {
+    return this.dataStart + this.info(name).begin;
+  }
+
+  /** Closes the file; reads after it fail. */
+  close(): void {
+    this.source.close?.();
+  }
+
+  #rows(name: string, firstRow: number, rows: number): { offset: number; length: number } {
     const { shape, dtype, begin } = this.info(name);
     const counts = Number.isSafeInteger(firstRow) && Number.isSafeInteger(rows);
     if (shape.length !== 2 || !counts || firstRow < 0 || rows < 0 || firstRow + rows > shape[0]) {
@@ -72,7 +103,7 @@ export class SafetensorsFile {
       );
     }
     const rowBytes = shape[1] * DTYPE_BYTES[dtype];
-    return await this.source.read(this.dataStart + begin + firstRow * rowBytes, rows * rowBytes);
+    return { offset: this.dataStart + begin + firstRow * rowBytes, length: rows * rowBytes };
   }
 
   /**

@@ -78,10 +78,6 @@ class HubSource implements ModelSource {
     return cannotLoad(this.ref, `${where} (commit ${this.revision})`);
   }
 
-  close(): void {
-    this.#local.close();
-  }
-
   private async fetch(file: string): Promise<void> {
     if (!await this.#local.has(file)) await this.hub.fetchFile(this.repo, file);
   }

@@ -20,7 +20,7 @@ async function readAll(source: ModelSource): Promise<unknown> {
   try {
     return [await source.readJson("config.json"), await weights.read(0, weights.size)];
   } finally {
-    source.close();
+    weights.close?.();
   }
 }
 

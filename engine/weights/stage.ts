@@ -1,0 +1,91 @@
+/**
+ * Weights that are not on the device all at once: stages that fill the same buffers by turns. Copies and passes run in the
+ * order in which they are submitted, so a stage may be brought while the pass that uses the buffers' old content still runs.
+ */
+
+import type { Gpu } from "../gpu/gpu.ts";
+import { Staging } from "../gpu/staging.ts";
+import type { MakeBuffer } from "./matrix.ts";
+import { runTransfers, type Transfer, transferBytes } from "./transfer.ts";
+
+/** Buffers that one stage at a time has to itself. */
+export class Slot {
+  readonly #buffers: readonly GPUBuffer[];
+  /** The stage that was brought last. */
+  holds?: Stage;
+
+  /** @param sizes of the buffers, in the order in which they are asked for */
+  constructor(sizes: readonly number[], make: MakeBuffer) {
+    this.#buffers = sizes.map((bytes) => make("streamed weights", bytes));
+  }
+
+  /** Hands the buffers out in their order; every stage asks for its own in the same one. */
+  maker(): MakeBuffer {
+    let next = 0;
+    return () => this.#buffers[next++];
+  }
+}
+
+/** The weights of a layer, or some rows of a table. */
+export class Stage {
+  /** @internal Made by {@link WeightStream.stage}. */
+  constructor(
+    private readonly stream: WeightStream,
+    private readonly slot: Slot,
+    private readonly transfers: readonly Transfer[],
+  ) {}
+
+  /**
+   * Brings the weights, unless the slot holds them. Passes that use what it held must be submitted; those that are submitted
+   * afterwards find these.
+   */
+  bring(): Promise<void> {
+    return this.stream.inTurn(async () => {
+      if (this.slot.holds === this) return;
+      this.slot.holds = undefined;
+      await this.stream.run(this.transfers);
+      this.slot.holds = this;
+    });
+  }
+}
+
+/** What brings the stages of one model or adapter, one at a time. */
+export class WeightStream {
+  #last: Promise<unknown> = Promise.resolve();
+  #staging: Staging | undefined;
+  /** Of the largest stage, and of the widest row of any. */
+  #bytes = 0;
+  #unit = 0;
+
+  constructor(private readonly gpu: Gpu, private readonly signal?: AbortSignal) {}
+
+  /** A stage that fills a slot. */
+  stage(slot: Slot, transfers: readonly Transfer[]): Stage {
+    this.#bytes = Math.max(this.#bytes, transferBytes(transfers));
+    for (const { unit } of transfers) this.#unit = Math.max(this.#unit, unit);
+    return new Stage(this, slot, transfers);
+  }
+
+  /** Does some work when all before it is done. */
+  inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#last.then(work);
+    this.#last = turn.catch(() => {});
+    return turn;
+  }
+
+  /** Takes the memory for the bringing, once all stages are known: during a pass there may be none left. */
+  open(): void {
+    if (this.#bytes > 0) this.#staging = new Staging(this.gpu, this.#bytes, this.#unit);
+  }
+
+  /** Brings what is listed; to be called in turn. */
+  async run(transfers: readonly Transfer[]): Promise<void> {
+    await runTransfers(this.#staging!, transfers, { signal: this.signal });
+  }
+
+  /** Frees what the bringing takes. */
+  destroy(): void {
+    this.#staging?.destroy();
+    this.#staging = undefined;
+  }
+}

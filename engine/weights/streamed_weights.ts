@@ -1,0 +1,182 @@
+/**
+ * The weights of a model that is larger than its room on the device: blocks and rows of the tables are brought when a pass
+ * comes to them, into buffers that they share. What a pass computes is the same to the last bit.
+ */
+
+import type { Gpu } from "../gpu/gpu.ts";
+import type { ModelSpec } from "../model_spec.ts";
+import type { Checkpoint } from "./checkpoint.ts";
+import {
+  makeOwned,
+  type MatrixPart,
+  matrixShape,
+  rowReader,
+  runLayout,
+  WeightLayout,
+  type WeightMatrix,
+  windowRows,
+} from "./matrix.ts";
+import { type BlockWeights, type ModelWeights, WeightPlan } from "./model_weights.ts";
+import { Slot, WeightStream } from "./stage.ts";
+import type { Transfer } from "./transfer.ts";
+
+/** Bytes of a table that are on the device at a time. */
+const TABLE_BYTES = 32 << 20;
+
+/** The share of the memory that is left which two slots may take; with less there is one. */
+const SLOT_SHARE = 0.5;
+
+/** Rows that are not wanted are read along where that saves a read. */
+const GAP_ROWS = 8;
+
+/**
+ * Prepares a checkpoint's weights to be brought when they are needed. The checkpoint stays open until the model is destroyed.
+ *
+ * @param options `signal` ends the bringing, then and later
+ * @throws {ModelError} and {@link WeightsError} as `loadWeights`
+ * @throws {OutOfMemoryError} when not even one block fits
+ */
+export async function streamWeights(
+  gpu: Gpu,
+  spec: ModelSpec,
+  checkpoint: Checkpoint,
+  { signal }: { signal?: AbortSignal } = {},
+): Promise<ModelWeights> {
+  const plan = new WeightPlan(spec, checkpoint);
+  const owned: GPUBuffer[] = [];
+  const stream = new WeightStream(gpu, signal);
+  const make = makeOwned(gpu, owned);
+  try {
+    const whole = new WeightLayout(gpu, checkpoint, make);
+    const finalNorm = plan.finalNorm(whole);
+    await runLayout(gpu, whole, { signal });
+    const layers = spec.attention.length;
+    const places = (layout: WeightLayout, layer: number) => plan.block(layout, layer);
+    const blocks = streamBlocks({ gpu, checkpoint, stream, owned }, layers, places).map(
+      ({ block, stages }): BlockWeights => ({ ...block, stages }),
+    );
+    const tables = { gpu, checkpoint, stream, owned };
+    const embedding = streamTable(tables, plan.embedding);
+    const head = { weight: spec.tiedHead ? embedding : streamTable(tables, plan.head()) };
+    stream.open();
+    const destroy = () => {
+      stream.destroy();
+      checkpoint.close();
+    };
+    return { embedding, blocks, finalNorm, head, owned, stream: { destroy } };
+  } catch (error) {
+    for (const buffer of owned) gpu.buffers.destroy(buffer);
+    stream.destroy();
+    throw error;
+  }
+}
+
+/** What streamed weights are made with. */
+export interface StreamParts {
+  gpu: Gpu;
+  checkpoint: Checkpoint;
+  stream: WeightStream;
+  /** Gets the buffers. */
+  owned: GPUBuffer[];
+}
+
+/**
+ * Lays blocks out over two slots by turns, so that one is filled while the other is used; over one where memory is short.
+ *
+ * @param place lays one block out: it asks for its buffers in the same order as all others
+ */
+export function streamBlocks<Block>(
+  { gpu, checkpoint, stream, owned }: StreamParts,
+  layers: number,
+  place: (layout: WeightLayout, layer: number) => Block,
+) {
+  const sizes = slotSizes(gpu, checkpoint, layers, place);
+  const bytes = sizes.reduce((sum, size) => sum + size, 0);
+  const count = 2 * bytes <= SLOT_SHARE * gpu.buffers.remainingBytes ? 2 : 1;
+  const make = makeOwned(gpu, owned);
+  const slots = Array.from({ length: count }, () => new Slot(sizes, make));
+  return Array.from({ length: layers }, (_, layer) => {
+    const slot = slots[layer % count];
+    const layout = new WeightLayout(gpu, checkpoint, slot.maker());
+    const block = place(layout, layer);
+    const stages = layout.transfers.length > 0 ? [stream.stage(slot, layout.transfers)] : [];
+    return { block, stages };
+  });
+}
+
+/** For each buffer that blocks ask for the most that any block asks. */
+function slotSizes(
+  gpu: Gpu,
+  checkpoint: Checkpoint,
+  layers: number,
+  place: (layout: WeightLayout, layer: number) => unknown,
+): number[] {
+  const sizes: number[] = [];
+  const none = {} as GPUBuffer; // nothing is brought into it
+  for (let layer = 0; layer < layers; layer++) {
+    let next = 0;
+    const layout = new WeightLayout(gpu, checkpoint, (_, bytes) => {
+      sizes[next] = Math.max(sizes[next] ?? 0, bytes);
+      next++;
+      return none;
+    });
+    place(layout, layer);
+  }
+  return sizes;
+}
+
+/** A table of which some rows at a time are on the device, and single rows are read from the file where they are known. */
+export function streamTable(parts: StreamParts, part: MatrixPart): WeightMatrix {
+  const { gpu, checkpoint, stream, owned } = parts;
+  const { name, rows, columns } = part;
+  const shape = matrixShape(checkpoint, part);
+  const { rowBytes } = shape;
+  const most = Math.max(1, Math.floor(TABLE_BYTES / rowBytes));
+  const fitting = Math.max(1, Math.floor(gpu.buffers.remainingBytes / 16 / rowBytes));
+  const per = Math.min(windowRows(gpu, name, rowBytes), most, fitting);
+  const make = makeOwned(gpu, owned);
+  const slots = [0, 1].map(() => new Slot([per * rowBytes], make));
+  const position = checkpoint.position(name);
+  const windows = Array.from({ length: Math.ceil(rows / per) }, (_, i) => {
+    const firstRow = i * per;
+    const count = Math.min(per, rows - firstRow);
+    const slot = slots[i % 2];
+    const buffer = slot.maker()(name, count * rowBytes);
+    const fill = rowReader(checkpoint, part, shape, firstRow);
+    const transfer = { buffer, unit: rowBytes, units: count, position, fill };
+    return { buffer, firstRow, rows: count, stage: stream.stage(slot, [transfer]) };
+  });
+  const read = rowReader(checkpoint, part, shape, 0);
+  const gather = (ids: Uint32Array, buffer: GPUBuffer) => {
+    const fill: Transfer["fill"] = (target, first, count) =>
+      gatherRows(read, rowBytes, ids.subarray(first, first + count), target);
+    const transfer = { buffer, unit: rowBytes, units: ids.length, position, fill };
+    return stream.inTurn(() => stream.run([transfer]));
+  };
+  return { name, rows, columns, ...shape, windows, gather };
+}
+
+/** Rows of a table one after the other, in as few reads as the gaps between them allow. */
+async function gatherRows(
+  read: Transfer["fill"],
+  rowBytes: number,
+  ids: Uint32Array,
+  target: Uint8Array<ArrayBuffer>,
+): Promise<void> {
+  for (let from = 0; from < ids.length;) {
+    let to = from + 1;
+    while (to < ids.length && ids[to] - ids[to - 1] <= GAP_ROWS) to++;
+    const count = ids[to - 1] - ids[from] + 1;
+    const into = target.subarray(from * rowBytes, to * rowBytes);
+    if (count === to - from) await read(into, ids[from], count);
+    else {
+      const rows = new Uint8Array(count * rowBytes);
+      await read(rows, ids[from], count);
+      for (let i = from; i < to; i++) {
+        const at = (ids[i] - ids[from]) * rowBytes;
+        into.set(rows.subarray(at, at + rowBytes), (i - from) * rowBytes);
+      }
+    }
+    from = to;
+  }
+}

@@ -1,0 +1,63 @@
+/** What is to be brought from a checkpoint to the device, and the bringing of it. */
+
+import type { Gpu } from "../gpu/gpu.ts";
+import { Staging } from "../gpu/staging.ts";
+
+/** One buffer's content: `units` pieces of `unit` bytes that are not cut. */
+export interface Transfer {
+  readonly buffer: GPUBuffer;
+  readonly unit: number;
+  readonly units: number;
+  /** Its place in the order in which the files are read fastest. */
+  readonly position: number;
+  /** Writes units `first` to `first + count − 1` into `target`. */
+  fill(target: Uint8Array<ArrayBuffer>, first: number, count: number): Promise<void> | void;
+}
+
+/** Called as bytes come to the device. */
+export type LoadProgress = (done: number, total: number) => void;
+
+/** Options of {@link runTransfers}. */
+export interface TransferOptions {
+  progress?: LoadProgress;
+  /** Ends the work between two pieces. */
+  signal?: AbortSignal;
+}
+
+/** Bytes of all of them. */
+export function transferBytes(transfers: readonly Transfer[]): number {
+  return transfers.reduce((sum, { unit, units }) => sum + unit * units, 0);
+}
+
+/** A staging area for transfers such as these. */
+export function stagingFor(gpu: Gpu, transfers: readonly Transfer[]): Staging {
+  const least = transfers.reduce((most, { unit }) => Math.max(most, unit), 0);
+  return new Staging(gpu, transferBytes(transfers), least);
+}
+
+/** Does all of them, in the files' order; what is submitted afterwards finds the buffers filled. */
+export async function runTransfers(
+  staging: Staging,
+  transfers: readonly Transfer[],
+  { progress, signal }: TransferOptions = {},
+): Promise<void> {
+  const total = transferBytes(transfers);
+  let done = 0;
+  for (const one of [...transfers].sort((a, b) => a.position - b.position)) {
+    const { buffer, unit, units } = one;
+    for (let first = 0; first < units;) {
+      signal?.throwIfAborted();
+      const start = first;
+      const count = Math.min(units - start, Math.floor(staging.room(unit) / unit));
+      await staging.put(
+        buffer,
+        start * unit,
+        count * unit,
+        (target) => one.fill(target, start, count),
+      );
+      first += count;
+      progress?.(done += count * unit, total);
+    }
+  }
+  staging.flush();
+}
