@@ -6,12 +6,16 @@ import { resolveSource } from "../../models/source.ts";
 
 /** Reads a model's tensors as f32; they were bf16, so nothing is lost by going back to that. */
 export class Tensors {
-  private constructor(private readonly checkpoint: Checkpoint, readonly close: () => void) {}
+  private constructor(private readonly checkpoint: Checkpoint) {}
 
   /** Opens the model in a folder. */
   static async open(folder: string): Promise<Tensors> {
-    const source = await resolveSource(folder);
-    return new Tensors(await openCheckpoint(source), () => source.close());
+    return new Tensors(await openCheckpoint(await resolveSource(folder)));
+  }
+
+  /** Closes the model's files. */
+  close(): void {
+    this.checkpoint.close();
   }
 
   /** The weight of a module, such as `model.layers.0.mlp.up_proj`. */
