@@ -3,7 +3,7 @@
 import { type Batch, rowsAt } from "./batch.ts";
 import { UsageError } from "./errors.ts";
 import type { Recorder } from "./gpu/recorder.ts";
-import { type ComponentEdit, type Edit, type HookEdit, hookWidth } from "./hooks.ts";
+import { type ComponentEdit, type Edit, type HookEdit, hookOrder, hookWidth } from "./hooks.ts";
 import type { ModelSpec } from "./model_spec.ts";
 import { editRows, projectRows } from "./ops/rows.ts";
 
@@ -38,6 +38,17 @@ export function applyEdit(
   if (edit.op === "add" || edit.op === "replace") return editRows(recorder, edit.op, args);
   const others = edit.op === "component" ? edit.from?.tensor.buffer : undefined;
   projectRows(recorder, { ...args, others });
+}
+
+/**
+ * Fails for an edit that no batch of the model can have.
+ *
+ * @throws {UsageError} for an unknown hook, a vector that is not of its width, or one of no length to project along
+ */
+export function checkEdit(spec: ModelSpec, edit: Edit): void {
+  hookOrder(spec, edit.hook);
+  checkWidth(edit, edit.vector, hookWidth(spec, edit.hook));
+  if (edit.op === "project") unit(edit.vector);
 }
 
 /** The edits of a batch that holds these sequences of the request, in this order. */
@@ -76,7 +87,9 @@ function planVector(batch: Batch, edit: Edit, width: number, find: Find): Planne
   const asFloat = new Float32Array(bits.buffer);
   const entries: number[] = [];
   for (let s = 0; s < sequences; s++) {
-    asFloat[0] = typeof scale === "number" ? scale : scale[s];
+    const own = typeof scale === "number" ? scale : scale[s];
+    if (own === null) continue;
+    asFloat[0] = own;
     for (const row of rowsAt(batch, s, edit.positions ?? "all")) {
       const place = find(row);
       if (place !== undefined) entries.push(place, 0, bits[0], 0);

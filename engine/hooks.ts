@@ -33,8 +33,8 @@ export interface Edit {
   op: "add" | "replace" | "project";
   /** `[width of the hook]`. */
   vector: Float32Array;
-  /** One number, or one for each sequence of the batch. Default: 1, for `project` 0. */
-  scale?: number | readonly number[];
+  /** One number, or one for each sequence of the batch, of which null leaves it as it is. Default: 1, for `project` 0. */
+  scale?: number | readonly (number | null)[];
   /** Default: all. Positions of the whole sequence, so a cached prefix counts. */
   positions?: Positions;
 }

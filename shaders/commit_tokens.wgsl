@@ -3,8 +3,21 @@
 //   ids[r] = token, 0 where none was found;  history[step, r] = token, or 0xffffffff;  seen[slot of r] gains the token
 //
 // best    [rows] of (token, ·); ids [rows]; history [steps, rows]
-// rows    [rows] of (slot, ·, ·, ·), each slot once; seen [slots, words], see penalise.wgsl; words = 0 leaves it as it is
+// rows    [rows] of each row's settings, see sampling.ts, each slot once; seen [slots, words], see penalise.wgsl; words = 0 leaves it as it is
 // Sums: none. Error: none.
+
+struct Row {
+  slot: u32,
+  stream: u32,
+  step: u32,
+  greedy: u32,
+  penalty: f32,
+  inverse_temperature: f32,
+  p: f32,
+  depth: f32,
+  seed_low: u32,
+  seed_high: u32,
+}
 
 struct Params {
   rows: u32,
@@ -13,7 +26,7 @@ struct Params {
 }
 
 @group(0) @binding(0) var<storage, read> best: array<vec2<u32>>;
-@group(0) @binding(1) var<storage, read> rows: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read> rows: array<Row>;
 @group(0) @binding(2) var<storage, read_write> seen: array<u32>;
 @group(0) @binding(3) var<storage, read_write> ids: array<u32>;
 @group(0) @binding(4) var<storage, read_write> history: array<u32>;
@@ -35,7 +48,7 @@ fn main(
   history[params.step * params.rows + row] = token;
   ids[row] = select(token, 0u, token == NONE);
   if (token != NONE && params.words > 0u) {
-    let word = rows[row].x * params.words + token / 32u;
+    let word = rows[row].slot * params.words + token / 32u;
     seen[word] = seen[word] | (1u << (token % 32u));
   }
 }

@@ -1,6 +1,7 @@
 // The k-th largest value of each row, exactly, by radix selection.
 //
-// x   [rows, width] f32; one workgroup a row; 1 ≤ k ≤ width
+// x   [rows, width] f32; one workgroup a row
+// ks  [rows] k of each row, 1 ≤ k ≤ width; 0 keeps everything: the row has (0, 0)
 // out [rows] of (threshold, ties): threshold is the k-th largest value as an ordered key; ties is how many of the
 //     elements equal to it belong to the k largest.
 // A float's ordered key is its bits with the sign flipped, or all bits flipped when it is negative: keys compare as
@@ -13,12 +14,12 @@ override LANES: u32; // threads a row
 struct Params {
   rows: u32,
   width: u32,
-  k: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<u32>;
-@group(0) @binding(1) var<storage, read_write> out: array<vec2<u32>>;
-@group(0) @binding(2) var<uniform> params: Params;
+@group(0) @binding(1) var<storage, read> ks: array<u32>;
+@group(0) @binding(2) var<storage, read_write> out: array<vec2<u32>>;
+@group(0) @binding(3) var<uniform> params: Params;
 
 var<workgroup> histogram: array<atomic<u32>, 256>;
 var<workgroup> prefix: u32;
@@ -38,10 +39,16 @@ fn main(
   if (row >= params.rows) {
     return;
   }
+  if (ks[row] == 0u) {
+    if (lane == 0u) {
+      out[row] = vec2(0u);
+    }
+    return;
+  }
   let first = row * params.width;
   if (lane == 0u) {
     prefix = 0u;
-    remaining = params.k;
+    remaining = ks[row];
   }
   for (var pass_index = 0u; pass_index < 4u; pass_index++) {
     let shift = 24u - 8u * pass_index;

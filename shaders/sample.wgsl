@@ -7,7 +7,8 @@
 //   SAMPLING) and the seed as its key, over 2^24
 //
 // x      [rows, width] f32 as penalise.wgsl leaves it; one workgroup a row
-// rows   [rows] of (slot, stream, step, unused); the draw is that of the row's step + params.step
+// rows   [rows] of each row's settings, see sampling.ts; the draw is that of the row's step + params.step; a greedy row
+//        keeps its largest
 // floors [rows] of (ordered key, ·), see kth_largest.wgsl
 // best   [rows] of (index of the largest, its value as f32 bits); the index becomes the token; a row without a largest
 //        (0xffffffff) stays as it is
@@ -22,28 +23,37 @@ const SLOTS = 256u;
 const SAMPLING = 0x73616d70u; // tells these draws from others of the same seed
 const NONE = 0xffffffffu;
 
-struct Params {
-  rows: u32,
-  width: u32,
+struct Row {
+  slot: u32,
+  stream: u32,
+  step: u32,
+  greedy: u32,
+  penalty: f32,
   inverse_temperature: f32,
+  p: f32,
   depth: f32,
   seed_low: u32,
   seed_high: u32,
+}
+
+struct Params {
+  rows: u32,
+  width: u32,
   step: u32,
 }
 
 @group(0) @binding(0) var<storage, read> x: array<u32>;
-@group(0) @binding(1) var<storage, read> rows: array<vec4<u32>>;
+@group(0) @binding(1) var<storage, read> rows: array<Row>;
 @group(0) @binding(2) var<storage, read> floors: array<vec2<u32>>;
 @group(0) @binding(3) var<storage, read_write> best: array<vec2<u32>>;
 @group(0) @binding(4) var<uniform> params: Params;
 
 var<workgroup> slots: array<f32, SLOTS>;
 
-fn mass(bits: u32, highest: f32, least: u32) -> f32 {
+fn mass(bits: u32, highest: f32, least: u32, inverse: f32, depth: f32) -> f32 {
   let key = select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
-  let exponent = (highest - bitcast<f32>(bits)) * params.inverse_temperature;
-  let kept = key >= least && bits != 0xff800000u && exponent <= params.depth;
+  let exponent = (highest - bitcast<f32>(bits)) * inverse;
+  let kept = key >= least && bits != 0xff800000u && exponent <= depth;
   return select(0.0, exp(-exponent), kept);
 }
 
@@ -55,9 +65,9 @@ fn multiply(a: u32, b: u32) -> vec2<u32> {
   return vec2((a >> 16u) * (b >> 16u) + (middle >> 16u) + (other >> 16u), a * b);
 }
 
-fn uniform_number(step: u32, stream: u32) -> f32 {
-  var c = vec4(step, stream, 0u, SAMPLING);
-  var key = vec2(params.seed_low, params.seed_high);
+fn uniform_number(row: u32) -> f32 {
+  var c = vec4(rows[row].step + params.step, rows[row].stream, 0u, SAMPLING);
+  var key = vec2(rows[row].seed_low, rows[row].seed_high);
   for (var round = 0u; round < 10u; round++) {
     let p = multiply(0xd2511f53u, c.x);
     let q = multiply(0xcd9e8d57u, c.z);
@@ -74,17 +84,19 @@ fn main(
   @builtin(local_invocation_index) lane: u32,
 ) {
   let row = group.y * groups.x + group.x;
-  if (row >= params.rows) {
+  if (row >= params.rows || rows[row].greedy == 1u) {
     return;
   }
   let first = row * params.width;
   let highest = bitcast<f32>(best[row].y);
   let least = floors[row].x;
+  let inverse = rows[row].inverse_temperature;
+  let depth = rows[row].depth;
   let filled = min(SLOTS, params.width);
   for (var s = lane; s < filled; s += LANES) {
     var sum = 0.0;
     for (var i = s; i < params.width; i += SLOTS) {
-      sum += mass(x[first + i], highest, least);
+      sum += mass(x[first + i], highest, least, inverse, depth);
     }
     slots[s] = sum;
   }
@@ -96,7 +108,7 @@ fn main(
   for (var s = 0u; s < filled; s++) {
     total += slots[s];
   }
-  let draw = uniform_number(rows[row].z + params.step, rows[row].y);
+  let draw = uniform_number(row);
   let bound = draw * total;
   var slot = 0u;
   var before = 0.0;
@@ -109,7 +121,7 @@ fn main(
   var sum = 0.0;
   var open = true;
   for (var i = slot; i < params.width; i += SLOTS) {
-    sum += mass(x[first + i], highest, least);
+    sum += mass(x[first + i], highest, least, inverse, depth);
     if (open && before + sum > bound) {
       token = i;
       open = false;

@@ -6,7 +6,7 @@ import { generate, type GenerateRequest, type Sampling } from "../engine/generat
 import { generationRoom } from "../engine/generation/room.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
 import type { Edit } from "../engine/hooks.ts";
-import { sampleTokens, seenWords } from "../engine/ops/sampling.ts";
+import { sampleTokens, seenWords, uploadRows } from "../engine/ops/sampling.ts";
 import type { Transformer } from "../engine/transformer.ts";
 import {
   FIXTURE_MODELS,
@@ -52,8 +52,8 @@ async function byFullPasses(
     const recorder = gpu.record();
     const capture = [{ hook: "logits", positions: [-1] }];
     const captured = model.record(recorder, model.batch([text]), { capture, edits });
-    sampleTokens(recorder, captured.get("logits"), sampling, {
-      rows: recorder.upload(Uint32Array.of(0, stream, step, 0)),
+    const rows = uploadRows(recorder, [{ slot: 0, stream, step, sampling }]);
+    sampleTokens(recorder, captured.get("logits"), rows, {
       seen: recorder.upload(seen),
       words,
       ids: chosen.buffer,
@@ -127,7 +127,7 @@ function mixedRequest(model: Transformer): GenerateRequest & { edits: Edit[]; st
 /** The part of a request that belongs to one sequence. */
 function alone(request: ReturnType<typeof mixedRequest>, s: number): GenerateRequest {
   const edits = request.edits.map((edit) =>
-    typeof edit.scale === "object" ? { ...edit, scale: edit.scale[s] } : edit
+    typeof edit.scale === "object" ? { ...edit, scale: edit.scale[s]! } : edit
   );
   return { ...request, prompts: [request.prompts[s]], streams: [request.streams[s]], edits };
 }

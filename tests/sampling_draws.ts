@@ -1,13 +1,14 @@
 /** What the tests of the sampling kernels share: draws from given logits, with all that the kernels leave. */
 
 import type { DeviceProfile } from "../engine/gpu/profile.ts";
-import { sampleTokens, type Sampling, seenWords } from "../engine/ops/sampling.ts";
+import { sampleTokens, type Sampling, seenWords, uploadRows } from "../engine/ops/sampling.ts";
 import { input, output, poisonPool, results, run, testGpu } from "./test_gpu.ts";
 
 /** Rows of logits from which one token each is drawn. */
 export interface Draws {
   rows: readonly Float32Array[];
-  sampling: Sampling;
+  /** One for all rows, or one for each. */
+  sampling: Sampling | readonly Sampling[];
   /** Default: the row's index. */
   streams?: readonly number[];
   /** Default: 0. */
@@ -31,12 +32,18 @@ export async function drawAll(profile: DeviceProfile, cases: readonly Draws[]): 
   const gpu = await testGpu(profile);
   const buffers = cases.map(({ rows, sampling, streams, steps, seen, step = 0 }) => {
     const [R, width] = [rows.length, rows[0].length];
-    const words = seenWords(sampling, width);
+    const settings = rows.map((_, r) => settingsOf(sampling, r));
+    const words = Math.max(...settings.map((one) => seenWords(one, width)));
     const bitmap = new Uint32Array(Math.max(1, R * words));
     seen?.forEach((tokens, r) => {
       for (const id of tokens) bitmap[slotOf(R, r) * words + (id >> 5)] |= 1 << (id & 31);
     });
-    const info = rows.map((_, r) => [slotOf(R, r), streams?.[r] ?? r, steps?.[r] ?? 0, 0]);
+    const sampled = rows.map((_, r) => ({
+      slot: slotOf(R, r),
+      stream: streams?.[r] ?? r,
+      step: steps?.[r] ?? 0,
+      sampling: settings[r],
+    }));
     const flat = new Float32Array(R * width);
     rows.forEach((row, r) => flat.set(row, r * width));
     poisonPool(gpu, 2 * R, 4);
@@ -45,15 +52,14 @@ export async function drawAll(profile: DeviceProfile, cases: readonly Draws[]): 
       history: output(gpu, [step + 1, R]),
       logits: input(gpu, flat, [R, width]),
       seen: input(gpu, bitmap),
-      rows: input(gpu, Uint32Array.from(info.flat())),
+      sampled,
       words,
     };
   });
   await run(gpu, (recorder) =>
-    cases.forEach(({ sampling, step = 0 }, c) => {
-      const { ids, history, logits, seen, rows, words } = buffers[c];
-      sampleTokens(recorder, logits, sampling, {
-        rows: rows.buffer,
+    cases.forEach(({ step = 0 }, c) => {
+      const { ids, history, logits, seen, sampled, words } = buffers[c];
+      sampleTokens(recorder, logits, uploadRows(recorder, sampled), {
         seen: seen.buffer,
         words,
         ids: ids.buffer,
@@ -62,8 +68,8 @@ export async function drawAll(profile: DeviceProfile, cases: readonly Draws[]): 
     }));
   const found = await results(gpu, buffers.flatMap((b) => [b.ids, b.history, b.logits]));
   const bitmaps = await gpu.read(buffers.map(({ seen }) => seen));
-  for (const { ids, history, logits, seen, rows } of buffers) {
-    for (const tensor of [ids, history, logits, seen, rows]) tensor.release();
+  for (const { ids, history, logits, seen } of buffers) {
+    for (const tensor of [ids, history, logits, seen]) tensor.release();
   }
   return cases.map(({ rows, step = 0 }, c) => {
     const [R, width, words] = [rows.length, rows[0].length, buffers[c].words];
@@ -81,6 +87,9 @@ export async function drawAll(profile: DeviceProfile, cases: readonly Draws[]): 
 /** {@link drawAll} of one case. */
 export const draws = async (profile: DeviceProfile, one: Draws) =>
   (await drawAll(profile, [one]))[0];
+
+const settingsOf = (sampling: Draws["sampling"], row: number): Sampling =>
+  Array.isArray(sampling) ? sampling[row] : sampling as Sampling;
 
 /** Slots in another order than rows, so that neither is taken for the other. */
 const slotOf = (rows: number, row: number) => rows - 1 - row;

@@ -15,6 +15,7 @@ import { embeddingCase } from "./cases/embedding.ts";
 import { gluCase } from "./cases/glu.ts";
 import { intersectMeanCase } from "./cases/intersect_mean.ts";
 import { kthLargestCase } from "./cases/kth_largest.ts";
+import { logprobsCase } from "./cases/logprobs.ts";
 import { matmulCase } from "./cases/matmul.ts";
 import { nucleus } from "./cases/nucleus.ts";
 import { penalise } from "./cases/penalise.ts";
@@ -48,6 +49,7 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   tokenLossCase,
   kthLargestCase,
   topKCase,
+  logprobsCase,
   intersectMeanCase,
   argmaxCase,
   penalise,

@@ -6,26 +6,19 @@
  * when tokens are read back.
  */
 
-import { KvCache } from "../kv_cache.ts";
 import type { Transformer } from "../transformer.ts";
-import { groupPrompts, keysOf, planWaves } from "./plan.ts";
+import type { Generated } from "./job.ts";
+import { groupPrompts, keysOf } from "./plan.ts";
 import { checkRequest, type GenerateRequest } from "./request.ts";
 import { generationRoom } from "./room.ts";
-import { type Finish, GrowingSequence } from "./sequence.ts";
-import { Wave } from "./wave.ts";
-
-/** What a sequence got. */
-export interface Generated {
-  /** The new tokens. */
-  ids: number[];
-  finish: Finish;
-}
+import { Scheduler } from "./scheduler.ts";
 
 /**
- * Generates a continuation of each prompt.
+ * Generates a continuation of each prompt: one request, by a {@link Scheduler} of its own.
  *
  * @throws {UsageError} for a request that cannot be met: a value out of its range, a prompt that is empty, has an
- * unknown token or is longer than the model's context, an edit at a position that counts from the end.
+ * unknown token or is longer than the model's context, an edit that does not fit the model or is at a position that counts
+ * from the end.
  * @throws {ModelError} when a model's logits are not numbers.
  * @throws {OutOfMemoryError} when the keys of one sequence do not fit.
  */
@@ -34,30 +27,26 @@ export async function generate(
   request: GenerateRequest,
 ): Promise<Generated[]> {
   checkRequest(model.spec, request);
-  const { prompts, maxNewTokens, edits = [], streams, signal } = request;
+  const { prompts, maxNewTokens, edits = [], signal } = request;
   signal?.throwIfAborted();
-  const sequences = prompts.map((prompt, s) => {
-    const limit = Math.min(maxNewTokens, model.spec.maxPositions - prompt.length);
-    return new GrowingSequence(s, prompt, streams?.[s] ?? s, limit);
-  });
-  const open = sequences.filter(({ finish }) => !finish).map(({ index }) => index);
-  const limits = sequences.map(({ limit }) => limit);
+  const { maxPositions } = model.spec;
+  const limits = prompts.map(({ length }) => Math.min(maxNewTokens, maxPositions - length));
+  const open = limits.flatMap((limit, s) => limit > 0 ? [s] : []);
   const room = generationRoom(model, edits.length);
-  const waves = planWaves(groupPrompts(prompts, edits, open), limits, room);
-  const keys = Math.max(0, ...waves.map((wave) => keysOf(wave, limits)));
-  const cache = new KvCache(model.gpu, model.spec, keys);
+  const keys = keysOf(groupPrompts(prompts, edits, open), limits);
+  const scheduler = new Scheduler(model, {
+    room,
+    keys: Math.min(room.keys, keys),
+    sequences: Math.min(room.sequences, Math.max(1, open.length)),
+    edits: edits.length,
+  });
   try {
-    for (const groups of waves) {
-      signal?.throwIfAborted();
-      cache.rewind(0);
-      using wave = new Wave(model, { request, cache, groups, sequences, room });
-      await wave.run();
-    }
+    return await scheduler.submit(model, request);
   } finally {
-    cache.destroy();
+    await scheduler.close();
   }
-  return sequences.map(({ ids, finish }) => ({ ids, finish: finish! }));
 }
 
-export type { Finish, GenerateRequest };
+export type { Finish } from "./sequence.ts";
+export type { Generated, GenerateRequest };
 export type { Sampling } from "../ops/sampling.ts";

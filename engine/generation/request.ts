@@ -1,8 +1,10 @@
 /** What may be asked of generation, and what cannot. */
 
+import { checkEdit } from "../edits.ts";
 import { UsageError } from "../errors.ts";
 import type { Edit } from "../hooks.ts";
 import type { ModelSpec } from "../model_spec.ts";
+import { MOST_TOP_LOGPROBS } from "../ops/logprobs.ts";
 import { checkSampling, type Sampling } from "../ops/sampling.ts";
 import type { Stopping } from "./sequence.ts";
 
@@ -20,6 +22,11 @@ export interface GenerateRequest extends Stopping {
   edits?: readonly Edit[];
   /** Which stream of random numbers each sequence draws from, 32 bits. Default: its place in `prompts`. */
   streams?: readonly number[];
+  /**
+   * How many of the likeliest tokens are told beside each new one, with log-probabilities by the model's own distribution:
+   * before penalty, temperature and what is left out. 0 tells that of the new one alone; absent, none is.
+   */
+  logprobs?: number;
   /** Ends the work between two passes or readbacks, with the signal's reason. */
   signal?: AbortSignal;
 }
@@ -30,13 +37,20 @@ export interface GenerateRequest extends Stopping {
  * @throws {UsageError} that names the value.
  */
 export function checkRequest(spec: ModelSpec, request: GenerateRequest): void {
-  const { prompts, maxNewTokens, sampling, edits = [], streams } = request;
+  const { prompts, maxNewTokens, sampling, edits = [], streams, logprobs = 0 } = request;
   checkSampling(sampling);
   if (!(Number.isSafeInteger(maxNewTokens) && maxNewTokens > 0)) {
     throw new UsageError(`Cannot generate ${maxNewTokens} tokens: ask for 1 or more`);
   }
+  if (!(Number.isInteger(logprobs) && logprobs >= 0 && logprobs <= MOST_TOP_LOGPROBS)) {
+    throw new UsageError(
+      `Cannot tell the ${logprobs} likeliest tokens: it must be 0 to ${MOST_TOP_LOGPROBS}`,
+    );
+  }
   prompts.forEach((prompt, s) => checkPrompt(prompt, s, spec));
-  for (const { hook, scale, positions } of edits) {
+  for (const edit of edits) {
+    checkEdit(spec, edit);
+    const { hook, scale, positions } = edit;
     if (typeof scale === "object" && scale.length !== prompts.length) {
       throw new UsageError(
         `Cannot edit at "${hook}": there are ${scale.length} scales for ${prompts.length} sequences`,

@@ -4,7 +4,7 @@ import type { Edit } from "../hooks.ts";
 import type { ModelSpec } from "../model_spec.ts";
 import { checkRequest, type GenerateRequest } from "./request.ts";
 
-const spec = { vocabSize: 10, maxPositions: 4 } as ModelSpec;
+const spec = { vocabSize: 10, maxPositions: 4, hiddenSize: 1, layers: 2 } as ModelSpec;
 const good: GenerateRequest = {
   prompts: [[1, 9], [0, 1, 2, 3]],
   maxNewTokens: 1,
@@ -41,6 +41,14 @@ Deno.test("a request that cannot be met is refused before anything runs", () => 
     ],
     [{ streams: [1, 2 ** 32] }, "Cannot draw from streams [1,4294967296]"],
     [{ streams: [1, -1] }, "Cannot draw from streams [1,-1]"],
+    [{ edits: edit({ hook: "blocks.2.hook_resid_post" }) }, 'Unknown hook "blocks.2.hook_resid'],
+    [
+      { edits: edit({ vector: new Float32Array(3) }) },
+      'Cannot edit at "hook_embed": the vector has 3 values, the hook 1',
+    ],
+    [{ edits: edit({ op: "project" }) }, "Cannot project along a vector of length 0"],
+    [{ logprobs: 21 }, "Cannot tell the 21 likeliest tokens: it must be 0 to 20"],
+    [{ logprobs: -1 }, "Cannot tell the -1 likeliest tokens"],
   ];
   for (const [change, message] of bad) {
     assertThrows(() => checkRequest(spec, { ...good, ...change }), UsageError, message);

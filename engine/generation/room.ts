@@ -63,11 +63,11 @@ function widestActivation({ hiddenSize, intermediateSize, heads, headDim }: Mode
   return Math.max(hiddenSize, intermediateSize, heads * headDim);
 }
 
-/** About what a pass holds at once, with an eighth for the pools' rounding: activations, logits and two copies of them. */
+/** About what a pass holds at once, with an eighth for the pools' rounding: activations, logits and three copies of them. */
 function activationBytes(spec: ModelSpec, tokens: number, sequences: number): number {
   const { hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize } = spec;
   const token = 6 * hiddenSize + 3 * intermediateSize + 3 * (heads + 2 * kvHeads) * headDim;
-  return 4.5 * (Math.max(tokens, sequences) * token + 3 * sequences * vocabSize);
+  return 4.5 * (Math.max(tokens, sequences) * token + 4 * sequences * vocabSize);
 }
 
 /** About how many small buffers a round has: what each step uploads, and a step's short-lived ones. */

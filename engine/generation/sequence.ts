@@ -1,6 +1,7 @@
 /** One sequence that grows: which of the tokens that come for it count, and when it has ended. */
 
 import { ModelError, UsageError } from "../errors.ts";
+import type { TokenLogprobs } from "../ops/logprobs.ts";
 import { NO_TOKEN } from "../ops/sampling.ts";
 
 /** How a sequence ended: by a stop token or the caller's check, or because it was long enough. */
@@ -15,13 +16,19 @@ export interface Stopping {
    * its ids. Tokens come in groups, so what is dropped may have gone to `onTokens` already.
    */
   stop?: (sequence: number, ids: readonly number[]) => boolean | number;
-  /** Called after each readback with what a sequence has got. */
-  onTokens?: (sequence: number, newIds: readonly number[]) => void;
+  /** Called after each readback with what a sequence has got; log-probabilities come where they were asked for. */
+  onTokens?: (
+    sequence: number,
+    newIds: readonly number[],
+    newLogprobs: readonly TokenLogprobs[],
+  ) => void;
 }
 
 /** The new tokens of one sequence. */
 export class GrowingSequence {
   readonly ids: number[] = [];
+  /** Of each of the ids, where they were asked for. */
+  readonly logprobs: TokenLogprobs[] = [];
   finish: Finish | undefined;
 
   constructor(
@@ -36,15 +43,24 @@ export class GrowingSequence {
     if (limit === 0) this.finish = "length";
   }
 
-  /** Takes tokens in as far as they count. */
-  append(tokens: Iterable<number>, stopping: Stopping): void {
+  /**
+   * Takes tokens in as far as they count.
+   *
+   * @param logprobs one a token, or none
+   */
+  append(
+    tokens: readonly number[],
+    stopping: Stopping,
+    logprobs: readonly TokenLogprobs[] = [],
+  ): void {
     const before = this.ids.length;
-    for (const token of tokens) {
+    for (const [i, token] of tokens.entries()) {
       if (this.finish) break;
+      if (i < logprobs.length) this.logprobs.push(logprobs[i]);
       this.#append(token, stopping);
     }
     const added = this.ids.slice(before);
-    if (added.length > 0) stopping.onTokens?.(this.index, added);
+    if (added.length > 0) stopping.onTokens?.(this.index, added, this.logprobs.slice(before));
   }
 
   #append(token: number, { stopIds, stop }: Stopping): void {
@@ -66,6 +82,7 @@ export class GrowingSequence {
       );
     }
     this.ids.length = kept;
+    this.logprobs.length = Math.min(kept, this.logprobs.length);
     this.finish = "stop";
   }
 }

@@ -22,17 +22,26 @@ export function softmaxRows(recorder: Recorder, x: DeviceTensor): void {
   recorder.dispatch(kernel, [x.buffer], [u32(rows), u32(width)], foldGrid(rows));
 }
 
-/** Thresholds `[rows, 2]` of the `k` largest of each row; see kth_largest.wgsl. `k` is cut to the width. */
-export function kthLargest(recorder: Recorder, x: DeviceTensor, k: number): DeviceTensor {
+/**
+ * Thresholds `[rows, 2]` of the `k` largest of each row; see kth_largest.wgsl.
+ *
+ * @param k one number, or one for each row, of which 0 keeps everything; it is cut to the width
+ */
+export function kthLargest(
+  recorder: Recorder,
+  x: DeviceTensor,
+  k: number | readonly number[],
+): DeviceTensor {
   const [rows, width] = x.shape;
+  const each = typeof k === "number" ? new Array<number>(rows).fill(k) : k;
+  const ks = recorder.upload(Uint32Array.from(each, (k) => Math.min(k, width)));
   const out = recorder.gpu.tensor([rows, 2]);
   const kernel = recorder.gpu.kernels.get(
     "kth_largest",
     kthLargestCode,
     longRowLanes(recorder.gpu),
   );
-  const params = [u32(rows), u32(width), u32(Math.min(k, width))];
-  recorder.dispatch(kernel, [x.buffer, out.buffer], params, foldGrid(rows));
+  recorder.dispatch(kernel, [x.buffer, ks, out.buffer], [u32(rows), u32(width)], foldGrid(rows));
   return out;
 }
 

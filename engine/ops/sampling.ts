@@ -8,7 +8,7 @@ import sampleCode from "../../shaders/sample.wgsl" with { type: "text" };
 import { UsageError } from "../errors.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import type { DeviceTensor } from "../gpu/tensor.ts";
-import { f32, u32 } from "../gpu/uniforms.ts";
+import { u32 } from "../gpu/uniforms.ts";
 import { seedKey } from "../random/philox.ts";
 import { elementGrid, longRowLanes } from "./grid.ts";
 import { kthLargest } from "./ranking.ts";
@@ -29,7 +29,7 @@ export interface Sampling {
   seed: number;
 }
 
-/** Exponents under this have no mass: exp(−87) is about the smallest normal f32. */
+/** Exponents under this have no mass: exp(−87) is about the smallest normal f32; nucleus.wgsl repeats it. */
 export const SAMPLING_DEPTH = 87;
 
 /** Rows that can be sampled at once: the least that an adapter allows of workgroups along one dimension. */
@@ -38,10 +38,25 @@ export const MAX_SAMPLING_ROWS = 65535;
 /** In the history: no logit of the row was a number above −∞. */
 export const NO_TOKEN = 0xffffffff;
 
+/** One row that is sampled. */
+export interface SampledRow {
+  /** Its bitmap among those of the tokens that sequences have; no two rows have one slot. */
+  slot: number;
+  /** Which stream of random numbers it draws from, and which draw of it the first is; 32 bits each. */
+  stream: number;
+  step: number;
+  sampling: Sampling;
+}
+
+/** Rows on the device, and what the kernels that run depend on. */
+export interface SampledRows {
+  readonly settings: readonly Sampling[];
+  /** {@link ROW_WORDS} words a row; valid until the recorder submits. */
+  readonly buffer: GPUBuffer;
+}
+
 /** What the sampling of some rows reads and writes on the device, besides their logits. */
-export interface SamplingRows {
-  /** `[rows]` of (slot, stream, step, 0): its bitmap in `seen`, and which draw of which stream the first is. */
-  rows: GPUBuffer;
+export interface SamplingState {
   /** Tokens that each slot's sequence has, as bitmaps of `words` words; see {@link seenWords}. */
   seen: GPUBuffer;
   words: number;
@@ -50,6 +65,9 @@ export interface SamplingRows {
   /** Receives the tokens at row `step`, `[steps, rows]` u32. */
   history: GPUBuffer;
 }
+
+/** Words of a row's settings in the shaders (`struct Row`). */
+const ROW_WORDS = 10;
 
 /**
  * Fails for a value out of its range.
@@ -77,41 +95,60 @@ export function seenWords({ repetitionPenalty = 1 }: Sampling, vocab: number): n
   return repetitionPenalty === 1 ? 0 : Math.ceil(vocab / 32);
 }
 
+/** Puts rows on the device; several steps of a recorder may use them. */
+export function uploadRows(recorder: Recorder, rows: readonly SampledRow[]): SampledRows {
+  const words = new Uint32Array(rows.length * ROW_WORDS);
+  const floats = new Float32Array(words.buffer);
+  rows.forEach(({ slot, stream, step, sampling }, r) => {
+    const { temperature, repetitionPenalty = 1, topP = 1, minP = 0, seed } = sampling;
+    words.set([slot, stream, step, Number(temperature === 0)], r * ROW_WORDS);
+    floats.set([
+      repetitionPenalty,
+      inverseTemperature(sampling),
+      Math.max(topP, 1e-30), // no product with it may be flushed to 0
+      Math.min(SAMPLING_DEPTH, -Math.log(minP)),
+    ], r * ROW_WORDS + 4);
+    words.set(seedKey(seed), r * ROW_WORDS + 8);
+  });
+  return { settings: rows.map(({ sampling }) => sampling), buffer: recorder.upload(words) };
+}
+
 /** Records the choice of one token for each row of `logits` `[rows, vocab]`, which it spoils. */
 export function sampleTokens(
   recorder: Recorder,
   logits: DeviceTensor,
-  sampling: Sampling,
-  state: SamplingRows,
+  rows: SampledRows,
+  state: SamplingState,
   step: number,
 ): void {
-  const [rows] = logits.shape;
-  const greedy = sampling.temperature === 0;
-  if (!greedy || state.words > 0) penalise(recorder, logits, sampling, state);
+  const [count] = logits.shape;
+  const { settings } = rows;
+  const allGreedy = settings.every(({ temperature }) => temperature === 0);
+  const penalised = settings.some(({ repetitionPenalty = 1 }) => repetitionPenalty !== 1);
+  if (!allGreedy || penalised) penalise(recorder, logits, rows, state);
   const best = argmax(recorder, logits);
-  if (!greedy) {
-    const floors = keptFloors(recorder, logits, best, sampling);
-    draw(recorder, { logits, best, floors, sampling, rows: state.rows, step });
+  if (!allGreedy) {
+    const floors = keptFloors(recorder, logits, best, rows);
+    draw(recorder, { logits, best, floors, rows, step });
     floors.release();
   }
   const kernel = recorder.gpu.kernels.get("commit_tokens", commitTokensCode);
-  const buffers = [best.buffer, state.rows, state.seen, state.ids, state.history];
-  const params = [u32(rows), u32(state.words), u32(step)];
-  recorder.dispatch(kernel, buffers, params, elementGrid(rows));
+  const buffers = [best.buffer, rows.buffer, state.seen, state.ids, state.history];
+  const params = [u32(count), u32(penalised ? state.words : 0), u32(step)];
+  recorder.dispatch(kernel, buffers, params, elementGrid(count));
   best.release();
 }
 
 function penalise(
   recorder: Recorder,
   logits: DeviceTensor,
-  { repetitionPenalty = 1 }: Sampling,
-  { rows, seen, words }: SamplingRows,
+  rows: SampledRows,
+  { seen, words }: SamplingState,
 ): void {
   const [count, width] = logits.shape;
   const kernel = recorder.gpu.kernels.get("penalise", penaliseCode);
-  const params = [u32(width), u32(words), f32(repetitionPenalty)];
   const grid = [Math.ceil(width / 64), count, 1] as const;
-  recorder.dispatch(kernel, [rows, seen, logits.buffer], params, grid);
+  recorder.dispatch(kernel, [rows.buffer, seen, logits.buffer], [u32(width), u32(words)], grid);
 }
 
 /** The largest of each row of `x` `[rows, width]`, as `[rows, 2]`; see argmax.wgsl. */
@@ -128,26 +165,20 @@ export function keptFloors(
   recorder: Recorder,
   logits: DeviceTensor,
   best: DeviceTensor,
-  sampling: Sampling,
+  { settings, buffer }: SampledRows,
 ): DeviceTensor {
   const { gpu } = recorder;
   const [rows, width] = logits.shape;
-  const { topK, topP = 1 } = sampling;
-  const floors = topK === undefined || topK >= width
+  const drawn = ({ temperature }: Sampling) => temperature !== 0;
+  const ks = settings.map((one) => drawn(one) && one.topK! < width ? one.topK! : 0);
+  const floors = ks.every((k) => k === 0)
     ? zeros(recorder, rows)
-    : kthLargest(recorder, logits, topK);
-  if (topP === 1) return floors;
+    : kthLargest(recorder, logits, ks);
+  if (!settings.some((one) => drawn(one) && (one.topP ?? 1) !== 1)) return floors;
   const out = gpu.tensor([rows, 2]);
   const kernel = gpu.kernels.get("nucleus", nucleusCode, longRowLanes(gpu));
-  const params = [
-    u32(rows),
-    u32(width),
-    f32(inverseTemperature(sampling)),
-    f32(SAMPLING_DEPTH),
-    f32(Math.max(topP, 1e-30)), // no product with it may be flushed to 0
-  ];
-  const buffers = [logits.buffer, best.buffer, floors.buffer, out.buffer];
-  recorder.dispatch(kernel, buffers, params, foldGrid(rows));
+  const buffers = [logits.buffer, buffer, best.buffer, floors.buffer, out.buffer];
+  recorder.dispatch(kernel, buffers, [u32(rows), u32(width)], foldGrid(rows));
   floors.release();
   return out;
 }
@@ -166,26 +197,15 @@ function draw(
     logits: DeviceTensor;
     best: DeviceTensor;
     floors: DeviceTensor;
-    sampling: Sampling;
-    rows: GPUBuffer;
+    rows: SampledRows;
     step: number;
   },
 ): void {
-  const { logits, best, floors, sampling, rows, step } = args;
+  const { logits, best, floors, rows, step } = args;
   const [count, width] = logits.shape;
-  const { minP = 0, seed } = sampling;
-  const [low, high] = seedKey(seed);
   const kernel = recorder.gpu.kernels.get("sample", sampleCode, longRowLanes(recorder.gpu));
-  const params = [
-    u32(count),
-    u32(width),
-    f32(inverseTemperature(sampling)),
-    f32(Math.min(SAMPLING_DEPTH, -Math.log(minP))),
-    u32(low),
-    u32(high),
-    u32(step),
-  ];
-  const buffers = [logits.buffer, rows, floors.buffer, best.buffer];
+  const buffers = [logits.buffer, rows.buffer, floors.buffer, best.buffer];
+  const params = [u32(count), u32(width), u32(step)];
   recorder.dispatch(kernel, buffers, params, foldGrid(count));
 }
 

@@ -11,7 +11,14 @@ import {
   testGpu,
   U,
 } from "../../tests/test_gpu.ts";
-import { argmax, checkSampling, keptFloors, NO_TOKEN, type Sampling } from "./sampling.ts";
+import {
+  argmax,
+  checkSampling,
+  keptFloors,
+  NO_TOKEN,
+  type Sampling,
+  uploadRows,
+} from "./sampling.ts";
 import {
   drawReference,
   floorReference,
@@ -213,7 +220,8 @@ for (const profile of PROFILES) {
       cases.map(({ scores, sampling }) => {
         const x = input(gpu, Float32Array.from([...scores, ...scores]), [2, scores.length]);
         const best = argmax(recorder, x);
-        const floors = keptFloors(recorder, x, best, sampling);
+        const rows = [0, 1].map((slot) => ({ slot, stream: 0, step: 0, sampling }));
+        const floors = keptFloors(recorder, x, best, uploadRows(recorder, rows));
         best.release();
         return floors;
       }));
@@ -306,6 +314,27 @@ Deno.test("a row's token does not depend on the rows about it", async () => {
     const back = { rows: rows.toReversed(), sampling, streams: streams.toReversed() };
     const reversed = await draws(profile, { ...back, steps: steps.toReversed() });
     assertEquals(reversed.ids.toReversed(), together);
+  }
+});
+
+Deno.test("a row's token does not depend on the settings of the rows about it", async () => {
+  const settings = [...SETTINGS, GREEDY, { ...GREEDY, repetitionPenalty: 1.5 }];
+  const rows = settings.map((_, r) => normals(90 + r, 1500).map((x) => 3 * x));
+  const seen = rows.map((_, r) => [0, r, 37 * r]);
+  const streams = settings.map((_, r) => r % 3);
+  for (const profile of PROFILES) {
+    const together = await draws(profile, { rows, sampling: settings, seen, streams });
+    const alone = await drawAll(
+      profile,
+      rows.map((row, r) => ({
+        rows: [row],
+        sampling: settings[r],
+        seen: [seen[r]],
+        streams: [streams[r]],
+      })),
+    );
+    assertEquals(together.ids, alone.map(({ ids }) => ids[0]));
+    assert(new Set(together.ids).size > 7, `${together.ids}`);
   }
 });
 

@@ -5,10 +5,11 @@
 
 import { DeviceTensor } from "../../gpu/tensor.ts";
 import { U } from "../../ops/reference.ts";
-import { argmax, keptFloors } from "../../ops/sampling.ts";
+import { argmax, keptFloors, uploadRows } from "../../ops/sampling.ts";
 import { allRows, kernelCase } from "../case.ts";
 import { rowsOf } from "../inputs.ts";
 import { keyValue } from "./ordered_key.ts";
+import { sampledRows } from "./sampling_rows.ts";
 
 const shape = (rows: number, width: number, topP: number, temperature = 1) => ({
   label: `[${rows}, ${width}], p ${topP}, temperature ${temperature}`,
@@ -36,7 +37,8 @@ export const nucleus = kernelCase({
       record(recorder, at) {
         const logits = new DeviceTensor(at.x.gpu, at.x.buffer, [picked.length, width]);
         const best = argmax(recorder, logits);
-        const floors = keptFloors(recorder, logits, best, { temperature, topP, seed: 0 });
+        const sampled = sampledRows(picked, { temperature, topP, seed: 0 });
+        const floors = keptFloors(recorder, logits, best, uploadRows(recorder, sampled));
         best.release();
         return { floors };
       },

@@ -2,11 +2,11 @@
 
 import { DeviceTensor } from "../../gpu/tensor.ts";
 import { TINY, U } from "../../ops/reference.ts";
-import { sampleTokens, seenWords } from "../../ops/sampling.ts";
+import { sampleTokens, seenWords, uploadRows } from "../../ops/sampling.ts";
 import { penaliseReference } from "../../ops/sampling_reference.ts";
 import { allRows, kernelCase } from "../case.ts";
 import { rowsOf } from "../inputs.ts";
-import { samplingBuffers, samplingState, seenTokens } from "./sampling_rows.ts";
+import { sampledRows, samplingBuffers, samplingState, seenTokens } from "./sampling_rows.ts";
 
 const shape = (rows: number, width: number, penalty: number) => ({
   label: `[${rows}, ${width}], penalty ${penalty}`,
@@ -28,7 +28,8 @@ export const penalise = kernelCase({
       buffers: { x, ...samplingBuffers(picked, seen, words) },
       record(recorder, at) {
         const logits = new DeviceTensor(at.x.gpu, at.x.buffer, [picked.length, width]);
-        sampleTokens(recorder, logits, sampling, samplingState(at, words), 0);
+        const rows = uploadRows(recorder, sampledRows(picked, sampling));
+        sampleTokens(recorder, logits, rows, samplingState(at, words), 0);
       },
       expect: {
         x: {

@@ -5,7 +5,7 @@
 
 import { DeviceTensor } from "../../gpu/tensor.ts";
 import { U } from "../../ops/reference.ts";
-import { sampleTokens, type Sampling, seenWords } from "../../ops/sampling.ts";
+import { sampleTokens, type Sampling, seenWords, uploadRows } from "../../ops/sampling.ts";
 import {
   drawReference,
   massesReference,
@@ -14,7 +14,7 @@ import {
 } from "../../ops/sampling_reference.ts";
 import { allRows, kernelCase } from "../case.ts";
 import { rowsOf } from "../inputs.ts";
-import { samplingBuffers, samplingState, seenTokens } from "./sampling_rows.ts";
+import { sampledRows, samplingBuffers, samplingState, seenTokens } from "./sampling_rows.ts";
 
 const shape = (rows: number, width: number, sampling: Sampling) => ({
   label: `[${rows}, ${width}], ${JSON.stringify(sampling)}`,
@@ -56,7 +56,8 @@ export const sample = kernelCase({
       buffers: { x, ...samplingBuffers(picked, seen, words) },
       record(recorder, at) {
         const logits = new DeviceTensor(at.x.gpu, at.x.buffer, [picked.length, width]);
-        sampleTokens(recorder, logits, sampling, samplingState(at, words), 0);
+        const rows = uploadRows(recorder, sampledRows(picked, sampling));
+        sampleTokens(recorder, logits, rows, samplingState(at, words), 0);
       },
       expect: Object.fromEntries(["history", "ids"].map((name) => [name, {
         rowWords: 1,

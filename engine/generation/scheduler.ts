@@ -1,0 +1,264 @@
+/**
+ * Which sequences run: continuous batching (Yu et al., "Orca", OSDI 2022).
+ *
+ * Requests come at any time and wait in one queue, first come first served. Between two passes those that were given up or
+ * have ended leave, and the next ones join as far as there are rows for their keys. Long prompts are run piece by piece, so
+ * that sequences that have begun go on meanwhile. Models of one shape (a base and its adapters) share the rows and the turns.
+ *
+ * What a sequence gets depends on its prompt, its edits, the sampling and its stream alone.
+ */
+
+import { InterruptedError, OutOfMemoryError } from "../errors.ts";
+import { KvCache } from "../kv_cache.ts";
+import type { Transformer } from "../transformer.ts";
+import type { Draw } from "./draw.ts";
+import { type Generated, Job, type Member } from "./job.ts";
+import { KeyRows } from "./key_rows.ts";
+import { type PassState, runPieces, runSteps } from "./passes.ts";
+import { nextPieces } from "./plan.ts";
+import { checkRequest, type GenerateRequest } from "./request.ts";
+import { MOST_STEPS, type Room } from "./room.ts";
+import { SeenTokens } from "./seen_tokens.ts";
+
+/** Prompt tokens a pass, and steps a round, while sequences and prompts have to wait for each other. */
+const SHARED_TOKENS = 512;
+const SHARED_STEPS = 4;
+
+/** How much a scheduler may hold. */
+export interface SchedulerLimits {
+  /** What fits on the device; see `generationRoom`. */
+  room: Room;
+  /** Tokens whose keys and values are kept at once. */
+  keys: number;
+  /** Sequences that run at once. */
+  sequences: number;
+  /** Edits that are made at once, of all requests. */
+  edits: number;
+}
+
+/** Runs requests side by side. It works while there is something to do. */
+export class Scheduler {
+  readonly #state: PassState;
+  readonly #rows: KeyRows;
+  readonly #slots: number[];
+  #waiting: Job["runs"][number][] = [];
+  #members: Member[] = [];
+  #tasks: (() => Promise<void>)[] = [];
+  #steps = 0;
+  #loop: Promise<void> | undefined;
+  #closed = false;
+
+  /** @param model one of those that shall run: the others have its shape and live on its device */
+  constructor({ gpu, spec }: Transformer, private readonly limits: SchedulerLimits) {
+    const cache = new KvCache(gpu, spec, limits.keys);
+    this.#state = {
+      gpu,
+      cache,
+      seen: new SeenTokens(gpu, limits.sequences, spec.vocabSize),
+      room: limits.room,
+    };
+    this.#rows = new KeyRows(limits.keys);
+    this.#slots = Array.from({ length: limits.sequences }, (_, slot) => slot).reverse();
+  }
+
+  /** Sequences that have not begun. */
+  get waiting(): number {
+    return this.#waiting.length;
+  }
+
+  /** Sequences that run. */
+  get running(): number {
+    return this.#members.length;
+  }
+
+  /** Rows of keys that are in use. */
+  get usedKeys(): number {
+    return this.#rows.used;
+  }
+
+  /**
+   * Generates a continuation of each prompt.
+   *
+   * @throws {UsageError} for a request that cannot be met; see `generate`
+   * @throws {ModelError} when a model's logits are not numbers
+   * @throws {OutOfMemoryError} when the keys of one sequence can never fit
+   * @throws {InterruptedError} when the scheduler is closed
+   */
+  async submit(model: Transformer, request: GenerateRequest): Promise<Generated[]> {
+    checkRequest(model.spec, request);
+    request.signal?.throwIfAborted();
+    if (this.#closed) throw closed();
+    const job = new Job(model, request);
+    for (const { sequence: { limit }, run: { length } } of job.runs) {
+      if (length + limit - 1 > this.limits.keys) throw tooLong(limit, length, this.limits.keys);
+    }
+    if (job.edits.length > this.limits.edits) {
+      throw new OutOfMemoryError(
+        `Cannot make ${job.edits.length} edits: there is room for ${this.limits.edits}`,
+      );
+    }
+    this.#waiting.push(...job.runs);
+    this.#start();
+    return await job.result;
+  }
+
+  /** Does other work on the device between two passes, so that it has the memory that passes need. */
+  run<T>(task: () => Promise<T>): Promise<T> {
+    if (this.#closed) return Promise.reject(closed());
+    const { promise, resolve } = Promise.withResolvers<T>();
+    this.#tasks.push(async () => {
+      const result = task();
+      resolve(result);
+      await result.catch(() => {}); // whoever asked hears of it
+    });
+    this.#start();
+    return promise;
+  }
+
+  /** Gives up what is under way, and frees the memory once the last pass has ended. */
+  async close(reason: unknown = closed()): Promise<void> {
+    this.#closed = true;
+    this.#failAll(reason);
+    await this.#loop;
+    this.#state.cache.destroy();
+    this.#state.seen.release();
+  }
+
+  #failAll(reason: unknown): void {
+    for (const { job } of [...this.#members, ...this.#waiting.map(({ run }) => run)]) {
+      job.fail(reason);
+    }
+  }
+
+  #start(): void {
+    this.#loop ??= this.#work();
+  }
+
+  async #work(): Promise<void> {
+    await null; // requests that are made together begin together
+    try {
+      while (this.#tasks.length + this.#waiting.length + this.#members.length > 0) {
+        for (const task of this.#tasks.splice(0)) await task();
+        this.#leave();
+        this.#admit();
+        if (this.#members.length > 0) await this.#turn();
+      }
+    } catch (error) {
+      this.#failAll(error);
+    } finally {
+      this.#loop = undefined;
+    }
+  }
+
+  /** Sequences that ended or were given up leave. */
+  #leave(): void {
+    for (const { job } of [...this.#members, ...this.#waiting.map(({ run }) => run)]) {
+      const { signal } = job.request;
+      if (signal?.aborted) job.fail(signal.reason);
+      else job.settle();
+    }
+    this.#waiting = this.#waiting.filter(({ run: { job } }) => !job.settled);
+    this.#members = this.#members.filter((member) => {
+      const { job, sequence, run, slot, ownStart } = member;
+      if (!job.settled && !sequence.finish) return true;
+      this.#rows.release(ownStart, sequence.limit - 1);
+      this.#slots.push(slot);
+      run.members--;
+      if (run.members === 0) {
+        this.#rows.release(run.start, run.length);
+        run.done = 0;
+      }
+      return false;
+    });
+  }
+
+  /** The first of the queue join, as many as there is room for. */
+  #admit(): void {
+    while (this.#waiting.length > 0 && this.#slots.length > 0) {
+      const { sequence, run } = this.#waiting[0];
+      const { job } = run;
+      const jobs = new Set([job, ...this.#members.map(({ job }) => job)]);
+      const edits = [...jobs].reduce((sum, { edits }) => sum + edits.length, 0);
+      if (edits > this.limits.edits) return;
+      const shared = run.members > 0;
+      const start = shared ? run.start : this.#rows.reserve(run.length);
+      if (start === undefined) return;
+      const ownStart = this.#rows.reserve(sequence.limit - 1);
+      if (ownStart === undefined) {
+        if (!shared) this.#rows.release(start, run.length);
+        return;
+      }
+      this.#waiting.shift();
+      run.start = start;
+      run.members++;
+      // The prompt's last token is run again for whoever comes later: to the same keys, and the logits after it.
+      if (run.done === run.length) run.done--;
+      const slot = this.#slots.pop()!;
+      this.#members.push({ job, sequence, run, slot, ownStart, started: false });
+    }
+  }
+
+  /** Pieces of prompts where some wait, some steps of all that have begun, and one readback. */
+  async #turn(): Promise<void> {
+    const members = [...this.#members];
+    const live = members.filter(({ started }) => started);
+    const fresh = members.filter(({ started }) => !started);
+    if (fresh.length > 0) this.#steps = 1;
+    // Rounds after a prompt are short, so that text begins early.
+    else this.#steps = Math.min(2 * this.#steps, MOST_STEPS);
+    const both = live.length > 0 && fresh.length > 0;
+    const draws: Draw[] = [];
+    try {
+      for (const [model, some] of byModel(fresh)) {
+        const tokens = Math.min(this.limits.room.passTokens, both ? SHARED_TOKENS : Infinity);
+        draws.push(...await this.#prompts(model, some, tokens));
+      }
+      for (const [model, some] of byModel(live)) {
+        const left = some.map(({ sequence }) => sequence.limit - sequence.ids.length);
+        const steps = Math.min(both ? SHARED_STEPS : this.#steps, ...left);
+        draws.push(await runSteps(this.#state, model, some, steps));
+      }
+      await this.#collect(draws);
+    } catch (error) {
+      for (const { job } of members) job.fail(error);
+    } finally {
+      for (const draw of draws) draw.release();
+    }
+  }
+
+  /** Runs the next pieces of the prompts of these sequences. */
+  async #prompts(model: Transformer, fresh: readonly Member[], tokens: number): Promise<Draw[]> {
+    const pieces = nextPieces(new Set(fresh.map(({ run }) => run)), tokens);
+    const begun = pieces.map(({ prompt, to }) =>
+      to < prompt.length ? [] : fresh.filter(({ run }) => run === prompt)
+    );
+    const draw = await runPieces(this.#state, model, pieces, begun);
+    for (const { prompt, to } of pieces) prompt.done = to;
+    for (const member of begun.flat()) member.started = true;
+    return draw ? [draw] : [];
+  }
+
+  async #collect(draws: readonly Draw[]): Promise<void> {
+    const { gpu } = this.#state;
+    // One pass at a time, so that the work can end between two.
+    if (draws.length === 0) return await gpu.finish();
+    const tensors = draws.map((draw) => draw.tensors());
+    const data = await gpu.read(tensors.flat());
+    draws.forEach((draw, i) => draw.give(data.splice(0, tensors[i].length)));
+  }
+}
+
+function byModel(members: readonly Member[]): Map<Transformer, Member[]> {
+  return Map.groupBy(members, ({ job }) => job.model);
+}
+
+function closed(): InterruptedError {
+  return new InterruptedError("Cannot generate: the work was ended");
+}
+
+function tooLong(limit: number, prompt: number, keys: number): OutOfMemoryError {
+  return new OutOfMemoryError(
+    `Cannot generate ${limit} tokens after a prompt of ${prompt}: there is memory for the keys and ` +
+      `values of ${keys} tokens; ask for fewer, or raise the memory budget`,
+  );
+}
