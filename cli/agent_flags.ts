@@ -1,27 +1,15 @@
 /** The command line of `deno task agent`. */
 
-import { AGENTS } from "../lens/agent/results.ts";
-import { FAMILIES } from "../models/organisms.ts";
 import type { Command, Flags, Values } from "./args.ts";
 import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
 import { DELTA_FLAGS, RESULT_FLAGS } from "./delta_flags.ts";
-import { HYPOTHESIS_GRADER_FLAGS, LLM_FLAGS } from "./llm_flags.ts";
+import { INVESTIGATION_FLAGS, TRUTH_FLAGS } from "./investigation_flags.ts";
+import { HYPOTHESIS_GRADER_FLAGS } from "./llm_flags.ts";
 import { PAIR_FLAGS } from "./pair.ts";
 import { RUN_COMMAND } from "./run_flags.ts";
 
 const { decisions, searchSamples, searchTokens, samples, newTokens, prompts, alpha, documents } =
   RUN_COMMAND.flags;
-
-/** Which agents investigate how often; also of `deno task run` and `evaluate`. */
-export const INVESTIGATION_FLAGS = {
-  agents: { kind: "list", default: AGENTS, help: "what is shown: any of these" },
-  interactions: {
-    kind: "list",
-    help: "interactions of a run; each by itself (default: 0,5 for adl, 0,5,50 for the others)",
-  },
-  runs: { kind: "int", default: 5, min: 1, max: 1000, help: "runs of each agent and budget" },
-  ...LLM_FLAGS,
-} as const satisfies Flags;
 
 /** The steps that are done first, where there are no results to begin with. */
 export const EVIDENCE_FLAGS = {
@@ -49,21 +37,6 @@ export const EVIDENCE_FLAGS = {
   seed: { kind: "int", default: 0, min: 0, help: "of every step and run" },
 } as const satisfies Flags;
 
-/** What the finetuning was about, where it is no organism's. */
-const TRUTH_FLAGS = {
-  description: {
-    kind: "string",
-    placeholder: "TEXT",
-    help: "what the model was finetuned for, which only the grader is told (organisms: theirs)",
-  },
-  family: { kind: "string", choices: FAMILIES, help: "whose rubric grades (organisms: theirs)" },
-  keyFacts: {
-    kind: "string",
-    placeholder: "FILE",
-    help: "what an investigator should find out, one a line (organisms: theirs)",
-  },
-} as const satisfies Flags;
-
 /** The flags. */
 export const AGENT_COMMAND = {
   usage: "deno task agent",
@@ -80,6 +53,11 @@ export const AGENT_COMMAND = {
     },
     ...INVESTIGATION_FLAGS,
     ...HYPOTHESIS_GRADER_FLAGS,
+    description: {
+      kind: "string",
+      placeholder: "TEXT",
+      help: "what the model was finetuned for, which only the grader is told (organisms: theirs)",
+    },
     ...TRUTH_FLAGS,
     ...EVIDENCE_FLAGS,
     out: {

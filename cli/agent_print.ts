@@ -25,12 +25,17 @@ export const RECALL_LEGEND =
   "are among the summary's twenty words. precision: how many of these words are of the topic. In brackets what is recalled of " +
   "organisms of other topics: chance.";
 
-/** Everything that was found in one organism. */
+/**
+ * Everything that was found in one organism.
+ *
+ * @param truth whether to say what it was finetuned for
+ */
 export function agentText(
   { organism, description, evaluation, summariser, results }: AgentShown,
+  truth = true,
 ): string {
   const lines = [`What agents can tell of ${visible(organism)}`];
-  if (description) lines.push(wrap(visible(`In truth: ${description}`)));
+  if (description && truth) lines.push(wrap(visible(`In truth: ${description}`)));
   if (evaluation) lines.push("", gradesTable(evaluation.aggregates), "", wrap(GRADES_LEGEND));
   if (evaluation) lines.push("", ...hypothesisLines(evaluation), "", spentLine(evaluation));
   if (summariser) {

@@ -1,9 +1,10 @@
 /** The command line of `deno task evaluate`. */
 
-import { EVIDENCE_FLAGS, INVESTIGATION_FLAGS } from "./agent_flags.ts";
+import { EVIDENCE_FLAGS } from "./agent_flags.ts";
 import type { Command, Flags, Values } from "./args.ts";
 import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
 import { RESULT_FLAGS } from "./delta_flags.ts";
+import { INVESTIGATION_FLAGS } from "./investigation_flags.ts";
 import { HYPOTHESIS_GRADER_FLAGS } from "./llm_flags.ts";
 import { PAIR_FLAGS } from "./pair.ts";
 

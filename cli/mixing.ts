@@ -50,7 +50,7 @@ export async function mixingResults(
   const mixes = await chosenMixes(flags);
   const { position, out: asked, backend, memoryBudget, overwrite, alpha: given, ...rest } = flags;
   const { ratios: _ratios, json: _json, ...settings } = rest;
-  const args = flagsToArgs({ positions: [`${position}`], ...settings });
+  const args = flagsToArgs({ positions: [`${position}`], agent: false, ...settings });
   const inputs = {
     version: VERSION,
     command: "mixing",

@@ -6,6 +6,8 @@ import { settledStep } from "../lens/results/settled_step.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
 import type { Steering } from "../lens/run_steer.ts";
 import { type PipelineSummary, type PositionSimilarity, summarize } from "../lens/summary.ts";
+import { agentResults, type AgentShown } from "./agent.ts";
+import { AGENT_COMMAND } from "./agent_flags.ts";
 import { causalResults } from "./causal.ts";
 import { CAUSAL_COMMAND } from "./causal_flags.ts";
 import { parseRanges } from "./common_flags.ts";
@@ -13,6 +15,7 @@ import { diffResults } from "./diff.ts";
 import { DIFF_COMMAND } from "./diff_flags.ts";
 import type { DiffShown } from "./diff_print.ts";
 import { type GradingShown, sumOfGradings } from "./graders.ts";
+import { INVESTIGATION_FLAGS, TRUTH_FLAGS } from "./investigation_flags.ts";
 import { flagsOf, givenSettings, type PipelinePlan, planPipeline } from "./pipeline_args.ts";
 import { relevanceResults } from "./relevance.ts";
 import { RELEVANCE_COMMAND } from "./relevance_flags.ts";
@@ -24,8 +27,8 @@ import { steerResults } from "./steer.ts";
 import { STEER_COMMAND } from "./steer_flags.ts";
 import { VERSION } from "./version.ts";
 
-/** The summary, and what an LLM's grades took. */
-export type PipelineShown = PipelineSummary & { grading?: GradingShown };
+/** The summary, what an LLM's grades took, and what agents made of it all. */
+export type PipelineShown = PipelineSummary & { grading?: GradingShown; agents?: AgentShown };
 
 /** Does what is not done yet, and writes the summary and the report. */
 export async function pipelineResults(
@@ -33,7 +36,7 @@ export async function pipelineResults(
   context: CommandContext,
 ): Promise<PipelineShown> {
   const plan = await planPipeline(flags);
-  const { device, leftOut, diff, relevance, steer, similarity, causal } = plan;
+  const { device, leftOut, diff, relevance, steer, similarity, causal, agent } = plan;
   for (const { step, why } of leftOut) console.error(`Leaving out: ${step} (${why})`);
   const inputs = inputsOf(flags, plan);
   const out = flags.out ?? `results/${plan.name}-run-${await fingerprintOf(inputs)}`;
@@ -82,10 +85,14 @@ export async function pipelineResults(
     await folder.writeJson("grading.json", grading as unknown as JsonValue);
     await folder.finish("grading");
   }
+  const agents = agent && await agentResults(
+    flagsOf(AGENT_COMMAND, [...agent, ...device, `--from=${out}`, ...within("agent")]),
+    context,
+  );
   // The library that plots is large: it is loaded when all else is done.
   const { writeReport } = await import("../lens/report/report_step.ts");
   await writeReport(out, folder);
-  return { ...summary, ...(grading && { grading }) };
+  return { ...summary, ...(grading && { grading }), ...(agents && { agents }) };
 }
 
 function lastPosition({ results: [{ positions }] }: DiffShown): number {
@@ -103,7 +110,12 @@ function inputsOf(flags: RunFlags, { base, finetuned }: PipelinePlan): Record<st
     offline: _f,
     ...others
   } = flags;
-  const { graderConcurrency: _c, graderInputPrice: _i, graderOutputPrice: _p, ...graded } = others;
+  const { graderConcurrency: _c, graderInputPrice: _i, graderOutputPrice: _p, ...kept } = others;
+  const graded: Partial<typeof kept> = { ...kept };
+  // The agents' folder has a fingerprint of its own: they may come later, or more of them.
+  for (const key of ["agent", ...Object.keys({ ...INVESTIGATION_FLAGS, ...TRUTH_FLAGS })]) {
+    delete graded[key as keyof typeof graded];
+  }
   // They only name the models.
   const { organism: _n, model: _l, variant: _v, ...settings } = graded;
   return { version: VERSION, command: "run", ...givenSettings(settings), base, finetuned };

@@ -4,7 +4,10 @@ import { UsageError } from "../engine/errors.ts";
 import type { LeftOut } from "../lens/summary.ts";
 import { type Command, type Flags, parseCommand, type Values } from "./args.ts";
 import { flagName } from "./args_types.ts";
+import { planInvestigations } from "./agent_inputs.ts";
 import { GRADER_FLAGS } from "./grader_flags.ts";
+import { INVESTIGATION_FLAGS, TRUTH_FLAGS } from "./investigation_flags.ts";
+import { chosenLlms, type LlmFlags } from "./llm_flags.ts";
 import { planPair } from "./pair.ts";
 import type { RunFlags } from "./run_flags.ts";
 
@@ -25,6 +28,7 @@ export interface PipelinePlan {
   steer?: string[];
   causal?: string[];
   similarity?: string[];
+  agent?: string[];
   leftOut: LeftOut[];
   /** How to compute, which no result depends on. */
   device: string[];
@@ -79,6 +83,10 @@ export async function planPipeline(flags: RunFlags): Promise<PipelinePlan> {
       "Missing --description: tell the grader what the model was finetuned on",
     );
   }
+  const investigation = investigationOf(flags, organism !== undefined);
+  // What is wrong with them is said before anything is done.
+  chosenLlms(investigation as LlmFlags);
+  planInvestigations(flags);
   const common = { layers, seed };
   const graders = Object.keys(GRADER_FLAGS) as (keyof typeof GRADER_FLAGS)[];
   const grading = Object.fromEntries(graders.map((key) => [key, flags[key]]));
@@ -136,17 +144,43 @@ export async function planPipeline(flags: RunFlags): Promise<PipelinePlan> {
         controls: flags.controls,
       })
       : undefined,
+    agent: flags.agent && flags.steer
+      ? flagsToArgs({
+        ...pair,
+        ...common,
+        text,
+        column,
+        newTokens: flags.newTokens,
+        ...investigation,
+      })
+      : undefined,
     leftOut: leftOut(flags, known),
     device: flagsToArgs({ backend, memoryBudget, offline: offline || undefined }),
   };
 }
 
-function leftOut({ steer, causal }: RunFlags, known: boolean): LeftOut[] {
+/** What the agents are told; their hypotheses are graded by the grader of the other steps, if that is an LLM. */
+function investigationOf(flags: RunFlags, isOrganism: boolean): Record<string, Value> {
+  const keys = Object.keys({ ...INVESTIGATION_FLAGS, ...TRUTH_FLAGS });
+  const own = Object.fromEntries(keys.map((key) => [key, flags[key as keyof RunFlags]]));
+  const { graderUrl, graderModel, graderConcurrency, graderInputPrice, graderOutputPrice } = flags;
+  const grader = { graderUrl, graderModel, graderConcurrency, graderInputPrice, graderOutputPrice };
+  // Without a rubric there are no grades, and a description alone is for the relevance.
+  const described = isOrganism || flags.family !== undefined || flags.keyFacts !== undefined;
+  return {
+    ...own,
+    description: described ? flags.description : undefined,
+    ...(flags.llmModel !== undefined && grader),
+  };
+}
+
+function leftOut({ steer, causal, agent }: RunFlags, known: boolean): LeftOut[] {
   const unknown = "the finetuning's texts are not known; see --finetuning-text";
   return [
     { step: "relevance", why: known ? undefined : unknown },
     { step: "steering", why: steer ? undefined : "--no-steer" },
     { step: "similarity", why: steer ? (known ? undefined : unknown) : "--no-steer" },
     { step: "causal effect", why: causal ? (known ? undefined : unknown) : "--no-causal" },
+    { step: "agents", why: agent ? (steer ? undefined : "--no-steer") : "--no-agent" },
   ].filter((step): step is LeftOut => step.why !== undefined);
 }

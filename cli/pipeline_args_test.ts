@@ -44,8 +44,24 @@ Deno.test("planPipeline: without finetuning texts their steps are left out", asy
     "causal effect",
   ]);
   const known = await plan(...pair, "--finetuning-text", "f.txt", "--no-steer");
-  assertEquals(known.leftOut.map(({ why }) => why), ["--no-steer", "--no-steer"]);
+  assertEquals(known.leftOut.map(({ why }) => why), ["--no-steer", "--no-steer", "--no-steer"]);
   assert(known.causal!.includes("--finetuning-text=f.txt"));
   const llm = ["--finetuning-text", "f.txt", "--grader", "llm", "--grader-model", "m"];
   await assertRejects(() => plan(...pair, ...llm), UsageError, "--description");
+});
+
+Deno.test("planPipeline: agents are told of the LLM, and of the grader where that is one", async () => {
+  const offline = await plan("--organism", "chat");
+  assert(!offline.agent!.some((arg) => /--(llm|grader)-/.test(arg)), `${offline.agent}`);
+  const llm = ["--llm-model", "m", "--llm-url", "http://localhost:1/v1", "--interactions", "0"];
+  const grader = ["--grader", "llm", "--grader-model", "g"];
+  const { agent } = await plan("--organism", "chat", ...llm, ...grader);
+  for (const arg of ["--llm-model=m", "--interactions=0", "--grader-model=g"]) {
+    assert(agent!.includes(arg), `${arg} in ${agent}`);
+  }
+  assertEquals((await plan("--organism", "chat", "--no-agent")).leftOut, [
+    { step: "agents", why: "--no-agent" },
+  ]);
+  await assertRejects(() => plan("--llm-calls", "3"), UsageError, "add --llm-model");
+  await assertRejects(() => plan("--agents", "oracle"), UsageError, 'Cannot use agent "oracle"');
 });

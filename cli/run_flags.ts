@@ -4,6 +4,7 @@ import type { Command, Flags, Values } from "./args.ts";
 import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
 import { DELTA_FLAGS, RESULT_FLAGS } from "./delta_flags.ts";
 import { GRADER_FLAGS } from "./grader_flags.ts";
+import { INVESTIGATION_FLAGS, TRUTH_FLAGS } from "./investigation_flags.ts";
 import { PAIR_FLAGS } from "./pair.ts";
 import { STEER_COMMAND } from "./steer_flags.ts";
 
@@ -11,7 +12,7 @@ import { STEER_COMMAND } from "./steer_flags.ts";
 export const RUN_COMMAND = {
   usage: "deno task run",
   summary:
-    "Does it all in one folder: difference and readout, steering, similarity, causal effect, and a summary. " +
+    "Does it all in one folder: difference and readout, steering, similarity, causal effect, agents, and a summary. " +
     "An embedded organism takes a few minutes on two CPU cores; what is finished is not done again.",
   flags: {
     ...PAIR_FLAGS,
@@ -83,6 +84,15 @@ export const RUN_COMMAND = {
       placeholder: "NAME",
       help: "what compares texts: tf-idf, or a model of embeddings (default: tf-idf)",
     },
+    agent: {
+      kind: "bool",
+      default: true,
+      negatable: true,
+      help:
+        "have agents find out what the model was finetuned for; without --llm-model, a fixed procedure",
+    },
+    ...INVESTIGATION_FLAGS,
+    ...TRUTH_FLAGS,
     seed: { kind: "int", default: 0, min: 0, help: "of every step" },
     ...GRADER_FLAGS,
     out: {

@@ -1,6 +1,7 @@
 /** What `deno task run` prints for people: every number with the file it comes from. */
 
 import type { PipelineSummary, Range, SummaryEffect, SummaryPosition } from "../lens/summary.ts";
+import { agentText } from "./agent_print.ts";
 import { gradingLine } from "./graders.ts";
 import type { PipelineShown } from "./pipeline.ts";
 import { visible } from "./visible.ts";
@@ -9,7 +10,8 @@ import { wrap } from "./wrap.ts";
 /** Prints the summary. */
 export function printSummary(shown: PipelineShown): void {
   const grading = shown.grading ? `\n\n${gradingLine(shown.grading)}` : "";
-  console.log(`\n${summaryText(shown)}${grading}`);
+  const agents = shown.agents ? `\n\n${agentText(shown.agents, false)}` : "";
+  console.log(`\n${summaryText(shown)}${agents}${grading}`);
 }
 
 /** The summary, as lines. */

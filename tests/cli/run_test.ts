@@ -17,7 +17,9 @@ Deno.test("run: every step in one folder, which a second run reads back", async 
     const out = `${folder}/all`;
     const prompts = await onePrompt(folder);
     const args = ["run", "--sibling", "none", ...SMALL, ...STEERING, ...prompts, "--out", out];
-    const summary = await cliJson(args);
+    const { agents, ...summary } = await cliJson(args);
+    assertEquals(agents.evaluation, null);
+    assertEquals(agents.summariser.summaries.length, 3);
     assertEquals([summary.base, summary.finetuned], ["embedded:base", "embedded:cake_bake"]);
     assertEquals([summary.layer, summary.documents, summary.left_out], [2, 8, []]);
     assertEquals(Object.keys(summary.relevance), ["difference", "base", "finetuned", "random"]);
@@ -38,7 +40,7 @@ Deno.test("run: every step in one folder, which a second run reads back", async 
     assertEquals((await read("similarity.json")).positions[0].steered, similarity.steered);
 
     const again = await cli([...args, "--organism", "embedded:cake_bake", "--json"]);
-    assertEquals(JSON.parse(again.out), summary, again.err);
+    assertEquals(JSON.parse(again.out), { ...summary, agents }, again.err);
     for (const label of ["Comparing", "Steering", "Measuring"]) {
       assert(!again.err.includes(label), `${label} is not done again`);
     }
@@ -63,7 +65,7 @@ Deno.test("run: what cannot be done is said and left out", async () => {
     assertEquals([relevance, at.alpha, at.similarity, at.causal], [null, null, null, null]);
     assertEquals(
       left_out.map(({ step }: { step: string }) => step),
-      ["relevance", "steering", "similarity", "causal effect"],
+      ["relevance", "steering", "similarity", "causal effect", "agents"],
     );
     assertStringIncludes(err, "Leaving out: causal effect (the finetuning's texts are not known");
   });
