@@ -65,6 +65,8 @@ export class LlmServer implements AsyncDisposable {
   /** The most requests that were under way at a time. */
   busiest = 0;
   #busy = 0;
+  /** Resolves once so many requests are under way; see {@link expectTogether}. */
+  #together?: { count: number; reached: PromiseWithResolvers<void> };
   readonly #planned: Behaviour[] = [];
   readonly #closed = Promise.withResolvers<void>();
   readonly #reply: (request: SeenRequest) => Reply | Promise<Reply>;
@@ -94,13 +96,23 @@ export class LlmServer implements AsyncDisposable {
     this.#planned.length = 0;
   }
 
+  /** Holds every answer back until so many requests have been under way at a time, for five seconds at most. */
+  expectTogether(count: number): void {
+    const reached = Promise.withResolvers<void>();
+    const timer = setTimeout(reached.resolve, 5000);
+    reached.promise.then(() => clearTimeout(timer));
+    this.#together = { count, reached };
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#together?.reached.resolve();
     this.#closed.resolve();
     await this.#server.shutdown();
   }
 
   async #answer(request: Request): Promise<Response> {
     this.busiest = Math.max(this.busiest, ++this.#busy);
+    if (this.#together && this.#busy >= this.#together.count) this.#together.reached.resolve();
     try {
       const body: SeenRequest["body"] = await request.json();
       const seen: SeenRequest = {
@@ -110,6 +122,7 @@ export class LlmServer implements AsyncDisposable {
         body,
       };
       this.seen.push(seen);
+      await this.#together?.reached.promise;
       if (seen.path !== "/v1/chat/completions") return Response.json({}, { status: 404 });
       const planned = this.#planned.shift() ?? await this.#reply(seen);
       return await this.#behave(typeof planned === "string" ? says(planned) : planned, seen);

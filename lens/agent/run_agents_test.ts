@@ -90,6 +90,7 @@ async function readRun(path: string, name: string) {
 Deno.test("every run is kept and graded three times, and a second time nobody is asked", async () => {
   await inFolder(async (path) => {
     await using servers = new Servers();
+    servers.agent.expectTogether(2);
     const found = (await evaluate(path, servers))!;
     assertEquals(found.runs.map(({ agent, interactions, run }) => [agent, interactions, run]), [
       ["adl", 0, 1],
