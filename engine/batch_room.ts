@@ -11,14 +11,48 @@ export function tokensPerBatch(
   { limits, buffers }: Gpu,
   { spec }: { readonly spec: ModelSpec },
 ): number {
-  const attention = spec.heads * spec.headDim;
-  const widest = Math.max(spec.hiddenSize, spec.intermediateSize, attention);
-  const perToken = 4 * (4 * spec.hiddenSize + 3 * spec.intermediateSize + 3 * attention);
+  const widest = Math.max(spec.hiddenSize, spec.intermediateSize, spec.heads * spec.headDim);
   return Math.min(
     BATCH_TOKENS,
     Math.floor(limits.maxStorageBufferBindingSize / (4 * widest)),
-    Math.floor(buffers.unusedBytes / 2 / perToken),
+    Math.floor(roomFor(buffers) / activationBytes(spec)),
   );
+}
+
+/** About how many buffers of a pass are small, such as ids and thresholds. */
+const SMALL_BUFFERS = 32;
+
+/** Half of the memory that is left beside small buffers. */
+function roomFor({ unusedBytes, minimum }: Gpu["buffers"]): number {
+  return (unusedBytes - SMALL_BUFFERS * minimum) / 2;
+}
+
+/** About what a token takes on its way through a block. */
+function activationBytes({ hiddenSize, intermediateSize, heads, headDim }: ModelSpec): number {
+  return 4 * (4 * hiddenSize + 3 * intermediateSize + 3 * heads * headDim);
+}
+
+/** Logits held at once: far below the smallest adapter's binding size, and enough to keep any busy. */
+const LOGIT_BYTES = 64 << 20;
+
+/**
+ * How many single tokens, in groups of `multiple`, go through blocks, the unembedding and a ranking in one pass: what fits into half
+ * of the memory that is left. One group always does.
+ */
+export function rankedRowsPerBatch(
+  { limits, buffers }: Gpu,
+  { spec }: { readonly spec: ModelSpec },
+  multiple: number,
+): number {
+  const logits = 4 * spec.vocabSize;
+  const keys = 8 * spec.kvHeads * spec.headDim * spec.layers;
+  const rows = Math.min(
+    BATCH_TOKENS,
+    Math.floor(Math.min(LOGIT_BYTES, limits.maxStorageBufferBindingSize) / logits),
+    // A group's means are as long as the logits of one row.
+    Math.floor(roomFor(buffers) / (2 * logits + keys + activationBytes(spec))),
+  );
+  return Math.max(1, Math.floor(rows / multiple)) * multiple;
 }
 
 /** How many sequences from `first` on fit into a batch of `most` tokens; one always does. */

@@ -90,8 +90,6 @@ export async function runTokenLosses(
   if (edits?.some(({ hook }) => hook === "logits")) {
     throw new UsageError('Cannot edit at "logits" for losses: they are taken in parts');
   }
-  // Under a budget this pass, of other sizes than the last, may need what lies in the pools.
-  if (gpu.buffers.budget < Infinity) gpu.buffers.trim();
   const logitRows = rowsOfLogits(model);
   const recorder = gpu.record();
   const held: { release(): void }[] = [];

@@ -79,6 +79,8 @@ export async function meanDifference(gpu: Gpu, options: DiffOptions): Promise<Me
           await checkpoint?.(await state());
           signal.throwIfAborted();
         }
+        // What is left for a batch is known once the models are there.
+        for (const side of sides) await models[side]();
         const most = tokensPerBatch(gpu, models);
         const batch = documents.slice(done, done + batchSize(documents, done, most));
         await addBatch(gpu, options, batch, sides.map((side) => ({ side, sums: sums[side] })));

@@ -76,11 +76,12 @@ export async function documentDifferences(
   checkBytes(documents.length, hidden, options);
   const result = new DocumentDifferences(documents.length, hidden, layers, positions);
   const captured = 4 * hidden * layers.length * SIDES.length;
-  const most = Math.min(tokensPerBatch(gpu, models), Math.floor(CAPTURE_BYTES / captured));
   let before = 0;
   for (const sides of models.together ? [SIDES] : SIDES.map((side) => [side])) {
     for (let done = 0; done < documents.length;) {
       signal?.throwIfAborted();
+      for (const side of sides) await models[side]();
+      const most = Math.min(tokensPerBatch(gpu, models), Math.floor(CAPTURE_BYTES / captured));
       const batch = documents.slice(done, done + batchSize(documents, done, most));
       await addBatch(gpu, models, sides, batch, done, result, options);
       done += batch.length;

@@ -3,9 +3,9 @@
  * stream would make a model say if nothing followed.
  */
 
+import { rankedRowsPerBatch } from "../engine/batch_room.ts";
 import { type Ranked, softmaxRows, topK, unpackTopK } from "../engine/ops/ranking.ts";
 import type { Transformer } from "../engine/transformer.ts";
-import { rowsPerGroup } from "./row_groups.ts";
 
 /** Tokens kept of each list. */
 export const LOGIT_LENS_TOP = 100;
@@ -38,7 +38,7 @@ export async function likeliestTokens(
   k = LOGIT_LENS_TOP,
 ): Promise<Ranked[][]> {
   const ranked: Ranked[][] = [];
-  const size = rowsPerGroup(model, 1);
+  const size = rankedRowsPerBatch(model.gpu, model, 1);
   for (let first = 0; first < vectors.length; first += size) {
     ranked.push(...await topOfRows(model, vectors.slice(first, first + size), k));
   }

@@ -9,6 +9,7 @@
  */
 
 import type { KeyPlacement } from "../engine/batch.ts";
+import { rankedRowsPerBatch } from "../engine/batch_room.ts";
 import { UsageError } from "../engine/errors.ts";
 import { KvCache } from "../engine/kv_cache.ts";
 import {
@@ -19,7 +20,6 @@ import {
   unpackTopK,
 } from "../engine/ops/ranking.ts";
 import type { Transformer } from "../engine/transformer.ts";
-import { rowsPerGroup } from "./row_groups.ts";
 import { stackRows } from "./logit_lens.ts";
 
 /** 0.5 to 2.0 by 0.1, then 3, 4, 5, 10, 20, 40, …, 200: thirty in all. */
@@ -81,7 +81,7 @@ export async function patchscope(
   const P = prompts.length;
   // One row for each (vector, scale); each of them runs once a prompt.
   const rows = vectors.flatMap((v) => scales.map((scale) => rescaled(v, scale * options.norm)));
-  const size = rowsPerGroup(model, P) / P;
+  const size = rankedRowsPerBatch(model.gpu, model, P) / P;
   const prefixTokens = prompts.reduce((sum, prompt) => sum + prompt.length - 1, 0);
   const capacity = prefixTokens + Math.min(size, rows.length) * P;
   const cache = new KvCache(model.gpu, model.spec, capacity, layer + 1);

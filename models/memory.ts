@@ -19,20 +19,29 @@ export function workingBytes(spec: ModelSpec): number {
   return 4 * (WORKING_TOKENS * perToken + WORKING_LOGITS * vocabSize);
 }
 
+/** How {@link weightBytes} counts. */
+export interface WeightBytesOptions {
+  /** Whether everything is kept as f32 (default: as it is stored). */
+  widened?: boolean;
+  /** Bytes of the smallest buffer (default: 0). */
+  least?: number;
+}
+
 /**
  * What a checkpoint's tensors take, as the headers say, or as f32; those that the engine leaves aside do not count.
  */
 export function weightBytes(
   checkpoint: Checkpoint,
   { tensors }: ModelSpec,
-  widened = false,
+  { widened = false, least = 0 }: WeightBytesOptions = {},
 ): number {
   const aside = tensors.ignored ?? [];
   let bytes = 0;
   for (const name of checkpoint.names()) {
     if (aside.some((prefix) => name.startsWith(`${prefix}.`))) continue;
     const { begin, end, shape } = checkpoint.info(name);
-    bytes += widened ? 4 * shape.reduce((product, size) => product * size, 1) : end - begin;
+    const stored = widened ? 4 * shape.reduce((product, size) => product * size, 1) : end - begin;
+    bytes += Math.max(stored, least);
   }
   return bytes;
 }

@@ -13,7 +13,7 @@ import {
   type LoadOptions,
   readSpec,
 } from "./load_model.ts";
-import { weightBytes, workingBytes } from "./memory.ts";
+import { weightBytes, type WeightBytesOptions, workingBytes } from "./memory.ts";
 import type { ModelSource } from "./source.ts";
 
 /** Called when a model begins to load; what it returns is told how the loading goes, and of its end. */
@@ -93,7 +93,10 @@ export class ModelShelf {
       strength,
       mixedWith,
       spec,
-      bytes: await bytesOf(source, spec, mixedWith !== undefined),
+      bytes: await bytesOf(source, spec, {
+        widened: mixedWith !== undefined,
+        least: this.gpu.buffers.minimum,
+      }),
       used: 0,
     });
   }
@@ -113,11 +116,16 @@ export class ModelShelf {
 
   /** A model on the device. Another one may have to go for it: do not keep what this returned before. */
   async get(name: string): Promise<Transformer> {
+    return await this.#get(name, []);
+  }
+
+  /** As {@link get}; those of `beside` stay. */
+  async #get(name: string, beside: readonly string[]): Promise<Transformer> {
     const slot = this.#slot(name);
-    const base = slot.base === undefined ? undefined : await this.get(slot.base);
+    const base = slot.base === undefined ? undefined : await this.#get(slot.base, beside);
     slot.used = ++this.#clock;
     if (slot.loaded) return slot.loaded;
-    this.#makeRoom(slot);
+    this.#makeRoom(slot, beside);
     if (base) {
       const on = { source: slot.source, transformer: base };
       const options = { ...this.options, strength: slot.strength };
@@ -139,12 +147,14 @@ export class ModelShelf {
 
   /** Two of the models as a pair. */
   pair(base: string, finetuned: string): ModelPair {
+    // An adapter does nothing without its base.
+    const together = this.#slot(finetuned).base === base || this.fit([base, finetuned]);
+    const beside = together ? [base, finetuned] : [];
     return {
       spec: this.spec(base),
-      // An adapter does nothing without its base.
-      together: this.#slot(finetuned).base === base || this.fit([base, finetuned]),
-      base: () => this.get(base),
-      finetuned: () => this.get(finetuned),
+      together,
+      base: () => this.#get(base, beside),
+      finetuned: () => this.#get(finetuned, beside),
     };
   }
 
@@ -161,14 +171,15 @@ export class ModelShelf {
     for (const name of this.#slots.keys()) this.unload(name);
   }
 
-  /** Unloads models, the longest unasked for first, until one more fits; its base stays. */
-  #makeRoom(wanted: Slot): void {
+  /** Unloads models, the longest unasked for first, until one more fits; its base and those of `beside` stay. */
+  #makeRoom(wanted: Slot, beside: readonly string[]): void {
     const { buffers } = this.gpu;
     const needed = wanted.bytes + workingBytes(wanted.spec);
     const lacks = () => buffers.remainingBytes < needed;
     if (!lacks()) return;
     buffers.trim();
-    const loaded = [...this.#slots].filter(([name, slot]) => slot.loaded && name !== wanted.base)
+    const stays = [wanted.base, ...beside];
+    const loaded = [...this.#slots].filter(([name, slot]) => slot.loaded && !stays.includes(name))
       .sort(([, a], [, b]) => a.used - b.used);
     for (const [name] of loaded) {
       if (!lacks()) return;
@@ -183,10 +194,14 @@ export class ModelShelf {
   }
 }
 
-async function bytesOf(source: ModelSource, spec: ModelSpec, widened: boolean): Promise<number> {
+async function bytesOf(
+  source: ModelSource,
+  spec: ModelSpec,
+  options: WeightBytesOptions,
+): Promise<number> {
   const checkpoint = await openCheckpoint(source);
   try {
-    return weightBytes(checkpoint, spec, widened);
+    return weightBytes(checkpoint, spec, options);
   } finally {
     checkpoint.close();
   }

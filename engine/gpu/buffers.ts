@@ -49,6 +49,11 @@ export class BufferPool {
     return this.options.budget;
   }
 
+  /** Bytes of the smallest buffer. */
+  get minimum(): number {
+    return this.options.minimum;
+  }
+
   /** Bytes that the budget still allows. */
   get remainingBytes(): number {
     return this.options.budget - this.allocatedBytes;
@@ -62,6 +67,11 @@ export class BufferPool {
   /** What the budget still allows, with what lies in the pools and could be freed. */
   get unusedBytes(): number {
     return this.remainingBytes + this.pooledBytes;
+  }
+
+  /** Frees the pools where they hold more than the budget still allows: work of other sizes than the last may need it. */
+  makeRoom(): void {
+    if (this.pooledBytes > this.remainingBytes) this.trim();
   }
 
   /** A buffer of at least `bytes`, contents undefined, for `activation` or `upload`. */

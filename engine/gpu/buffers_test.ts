@@ -94,3 +94,15 @@ Deno.test("the device's own limits hold where none are asked for", async () => {
   assertEquals(gpu.limits.maxStorageBufferBindingSize, maxStorageBufferBindingSize);
   assertThrows(() => gpu.buffers.acquire(most + 4), OutOfMemoryError, "the adapter binds at most");
 });
+
+Deno.test("recording begins with room: pools that hold more than is left are freed", async () => {
+  using gpu = await open({ memoryBudget: 8192 });
+  const pool = gpu.buffers;
+  pool.release(pool.acquire(2048));
+  gpu.record().close();
+  assertEquals(pool.allocatedBytes, 2048, "as much is left: it may be wanted again");
+  const held = pool.acquire(5120);
+  gpu.record().close();
+  assertEquals(pool.allocatedBytes, 5120);
+  pool.release(held);
+});

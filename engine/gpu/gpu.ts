@@ -121,6 +121,8 @@ export class Gpu {
 
   /** Starts recording commands. */
   record(): Recorder {
+    // Once there are commands nothing can be freed any more.
+    this.buffers.makeRoom();
     return new Recorder(this);
   }
 

@@ -4,6 +4,8 @@ import { assert, assertEquals } from "@std/assert";
 import type { MeansState } from "../../engine/activation_means.ts";
 import { Gpu } from "../../engine/gpu/gpu.ts";
 import { type DiffState, meanDifference } from "../../lens/diff.ts";
+import { readLayer } from "../../lens/readout.ts";
+import { loadTokenizer } from "../../models/load_model.ts";
 import { ModelShelf } from "../../models/model_shelf.ts";
 import { resolveSource } from "../../models/source.ts";
 
@@ -54,4 +56,37 @@ Deno.test("one model after the other gives the bits of both side by side, also w
   assertEquals(done(kept!.base), [24, 24]);
   assert(kept!.finetuned[0].documents < 24 && kept!.finetuned[0].documents > 0);
   assertEquals((await run(undefined, Infinity, kept)).means, together.means);
+});
+
+Deno.test("both lenses read the same in whatever memory there is", async () => {
+  const hidden = 192;
+  const vectors = (shift: number) =>
+    Float32Array.from({ length: 2 * hidden }, (_, i) => Math.sin(i * (1 + shift) + shift));
+  const norms = new Float32Array(2).fill(40);
+  const means = { delta: vectors(1), base: vectors(2), finetuned: vectors(3) };
+  const run = async (memoryBudget?: number) => {
+    using gpu = await Gpu.open({ memoryBudget });
+    using shelf = new ModelShelf(gpu);
+    const base = await resolveSource("embedded:base");
+    await shelf.add("base", base);
+    await shelf.add("finetuned", await resolveSource("embedded:cake_bake_full"), "base");
+    const reports: number[] = [];
+    const readout = await readLayer({
+      models: shelf.pair("base", "finetuned"),
+      tokenizer: await loadTokenizer(base, shelf.spec("base")),
+      layer: 2,
+      means: { documents: 3, ...means, baseNorm: norms, finetunedNorm: norms },
+      positions: [1],
+      seed: 0,
+      progress: (done) => reports.push(done),
+    });
+    assert(gpu.buffers.peakBytes <= (memoryBudget ?? Infinity));
+    return { readout, groups: reports.length };
+  };
+  const whole = await run();
+  for (const budget of [BUDGET, 21 << 20]) {
+    const parts = await run(budget);
+    assertEquals(parts.readout, whole.readout);
+    assert(parts.groups > whole.groups, `${parts.groups} groups in ${budget} bytes`);
+  }
 });
