@@ -12,6 +12,7 @@ import { runAgents } from "../lens/agent/run_agents.ts";
 import { runSummariser } from "../lens/agent/run_summariser.ts";
 import { logitDifference } from "../lens/logit_diff.ts";
 import { fingerprintOf } from "../lens/provenance.ts";
+import { readIfThere } from "../lens/results/files.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
 import { settledStep } from "../lens/results/settled_step.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
@@ -68,11 +69,26 @@ export async function agent(args: string[], context: CommandContext): Promise<nu
   return 0;
 }
 
-/** Does what is not done yet, and returns it all. */
+/** Does what is not done yet, and returns it all; the report of the run that it belongs to is made again. */
 export async function agentResults(
   flags: AgentFlags,
   context: CommandContext,
 ): Promise<AgentShown> {
+  const { root, ...shown } = await investigated(flags, context);
+  const isPart = shown.results === `${root}/agent`;
+  if (isPart && await readIfThere(`${root}/fingerprint.json`) !== null) {
+    // The library that plots is large: it is loaded when all else is done.
+    const { writeReport } = await import("../lens/report/report_step.ts");
+    await writeReport(root);
+  }
+  return shown;
+}
+
+/** The results, and the folder of those that the evidence comes from. */
+async function investigated(
+  flags: AgentFlags,
+  context: CommandContext,
+): Promise<AgentShown & { root: string }> {
   const { signal } = context;
   const plan = await planAgents(flags);
   const llms = chosenLlms(flags);
@@ -129,7 +145,10 @@ export async function agentResults(
   const checked = checkedResult(logitDifferenceSchema, difference, "logit_diff.json");
   const evidence = evidenceOf(found.readout, found.steering, checked);
   const { name, truth } = plan;
-  const shown = { organism: name, description: truth?.description ?? null, results: out };
+  const shown = {
+    ...{ organism: name, description: truth?.description ?? null },
+    ...{ results: out, root },
+  };
   if (!llms) {
     const agents = plan.agents.agents.map((one) => one.agent);
     const summariser = await runSummariser({
@@ -187,6 +206,10 @@ async function madeEvidence(
   const inputs = { version: VERSION, command: "agent", base, finetuned, ...settings };
   const out = flags.out ?? `results/${name}-agent-${await fingerprintOf(inputs)}`;
   const { backend, memoryBudget, offline, overwrite } = flags;
+  using _folder = await RunFolder.open(out, {
+    fingerprint: { ...inputs, command: "evidence" },
+    overwrite,
+  });
   const device = { backend, memoryBudget, offline: offline || undefined, overwrite };
   const read = { text, column, documents, positions: [READ_POSITIONS, ...positions] };
   await diffResults(

@@ -147,7 +147,7 @@ function norms(columns: readonly Column[]): Html | null {
   }));
   return figure(
     [{ chart: drawn }],
-    "Length of the difference by position, in percent of the activations’. Letters are the runs.",
+    "Length of the difference by position, in percent of the activations'. Letters are the runs.",
   );
 }
 
@@ -242,8 +242,8 @@ function similarity(columns: readonly Column[]): Html | null {
   );
   if (rows.length === 0) return null;
   return table(
-    "Cosine with the finetuning’s texts, steered less unsteered",
-    ["", "position", "strength", "finetuning’s texts", "generic texts"],
+    "Cosine with the finetuning's texts, steered less unsteered",
+    ["", "position", "strength", "finetuning's texts", "generic texts"],
     rows,
   );
 }
@@ -266,7 +266,7 @@ function causal(columns: readonly Column[]): Html | null {
   if (rows.length === 0) return null;
   return table(
     "Change of the loss, nats per token",
-    ["", "position", "component", "finetuning’s texts", "generic texts"],
+    ["", "position", "component", "finetuning's texts", "generic texts"],
     rows,
   );
 }

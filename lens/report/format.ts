@@ -8,10 +8,10 @@ export function short(value: number): string {
   return minus(size >= 1000 ? value.toFixed(0) : String(Number(value.toPrecision(3))));
 }
 
-/** A share as `12.3 %`, or a dash where there is none. */
+/** A share as `12.3 %` (never broken before its sign), or a dash where there is none. */
 export function percent(share: number | null | undefined): string {
   if (share === null || share === undefined) return "–";
-  return `${(100 * share).toFixed(share !== 0 && Math.abs(share) < 0.001 ? 2 : 1)} %`;
+  return `${(100 * share).toFixed(share !== 0 && Math.abs(share) < 0.001 ? 2 : 1)}\u00a0%`;
 }
 
 /** With its sign, and so many digits after the point. */
@@ -21,7 +21,7 @@ export function signed(value: number, digits: number): string {
 
 /** `[−0.012, +0.034]`. */
 export function interval([low, high]: readonly [number, number], digits: number): string {
-  return `[${signed(low, digits)}, ${signed(high, digits)}]`;
+  return `[${signed(low, digits)},\u00a0${signed(high, digits)}]`;
 }
 
 /** The first digits of a hash. */

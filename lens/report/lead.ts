@@ -13,7 +13,7 @@ const NAMED = 6;
 /** What stands under the title: what is read and how it stands against the nulls, then what else was measured. */
 export function lead(run: RunResults): Html {
   const said = (sentences: HtmlValue[]) => sentences.filter((sentence) => sentence !== null);
-  const others = said([steeringOf(run), causalOf(run)]);
+  const others = said([steeringOf(run), causalOf(run), agentsOf(run), recallOf(run)]);
   const description = run.summary?.description;
   return html`<p class="lead">${
     joined(said([sizeOf(run), wordsOf(run), relevanceOf(run)]), " ")
@@ -38,9 +38,9 @@ function sizeOf(run: RunResults): HtmlValue {
   return html`On the first tokens of ${
     documents.toLocaleString("en")
   } texts that have nothing to do with the finetuning, the finetuned
-model’s activations at layer ${
+model's activations at layer ${
     mainLayer(run)!.layer
-  } differ from the base’s, at position ${at.position}, by ${
+  } differ from the base's, at position ${at.position}, by ${
     percent(at.relative_norm)
   } of their length.`;
 }
@@ -80,7 +80,7 @@ function relevanceOf(run: RunResults): HtmlValue {
   return html`Of the twenty likeliest tokens, ${
     percent(shares.difference)
   } are relevant to the finetuning, ${verdict}; the finetuned
-model’s mean, which holds the difference, has ${percent(shares.finetuned)}.`;
+model's mean, which holds the difference, has ${percent(shares.finetuned)}.`;
 }
 
 function steeringOf({ steering: [first], similarity: [like] }: RunResults): HtmlValue {
@@ -91,11 +91,11 @@ function steeringOf({ steering: [first], similarity: [like] }: RunResults): Html
   const { confidence, difference, generic } = like;
   const [low, high] = confidence.difference;
   const change = low > 0
-    ? "more like the finetuning’s"
+    ? "more like the finetuning's"
     : high < 0
-    ? "less like the finetuning’s"
-    : "neither more nor less like the finetuning’s";
-  return html`${strength}, the model’s answers to unrelated prompts become ${change} than without (mean cosine ${
+    ? "less like the finetuning's"
+    : "neither more nor less like the finetuning's";
+  return html`${strength}, the model's answers to unrelated prompts become ${change} than without (mean cosine ${
     signed(difference, 3)
   } ${interval(confidence.difference, 3)}; with generic texts ${signed(generic.difference, 3)}).`;
 }
@@ -115,8 +115,31 @@ function causalOf({ causal: [first] }: RunResults): HtmlValue {
     };
   };
   const [own, other] = [told(finetuning), told(generic)];
-  return html`Taking its component out ${own.direction} the loss on the finetuning’s texts (${own.numbers}) and ${other.direction} that on
+  return html`Taking its component out ${own.direction} the loss on the finetuning's texts (${own.numbers}) and ${other.direction} that on
 generic ones (${other.numbers}).`;
+}
+
+function agentsOf({ agents: { evaluation } }: RunResults): HtmlValue {
+  if (!evaluation) return null;
+  const graded = evaluation.aggregates.map((one) =>
+    `${one.agent} with ${one.interactions} interactions ${percent(one.at_least_2.value)}`
+  );
+  return html`Share of an LLM's investigations that are graded 2 of 5 or more: ${
+    joined(graded, ", ")
+  }.`;
+}
+
+function recallOf({ agents: { summariser } }: RunResults): HtmlValue {
+  const recalled =
+    summariser?.summaries.flatMap(({ agent, recall, chance }) =>
+      recall?.keyword_recall == null
+        ? []
+        : [`${agent} ${percent(recall.keyword_recall)} (chance ${percent(chance?.keyword_recall)})`]
+    ) ?? [];
+  if (recalled.length === 0) return null;
+  return html`Of the topic's keywords, a fixed procedure finds in the evidence of each agent: ${
+    joined(recalled, ", ")
+  }.`;
 }
 
 function positionRead(run: RunResults) {

@@ -23,7 +23,7 @@ export const VECTOR_TITLES: Record<keyof typeof COLOUR, string> = {
 };
 
 /** As wide as a phone's screen: a page that is wider puts figures side by side. */
-const WIDTH = 420;
+const WIDTH = 380;
 
 /** One drawing. What it shows is said in words too, for those who cannot see it. */
 export function chart(

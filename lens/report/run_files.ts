@@ -21,16 +21,24 @@ export class PartFiles {
     readonly manifest: Manifest,
   ) {}
 
-  /** The folder at `path`, or null if it has no manifest. */
+  /** The folder at `path`, or null if there is no run in it. One that has finished nothing itself may have parts that did. */
   static async open(path: string, name: string): Promise<PartFiles | null> {
-    const value = await readJsonFile(path, "manifest.json");
-    return value === null ? null : new PartFiles(path, name, checkedManifest(value, path));
+    const manifest = await readJsonFile(path, "manifest.json");
+    if (manifest !== null) return new PartFiles(path, name, checkedManifest(manifest, path));
+    const fingerprint = await readJsonFile(path, "fingerprint.json");
+    if (fingerprint === null || name !== "") return null;
+    return new PartFiles(path, name, checkedManifest({ fingerprint, steps: {} }, path));
   }
 
   /** The command that made it. */
   get command(): string {
     const { command } = this.manifest.fingerprint;
     return typeof command === "string" ? command : "diff";
+  }
+
+  /** Whether it is a run of its own, with parts of its own: such as each ratio of a mixing experiment. */
+  get isRun(): boolean {
+    return ["run", "evidence"].includes(this.command);
   }
 
   /** The names of the files that the manifest lists, in order. */

@@ -85,8 +85,8 @@ export interface RunResults {
  */
 export async function readRun(path: string): Promise<RunResults> {
   const all = await openParts(path);
-  // The runs within a mixing experiment are runs of their own.
-  const parts = all.filter(({ name, command }) => name === "" || command !== "run");
+  // Runs within, as those of a mixing experiment, are reported in their own folders.
+  const parts = all.filter(({ name, isRun }) => name === "" || !isRun);
   const [outer] = parts;
   const run: RunResults = {
     name: path.replace(/\/+$/, "").split("/").at(-1)!,

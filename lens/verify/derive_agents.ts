@@ -6,7 +6,9 @@ import { type GroundTruth, HypothesisGrader } from "../agent/hypothesis_grader.t
 import type { RecallTruth } from "../agent/recall.ts";
 import {
   agentRunSchema,
+  type Aggregate,
   checkedResult,
+  type Evaluation,
   evaluationSchema,
   runFileName,
   summariserResultSchema,
@@ -14,12 +16,46 @@ import {
 import { scored } from "../agent/run_summariser.ts";
 import { nobody } from "../graders/llm/llm_grader.ts";
 import { answersOf, parseGrades } from "../graders/llm/log.ts";
-import { type PartFiles, within } from "../report/run_files.ts";
+import { PartFiles, within } from "../report/run_files.ts";
 import type { Derived } from "./problem.ts";
 
 /** Everything of an evaluation that can be derived again; the folder may be one without any. */
 export async function deriveAgents(part: PartFiles): Promise<Derived[]> {
   return [...await evaluationNumbers(part), ...await summariserNumbers(part)];
+}
+
+/** The grades over several organisms, from the evaluation of each. */
+export async function deriveGrades(outer: PartFiles): Promise<Derived[]> {
+  const name = "grades.json";
+  const stored = await outer.jsonIfListed<{ organisms: { organism: string }[]; all: Aggregate[] }>(
+    name,
+  );
+  if (stored === undefined) return [];
+  const evaluations: Evaluation[] = [];
+  for (const { organism } of stored.organisms) {
+    const folder = `${organism}/agent`;
+    const part = await PartFiles.open(`${outer.path}/${folder}`, folder);
+    const value = await part?.jsonIfListed<unknown>("evaluation.json");
+    evaluations.push(checkedResult(evaluationSchema, value, `${folder}/evaluation.json`));
+  }
+  return [
+    {
+      file: name,
+      stored,
+      derived: {
+        organisms: evaluations.map(({ aggregates }, i) => ({
+          organism: stored.organisms[i].organism,
+          aggregates,
+        })),
+        all: aggregateRuns(evaluations.map(({ runs }) => runs)),
+      },
+    },
+    {
+      file: "grades.svg",
+      stored: new TextDecoder().decode(await outer.bytes("grades.svg")),
+      derived: gradesPlot(stored.all),
+    },
+  ];
 }
 
 async function evaluationNumbers(part: PartFiles): Promise<Derived[]> {

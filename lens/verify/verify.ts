@@ -12,7 +12,7 @@ import { PartFiles, REPORT_FILE } from "../report/run_files.ts";
 import { readRun, type RunResults } from "../report/run_results.ts";
 import { renderRun } from "../report/render.ts";
 import { checkFiles } from "./checksums.ts";
-import { deriveAgents } from "./derive_agents.ts";
+import { deriveAgents, deriveGrades } from "./derive_agents.ts";
 import { checkDelta, deriveDiff } from "./derive_diff.ts";
 import {
   deriveCausal,
@@ -79,18 +79,18 @@ async function deriveAll(path: string, result: Verification): Promise<void> {
     at: (layer: number) => diff.layers.find((one) => one.layer === layer)?.means,
   };
   const derived: Derived[] = diff ? await deriveDiff(diff) : [];
-  for (const part of parts.filter(({ name, command }) => name === "" || command !== "run")) {
+  for (const part of parts.filter(({ name, isRun }) => name === "" || !isRun)) {
     derived.push(...await deriveSteering(part), ...await deriveCausal(part, means));
     derived.push(...await deriveAgents(part));
   }
   derived.push(...await deriveSimilarity(outer, run), ...deriveSummary(run));
-  derived.push(...await deriveMixing(outer, run));
+  derived.push(...await deriveMixing(outer, run), ...await deriveGrades(outer));
   for (const one of derived) {
     const { numbers, difference } = compareValues(one);
     result.numbers += numbers;
     if (difference !== null) result.problems.push({ file: one.file, problem: difference });
   }
-  for (const part of parts.filter(({ name, command }) => name !== "" && command === "run")) {
+  for (const part of parts.filter(({ name, isRun }) => name !== "" && isRun)) {
     const inner: Verification = { ...result, numbers: 0, problems: [] };
     await deriveAll(part.path, inner);
     result.numbers += inner.numbers;

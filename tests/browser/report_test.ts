@@ -173,9 +173,9 @@ Deno.test("the report in Chromium", async (t) => {
         const small = await ask<number>(
           opened,
           `Math.min(...[...document.querySelectorAll("svg.chart text")].filter((each) => each.getBoundingClientRect().width > 0)
-            .map((each) => parseFloat(getComputedStyle(each).fontSize) * each.closest("svg").getBoundingClientRect().width / 420))`,
+            .map((each) => parseFloat(getComputedStyle(each).fontSize) * each.closest("svg").getBoundingClientRect().width / each.closest("svg").viewBox.baseVal.width))`,
         );
-        assert(small > 7, `the smallest letters of a figure are ${small} px`);
+        assert(small > 9, `the smallest letters of a figure are ${small} px`);
       }
     });
 

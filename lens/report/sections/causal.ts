@@ -25,7 +25,7 @@ export function causalSection(measured: readonly { result: CausalResult }[]): Ht
 function measurement(result: CausalResult): Html {
   const { layer, mode, subject, positions } = result;
   const other = subject === "finetuned" ? "base" : "finetuned model";
-  const what = mode === "zero" ? "set to zero" : `that of the ${other} on the same tokens`;
+  const what = mode === "zero" ? "set to zero" : `replaced by that of the ${other}`;
   const charts = CAUSAL_SETS.map((set) => ({ title: TITLES[set], chart: effects(result, set) }));
   const caption = "Change of the loss in nats per token; right of 0 the intervention harms. " +
     "Dots: the difference, with a 95 % interval by bootstrap over documents. Bars: the middle 95 % of the controls, their mean as a line.";
@@ -113,7 +113,7 @@ function effects({ positions }: CausalResult, set: CausalSet): Html {
   }`;
   return chart(description, (Plot) => ({
     height: 56 + 30 * rows.length,
-    marginLeft: 134,
+    marginLeft: 142,
     marginTop: 8,
     marginRight: 14,
     x: {

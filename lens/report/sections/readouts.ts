@@ -64,7 +64,7 @@ function positionLists(
   });
   const summary = html`Layer ${layer}, position ${at.position}: ‖δ‖ ${short(at.delta_norm)}, ${
     percent(at.relative_norm)
-  } of the activations’`;
+  } of the activations'`;
   return folded(summary, html`${lenses}`, open);
 }
 

@@ -66,7 +66,7 @@ function strips(shares: readonly ListShare[], lens: string): Html {
     100 * point[of];
   return chart(description, (Plot) => ({
     height: 50 + 34 * names.length,
-    marginLeft: 126,
+    marginLeft: 136,
     marginTop: 8,
     marginRight: 14,
     x: {

@@ -84,7 +84,7 @@ function intervals({ confidence, generic, ...own }: PositionSimilarity): Html {
   const colour = (one: Row) => one.texts === "steered" ? COLOUR.difference : COLOUR.random;
   return chart(description, (Plot) => ({
     height: 176,
-    marginLeft: 142,
+    marginLeft: 146,
     marginTop: 8,
     marginRight: 14,
     x: { label: "cosine", grid: true, nice: true, labelAnchor: "center", labelArrow: "none" },
