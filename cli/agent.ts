@@ -63,32 +63,32 @@ export async function agent(args: string[], context: CommandContext): Promise<nu
     console.log(parsed.text);
     return 0;
   }
-  const shown = await agentResults(parsed.flags, context);
+  const shown = await reportedAgentResults(parsed.flags, context);
   if (parsed.flags.json) console.log(JSON.stringify(shown));
   else console.log(`\n${agentText(shown)}`);
   return 0;
 }
 
-/** Does what is not done yet, and returns it all; the report of the run that it belongs to is made again. */
-export async function agentResults(
+/** As {@link agentResults}, and then the report of the run whose part they are is made again. */
+export async function reportedAgentResults(
   flags: AgentFlags,
   context: CommandContext,
 ): Promise<AgentShown> {
-  const { root, ...shown } = await investigated(flags, context);
-  const isPart = shown.results === `${root}/agent`;
-  if (isPart && await readIfThere(`${root}/fingerprint.json`) !== null) {
+  const shown = await agentResults(flags, context);
+  const run = shown.results.replace(/\/agent$/, "");
+  if (run !== shown.results && await readIfThere(`${run}/fingerprint.json`) !== null) {
     // The library that plots is large: it is loaded when all else is done.
     const { writeReport } = await import("../lens/report/report_step.ts");
-    await writeReport(root);
+    await writeReport(run);
   }
   return shown;
 }
 
-/** The results, and the folder of those that the evidence comes from. */
-async function investigated(
+/** Does what is not done yet, and returns it all. */
+export async function agentResults(
   flags: AgentFlags,
   context: CommandContext,
-): Promise<AgentShown & { root: string }> {
+): Promise<AgentShown> {
   const { signal } = context;
   const plan = await planAgents(flags);
   const llms = chosenLlms(flags);
@@ -145,10 +145,7 @@ async function investigated(
   const checked = checkedResult(logitDifferenceSchema, difference, "logit_diff.json");
   const evidence = evidenceOf(found.readout, found.steering, checked);
   const { name, truth } = plan;
-  const shown = {
-    ...{ organism: name, description: truth?.description ?? null },
-    ...{ results: out, root },
-  };
+  const shown = { organism: name, description: truth?.description ?? null, results: out };
   if (!llms) {
     const agents = plan.agents.agents.map((one) => one.agent);
     const summariser = await runSummariser({

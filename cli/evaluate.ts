@@ -7,7 +7,7 @@ import { fingerprintOf } from "../lens/provenance.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
 import { findOrganism, listOrganisms, type Organism } from "../models/organisms.ts";
-import { agentResults } from "./agent.ts";
+import { reportedAgentResults } from "./agent.ts";
 import { AGENT_COMMAND } from "./agent_flags.ts";
 import { parseCommand } from "./args.ts";
 import { EVALUATE_COMMAND, type EvaluateFlags } from "./evaluate_flags.ts";
@@ -69,7 +69,10 @@ export async function evaluateResults(
     const own = { organism: name, model, variant, out: `${out}/${name}` };
     const device = { backend, memoryBudget, offline: offline || undefined, overwrite };
     const args = flagsToArgs({ ...settings, ...own, ...device });
-    const { evaluation, summariser } = await agentResults(flagsOf(AGENT_COMMAND, args), context);
+    const { evaluation, summariser } = await reportedAgentResults(
+      flagsOf(AGENT_COMMAND, args),
+      context,
+    );
     if (evaluation) evaluations.push(evaluation);
     if (summariser) summaries.push(summariser);
   }
