@@ -52,8 +52,9 @@ const COMMAND = {
   ],
 } as const satisfies Command<Flags>;
 
-/** In the order in which later ones use what earlier ones measured. */
-const QUESTIONS = [benchKernels, benchPrefill, benchDecode, benchHooks, benchDiff, benchStart];
+/** What is asked of the adapter and of each model, in the order in which later ones use what earlier ones measured. */
+const OF_MODELS = [benchPrefill, benchDecode, benchStart];
+const OF_THE_REST = [benchHooks, benchDiff];
 
 async function bench(args: string[], signal: AbortSignal): Promise<number> {
   const parsed = parseCommand(COMMAND, args);
@@ -68,10 +69,18 @@ async function bench(args: string[], signal: AbortSignal): Promise<number> {
   try {
     const options = { ...flags, only: flags.only ?? [], models, folder, signal };
     const context = new BenchContext(gpu, await openClock(gpu), options);
-    for (const question of QUESTIONS) {
+    await benchKernels(context);
+    for (const name of models) {
+      for (const question of OF_MODELS) {
+        signal.throwIfAborted();
+        await question(context, name);
+      }
+    }
+    for (const question of OF_THE_REST) {
       signal.throwIfAborted();
       await question(context);
     }
+    context.drop();
     if (context.rows.every(({ name }) => name.startsWith("ceiling/"))) {
       throw new UsageError(`Cannot measure --only ${flags.only}: no row has such a name`);
     }

@@ -29,20 +29,21 @@ export async function checkModel(
   tokens: readonly number[],
 ): Promise<string> {
   const positions = [CHECKED - 1];
-  const logitsOf = async (model: Transformer) => {
+  const logitsOf = async (model: Transformer, tokens: readonly number[]) => {
     const capture = [{ hook: "logits", positions }];
     const captured = await model.forward(model.batch([tokens]), { capture });
     const logits = await captured.get("logits").read();
     captured.release();
     return logits;
   };
-  const logits = await logitsOf(model);
+  const logits = await logitsOf(model, tokens);
+  const first = tokens.slice(0, CHECKED);
   const config = SHAPES[name];
   if (blockParameters(config) + headParameters(config) > MOST_WEIGHTS) {
     const { gpu } = context;
     const profile = gpu.profile === "gpu" ? "software" : "gpu";
     using other = await Gpu.open({ backend: gpu.backend, profile });
-    const expected = await logitsOf(await context.load(name, other));
+    const expected = await logitsOf(await context.load(name, other), first);
     if (expected.some((value, i) => !Object.is(value, logits[i]))) {
       throw new Error(`Cannot time ${name}: the ${profile} kernels give other bits`);
     }
@@ -51,7 +52,6 @@ export async function checkModel(
   const source = await resolveSource(await context.modelFolder(name));
   const checkpoint = await openCheckpoint(source);
   try {
-    const first = tokens.slice(0, CHECKED);
     const expected = await referenceLogits(checkpoint, config, first);
     const error = Math.hypot(...expected.map((value, i) => value - logits[i])) /
       Math.hypot(...expected);

@@ -31,6 +31,7 @@ export class BenchContext {
   bestMatmul?: KernelCase;
   readonly effort: Effort;
   readonly #patterns: RegExp[];
+  #loaded?: { name: ShapeName; model: Transformer };
 
   constructor(readonly gpu: Gpu, readonly clock: Clock, readonly options: BenchOptions) {
     this.effort = options.quick ? { turns: 3, least: 20 } : { turns: 5, least: 100 };
@@ -67,8 +68,23 @@ export class BenchContext {
     return folder;
   }
 
-  /** A random model on the device; whoever asks for it destroys it. */
-  async load(name: ShapeName, gpu: Gpu = this.gpu): Promise<Transformer> {
+  /** A random model on this device. It stays until another is asked for: the large ones take long to load. */
+  async model(name: ShapeName): Promise<Transformer> {
+    if (this.#loaded?.name === name) return this.#loaded.model;
+    this.drop();
+    const model = await this.load(name, this.gpu);
+    this.#loaded = { name, model };
+    return model;
+  }
+
+  /** Frees the model. */
+  drop(): void {
+    this.#loaded?.model.destroy();
+    this.#loaded = undefined;
+  }
+
+  /** A random model on any device; whoever asks for it destroys it. */
+  async load(name: ShapeName, gpu: Gpu): Promise<Transformer> {
     const source = await resolveSource(await this.modelFolder(name));
     return (await loadModel(gpu, source)).transformer;
   }

@@ -56,39 +56,28 @@ async function checkGreedy(model: Transformer, promptTokens: number, ids: readon
   });
 }
 
-/** Rows of single and batched decoding for each model. */
-export async function benchDecode(context: BenchContext): Promise<void> {
-  const { options: { models, quick } } = context;
+/** Rows of single and batched decoding by a model. */
+export async function benchDecode(context: BenchContext, name: ShapeName): Promise<void> {
+  const { options: { quick } } = context;
   const promptTokens = quick ? 64 : 512;
-  for (const name of models) {
-    const asked = [1, 64].filter((n) =>
-      context.wants(rowName(n, name)) || context.wants(`decode64:decode/${name}`)
-    );
-    if (asked.length === 0) continue;
-    const model = await context.load(name);
-    const runs = asked.map((sequences) => ({
-      sequences,
-      promptTokens,
-      newTokens: quick ? 17 : 49,
-    }));
-    const speeds: number[][] = runs.map(() => []);
-    for (let turn = 0; turn <= (quick ? 1 : 3); turn++) {
-      for (const [i, run] of runs.entries()) {
-        const { speed, ids } = await decodeOnce(model, run);
-        if (turn === 0) await checkGreedy(model, promptTokens, ids); // and the warm-up
-        else speeds[i].push(speed);
-      }
+  const ratio = `decode64:decode/${name}`;
+  const asked = [1, 64].filter((n) => context.wants(rowName(n, name)) || context.wants(ratio));
+  if (asked.length === 0) return;
+  const model = await context.model(name);
+  const runs = asked.map((sequences) => ({ sequences, promptTokens, newTokens: quick ? 17 : 49 }));
+  const speeds: number[][] = runs.map(() => []);
+  for (let turn = 0; turn <= (quick ? 1 : 3); turn++) {
+    for (const [i, run] of runs.entries()) {
+      const { speed, ids } = await decodeOnce(model, run);
+      if (turn === 0) await checkGreedy(model, promptTokens, ids); // and the warm-up
+      else speeds[i].push(speed);
     }
-    const values = speeds.map(median);
-    runs.forEach(({ sequences }, i) => context.add(decodeRow(context, name, sequences, values[i])));
-    if (values.length === 2) {
-      const note = "tokens/s of 64 sequences to those of one";
-      context.add(
-        row(`decode64:decode/${name}`, values[1] / values[0], "×", { aim: "≥ 15", note }),
-      );
-    }
-    model.destroy();
   }
+  const values = speeds.map(median);
+  runs.forEach(({ sequences }, i) => context.add(decodeRow(context, name, sequences, values[i])));
+  if (values.length < 2) return;
+  const note = "tokens/s of 64 sequences to those of one";
+  context.add(row(ratio, values[1] / values[0], "×", { aim: "≥ 15", note }));
 }
 
 const rowName = (sequences: number, name: ShapeName) =>

@@ -16,7 +16,7 @@ export async function benchHooks(context: BenchContext): Promise<void> {
     ["none", "capture", "edit", "edit:none"].some((kind) => context.wants(`hooks/${part}/${kind}`));
   const parts = ["passes", "dispatches", "decode"].filter(wants);
   if (parts.length === 0) return;
-  const model = await context.load(name);
+  const model = await context.model(name);
   const middle = `blocks.${model.spec.layers >> 1}.hook_resid_post`;
   const vector = new Float32Array(model.spec.hiddenSize).fill(0.01);
   const edit: Edit = { hook: middle, op: "add", vector };
@@ -29,7 +29,6 @@ export async function benchHooks(context: BenchContext): Promise<void> {
   if (parts.includes("passes")) await benchPasses(context, model, requests);
   if (parts.includes("dispatches")) countDispatches(context, model, requests);
   if (parts.includes("decode")) await benchEditedDecode(context, model, edit);
-  model.destroy();
 }
 
 /** The capture has what the edit adds, and no more. */

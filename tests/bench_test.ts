@@ -54,7 +54,7 @@ Deno.test("A model is timed when its logits agree with float64, and refused when
     const options = { only: ["a/*", "b"], models: [], quick: true, folder };
     const context = new BenchContext(gpu, {} as Clock, options);
     assertEquals(context.wanted(["a/x", "a", "b", "bc", "xb"]), ["a/x", "b"]);
-    const model = await context.load("tiny");
+    const model = await context.model("tiny");
     const tokens = someTokens(12, SHAPES.tiny.vocab_size, 1);
     assertEquals((await checkModel(context, "tiny", model, tokens)).slice(0, 7), "float64");
     const { linears } = model.weights.blocks[0];
@@ -62,7 +62,7 @@ Deno.test("A model is timed when its logits agree with float64, and refused when
       weight: { ...linears["mlp.down_proj"].weight, dtype: 1 }, // bf16 read as f16
     };
     await assertRejects(() => checkModel(context, "tiny", model, tokens), Error, "are off by");
-    model.destroy();
+    context.drop();
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

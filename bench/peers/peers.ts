@@ -55,7 +55,7 @@ async function comparePeers(
   installed: Installed,
   { peers, turns, prompt }: { peers: readonly PeerName[]; turns: number; prompt: number },
 ): Promise<Row[]> {
-  const model = await context.load(shape);
+  const model = await context.model(shape);
   const folder = await context.modelFolder(shape);
   const { vocabSize } = model.spec;
   await checkModel(context, shape, model, someTokens(32, vocabSize, 1));
@@ -79,7 +79,7 @@ async function comparePeers(
     return [...await compare(shape, opened, vocabSize, options), ...rows];
   } finally {
     for (const peer of opened) await peer.stop();
-    model.destroy();
+    context.drop();
   }
 }
 
