@@ -31,7 +31,13 @@ export async function withAdapter(
     stream?.destroy();
     checkpoint.close();
   };
-  const own = { owned, stream: stream && { destroy } };
+  const reading = {
+    get readMs() {
+      return stream?.readMs ?? 0;
+    },
+    destroy,
+  };
+  const own = { owned, stream: stream && reading };
   if (strength === 0) return new Transformer(gpu, spec, { ...weights, ...own });
   if (strength !== 1) adapter = scaled(adapter, strength);
   try {

@@ -69,6 +69,18 @@ export class Transformer {
     return scores;
   }
 
+  /**
+   * Begins to bring the weights of a layer where that takes nothing from the layer before, whose passes may still be to come.
+   * Does nothing for weights that are on the device.
+   */
+  prefetch(layer: number): void {
+    const stages = (layer: number) => this.weights.blocks[layer]?.stages ?? [];
+    for (const stage of stages(layer)) {
+      if (stages(layer - 1).some((before) => before.sharesSlotWith(stage))) continue;
+      stage.bring().catch(() => {}); // the pass that needs it gets the error
+    }
+  }
+
   /** @internal A rotary table with at least this many positions. */
   ropeTable(rope: RopeSpec, positions: number): GPUBuffer {
     const largest = this.#ropeTables.findLast((table) => table.rope === rope);

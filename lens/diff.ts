@@ -9,17 +9,21 @@ import {
   meansOf,
   type MeansState,
 } from "../engine/activation_means.ts";
-import { packBatch } from "../engine/batch.ts";
 import { batchSize, tokensPerBatch } from "../engine/batch_room.ts";
 import { UsageError } from "../engine/errors.ts";
 import type { Gpu } from "../engine/gpu/gpu.ts";
-import type { Captured, Positions } from "../engine/transformer.ts";
+import { InFlight } from "../engine/in_flight.ts";
 import type { ModelPair } from "../models/model_shelf.ts";
+import { addBatch, type Run } from "./diff_batch.ts";
+import { sweep, SweepSize } from "./diff_sweep.ts";
 
 /** Positions before this one carry outliers and are left out of a model's mean norm; of chats, counted from the answer. */
 export const SKIP_TOKENS = 5;
 
 export { batchSize, tokensPerBatch };
+
+/** Of the tokens that a batch could have, the share that one of a sweep has. */
+const SWEEP_SHARE = 0.6;
 
 const SIDES = ["base", "finetuned"] as const;
 type Side = typeof SIDES[number];
@@ -72,29 +76,54 @@ export async function meanDifference(gpu: Gpu, options: DiffOptions): Promise<Me
   // An interrupted run of the other kind has brought one model further than the other.
   const together = models.together && reached("base") === reached("finetuned");
   let saved = performance.now();
+  const flight = new InFlight(gpu);
+  const report = (side: Side, done: number) =>
+    progress?.(models.together ? done : done + reached(side === "base" ? "finetuned" : "base"));
+  let kept: DiffState | undefined;
   try {
     for (const sides of together ? [SIDES] : SIDES.map((side) => [side])) {
+      let size: SweepSize | undefined;
       for (let done = reached(sides[0]); done < documents.length;) {
-        if (signal?.aborted) {
-          await checkpoint?.(await state());
-          signal.throwIfAborted();
+        signal?.throwIfAborted();
+        const runs: Run[] = [];
+        for (const side of sides) runs.push({ model: await models[side](), sums: sums[side] });
+        const begun = done;
+        const streams = runs.flatMap(({ model }) => model.weights.stream ?? []);
+        if (streams.length === 0) {
+          done += batchSize(documents, done, tokensPerBatch(gpu, models));
+          await addBatch(documents.slice(begun, done), layers, runs);
+          const reached = done;
+          await flight.add(() => report(sides[0], reached));
+        } else {
+          // Part of the memory is for residuals.
+          const batchTokens = Math.ceil(tokensPerBatch(gpu, models) * SWEEP_SHARE);
+          size ??= new SweepSize({ runs }, batchTokens);
+          done += size.documents(documents, done);
+          // Amid a sweep some layers have its documents and some have not.
+          kept = await state();
+          const [start, read] = [performance.now(), readingTime(streams)];
+          await sweep(documents.slice(begun, done), {
+            layers,
+            runs,
+            batchTokens,
+            progress: (share) => report(sides[0], begun + Math.floor(share * (done - begun))),
+            signal,
+          });
+          kept = undefined;
+          size.learn(performance.now() - start, readingTime(streams) - read);
         }
-        // What is left for a batch is known once the models are there.
-        for (const side of sides) await models[side]();
-        const most = tokensPerBatch(gpu, models);
-        const batch = documents.slice(done, done + batchSize(documents, done, most));
-        await addBatch(gpu, options, batch, sides.map((side) => ({ side, sums: sums[side] })));
-        done += batch.length;
-        await gpu.finish();
-        await progress?.(models.together ? done : reached("base") + reached("finetuned"));
         if (performance.now() - saved > (options.checkpointEvery ?? Infinity)) {
           await checkpoint?.(await state());
           saved = performance.now();
         }
       }
+      await flight.drain();
     }
     const { base, finetuned } = await state();
     return base.map((ours, i) => meansOf(ours, finetuned[i]));
+  } catch (error) {
+    if (signal?.aborted) await checkpoint?.(kept ?? await state());
+    throw error;
   } finally {
     for (const sum of [...sums.base, ...sums.finetuned]) sum.release();
   }
@@ -118,34 +147,9 @@ function checkLengths(documents: readonly ArrayLike<number>[], positions: number
   );
 }
 
-async function addBatch(
-  gpu: Gpu,
-  { models, layers }: DiffOptions,
-  documents: readonly ArrayLike<number>[],
-  runs: readonly { side: Side; sums: readonly ActivationSums[] }[],
-): Promise<void> {
-  const batch = packBatch(documents, models.spec);
-  const hooks = layers.map((layer) => `blocks.${layer}.hook_resid_post`);
-  const kept = runs[0].sums[0].positions;
-  const whole = documents.every(({ length }) => length === kept);
-  const positions: Positions = whole ? "all" : Array.from({ length: kept }, (_, i) => i - kept);
-  const capture = hooks.map((hook) => ({ hook, positions }));
-  const loaded = [];
-  for (const { side, sums } of runs) loaded.push({ model: await models[side](), sums });
-  const recorder = gpu.record();
-  const passes: Captured[] = [];
-  try {
-    for (const { model, sums } of loaded) {
-      const pass = model.record(recorder, batch, { capture });
-      passes.push(pass);
-      hooks.forEach((hook, i) => sums[i].add(recorder, pass.get(hook), documents.length));
-      pass.release();
-    }
-    await recorder.submit();
-  } finally {
-    for (const pass of passes) pass.release(); // releasing twice does nothing
-    recorder.close();
-  }
+/** What the streams have spent on reading, in milliseconds. */
+function readingTime(streams: readonly { readonly readMs: number }[]): number {
+  return streams.reduce((sum, { readMs }) => sum + readMs, 0);
 }
 
 /**

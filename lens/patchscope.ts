@@ -8,10 +8,14 @@
  * residual replaced.
  */
 
-import type { KeyPlacement } from "../engine/batch.ts";
+import type { Batch, KeyPlacement } from "../engine/batch.ts";
 import { rankedRowsPerBatch } from "../engine/batch_room.ts";
 import { UsageError } from "../engine/errors.ts";
+import type { Recorder } from "../engine/gpu/recorder.ts";
+import type { DeviceTensor } from "../engine/gpu/tensor.ts";
+import { InFlight } from "../engine/in_flight.ts";
 import { KvCache } from "../engine/kv_cache.ts";
+import { Lane, spillOver } from "../engine/lane.ts";
 import {
   intersectMean,
   type Ranked,
@@ -19,7 +23,7 @@ import {
   topK,
   unpackTopK,
 } from "../engine/ops/ranking.ts";
-import type { Transformer } from "../engine/transformer.ts";
+import type { Captured, Transformer } from "../engine/transformer.ts";
 import { stackRows } from "./logit_lens.ts";
 
 /** 0.5 to 2.0 by 0.1, then 3, 4, 5, 10, 20, 40, …, 200: thirty in all. */
@@ -62,7 +66,7 @@ export interface PatchscopeOptions {
   intersection?: number;
   /** Called after each group of vectors with the share that is done. */
   progress?: (done: number, total: number) => void;
-  /** Ends the work between two groups. */
+  /** Ends the work; a group that is being computed is not waited for. */
   signal?: AbortSignal;
 }
 
@@ -88,11 +92,20 @@ export async function patchscope(
   const ranked: Ranked[][] = [];
   try {
     const prefixes = await runPrefixes(model, cache, prompts);
+    const groups: Group[] = [];
     for (let first = 0; first < rows.length; first += size) {
+      groups.push(groupOf(model, cache, prefixes, rows.slice(first, first + size), options));
+    }
+    const lanes = model.weights.stream && await advance(model, cache, groups, options);
+    for (const [g, group] of groups.entries()) {
       options.signal?.throwIfAborted();
-      ranked.push(
-        ...await runGroup(model, cache, prefixes, rows.slice(first, first + size), options),
-      );
+      const rank = (recorder: Recorder, captured: Captured) =>
+        rankGroup(recorder, captured, options);
+      const top = lanes
+        ? await lanes[g].tail(["logits"], rank)
+        : await runGroup(model, cache, group, options.layer, rank);
+      lanes?.[g].release();
+      ranked.push(...await readTop(top, options.signal));
       options.progress?.(ranked.length, rows.length);
     }
   } finally {
@@ -131,47 +144,112 @@ async function runPrefixes(
   }));
 }
 
-/** Runs rows of residuals, each after every prefix, and ranks the tokens of each row. */
-async function runGroup(
+/** Rows that run together: the prompts' last tokens, and the residuals that take their places. */
+interface Group {
+  batch: Batch;
+  /** `[tokens, hidden]`. */
+  resid: Float32Array<ArrayBuffer>;
+}
+
+/** Every row after every prefix. All groups use the same rows of the cache, one after the other within each layer. */
+function groupOf(
   model: Transformer,
   cache: KvCache,
   prefixes: readonly KeyPlacement[],
   rows: readonly Float32Array<ArrayBuffer>[],
-  { prompts, layer, k = PATCHSCOPE_TOP, intersection = PATCHSCOPE_INTERSECTION }: PatchscopeOptions,
-): Promise<Ranked[][]> {
-  const { gpu, spec } = model;
+  { prompts }: PatchscopeOptions,
+): Group {
   const P = prompts.length;
   const own = cache.reserve(rows.length * P);
+  cache.rewind(own);
   const placements = rows.flatMap((_, r) =>
     prefixes.map((prefix, p) => ({ ...prefix, ownStart: own + r * P + p }))
   );
   const last = rows.flatMap(() => prompts.map((prompt) => [prompt[prompt.length - 1]]));
-  const resid = gpu.tensorFrom(stackRows(rows.flatMap((row) => prompts.map(() => row))), [
-    rows.length * P,
-    spec.hiddenSize,
-  ]);
-  const recorder = gpu.record();
+  return {
+    batch: model.batch(last, placements),
+    resid: stackRows(rows.flatMap((row) => prompts.map(() => row))),
+  };
+}
+
+/** Takes all groups through the layers side by side, so that each layer's weights are brought once. */
+async function advance(
+  model: Transformer,
+  cache: KvCache,
+  groups: readonly Group[],
+  { layer: replaced, signal }: PatchscopeOptions,
+): Promise<Lane[]> {
+  const first = replaced + 1;
+  const lanes = groups.map(({ batch, resid }) =>
+    Lane.from(model, batch, { layer: first, resid }, cache)
+  );
+  const { buffers } = model.gpu;
+  const flight = new InFlight(model.gpu);
+  const most = buffers.unusedBytes / 4;
   try {
-    const start = { layer: layer + 1, resid };
-    const captured = model.record(recorder, model.batch(last, placements), {
-      cache,
-      start,
-      capture: ["logits"],
-    });
-    const probabilities = captured.get("logits");
-    softmaxRows(recorder, probabilities);
-    const means = intersectMean(recorder, probabilities, P, intersection);
-    captured.release();
-    const top = topK(recorder, means, k);
-    means.release();
+    for (let layer = first; layer < model.spec.layers; layer++) {
+      for (const [g, lane] of lanes.entries()) {
+        signal?.throwIfAborted();
+        await lane.step();
+        spillOver(lanes, most);
+        if (g === 0) model.prefetch(layer + 1);
+        await flight.add();
+      }
+    }
+    await flight.drain();
+    return lanes;
+  } catch (error) {
+    for (const lane of lanes) lane.release();
+    throw error;
+  }
+}
+
+/** Runs a group through all that is left of the model. */
+async function runGroup<T>(
+  model: Transformer,
+  cache: KvCache,
+  { batch, resid }: Group,
+  layer: number,
+  use: (recorder: Recorder, captured: Captured) => T,
+): Promise<T> {
+  const { gpu, spec } = model;
+  const recorder = gpu.record();
+  const tensor = gpu.tensorFrom(resid, [batch.tokens, spec.hiddenSize]);
+  try {
+    const start = { layer: layer + 1, resid: tensor };
+    const result = use(
+      recorder,
+      model.record(recorder, batch, { cache, start, capture: ["logits"] }),
+    );
     await recorder.submit();
-    const [data] = await gpu.read([top]);
-    top.release();
-    return unpackTopK(data, top.shape);
+    return result;
   } finally {
     recorder.close();
-    resid.release();
-    cache.rewind(own);
+    tensor.release();
+  }
+}
+
+/** Records the ranking of a group's logits: the likeliest tokens of each row, by their mean probability over the prompts. */
+function rankGroup(
+  recorder: Recorder,
+  captured: Captured,
+  { prompts, k = PATCHSCOPE_TOP, intersection = PATCHSCOPE_INTERSECTION }: PatchscopeOptions,
+): DeviceTensor {
+  const probabilities = captured.get("logits");
+  softmaxRows(recorder, probabilities);
+  const means = intersectMean(recorder, probabilities, prompts.length, intersection);
+  captured.release();
+  const top = topK(recorder, means, k);
+  means.release();
+  return top;
+}
+
+async function readTop(top: DeviceTensor, signal?: AbortSignal): Promise<Ranked[][]> {
+  try {
+    const [data] = await top.gpu.read([top], signal);
+    return unpackTopK(data, top.shape);
+  } finally {
+    top.release();
   }
 }
 

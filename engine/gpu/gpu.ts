@@ -167,8 +167,12 @@ export class Gpu {
     return made.value;
   }
 
-  /** Brings tensors back, all in one wait: on some backends a wait costs 10 ms however little it brings. */
-  async read(tensors: readonly DeviceTensor[]): Promise<ArrayBuffer[]> {
+  /**
+   * Brings tensors back, all in one wait: on some backends a wait costs 10 ms however little it brings.
+   *
+   * @param signal ends the waiting, not the work
+   */
+  async read(tensors: readonly DeviceTensor[], signal?: AbortSignal): Promise<ArrayBuffer[]> {
     this.check();
     const usage = 0x1 | 0x8; // MAP_READ | COPY_DST
     const encoder = this.device.createCommandEncoder();
@@ -184,7 +188,7 @@ export class Gpu {
     });
     this.device.queue.submit([encoder.finish()]);
     try {
-      await this.orLost(Promise.all(staged.map((staging) => staging.mapAsync(1))));
+      await this.orLost(Promise.all(staged.map((staging) => staging.mapAsync(1))), signal);
       this.check();
       return staged.map((staging, i) => staging.getMappedRange().slice(0, tensors[i].length * 4));
     } finally {
@@ -250,9 +254,18 @@ export class Gpu {
     return id;
   }
 
-  /** What a wait for the device gives, or why it is lost: on some backends a wait then never ends, or ends well. */
-  orLost<T>(work: Promise<T>): Promise<T> {
-    return Promise.race([work, this.#lost]);
+  /** What a wait for the device gives, or why it is lost: on some backends a wait then never ends, or ends well. An abort ends it too. */
+  async orLost<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
+    if (!signal) return await Promise.race([work, this.#lost]);
+    const { promise: aborted, reject } = Promise.withResolvers<never>();
+    const abort = () => reject(signal.reason);
+    signal.addEventListener("abort", abort);
+    try {
+      if (signal.aborted) abort();
+      return await Promise.race([work, this.#lost, aborted]);
+    } finally {
+      signal.removeEventListener("abort", abort);
+    }
   }
 }
 

@@ -62,8 +62,8 @@ export interface ModelWeights {
   head: Linear;
   /** Every buffer that goes when the model goes. With an adapter, its factors: the others are the base's. */
   owned: GPUBuffer[];
-  /** Of weights that are brought when they are needed: frees what that takes. */
-  stream?: { destroy(): void };
+  /** Of weights that are brought when they are needed: what reading them has taken, in milliseconds; and frees what that takes. */
+  stream?: { readonly readMs: number; destroy(): void };
 }
 
 /** The attention kernels read whole vec4s and keep a head in registers: another size would give wrong numbers in silence. */

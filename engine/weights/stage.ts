@@ -3,6 +3,7 @@
  * order in which they are submitted, so a stage may be brought while the pass that uses the buffers' old content still runs.
  */
 
+import { DeviceError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { Staging } from "../gpu/staging.ts";
 import type { MakeBuffer } from "./matrix.ts";
@@ -35,6 +36,11 @@ export class Stage {
     private readonly transfers: readonly Transfer[],
   ) {}
 
+  /** Whether one of the two takes the other's place. */
+  sharesSlotWith(other: Stage): boolean {
+    return this.slot === other.slot;
+  }
+
   /**
    * Brings the weights, unless the slot holds them. Passes that use what it held must be submitted; those that are submitted
    * afterwards find these.
@@ -53,11 +59,20 @@ export class Stage {
 export class WeightStream {
   #last: Promise<unknown> = Promise.resolve();
   #staging: Staging | undefined;
+  /** What was spent on reading, in milliseconds. */
+  readMs = 0;
   /** Of the largest stage, and of the widest row of any. */
   #bytes = 0;
   #unit = 0;
 
-  constructor(private readonly gpu: Gpu, private readonly signal?: AbortSignal) {}
+  #running = 0;
+  readonly #ended = new AbortController();
+  readonly #signal: AbortSignal;
+
+  constructor(private readonly gpu: Gpu, signal?: AbortSignal) {
+    const own = this.#ended.signal;
+    this.#signal = signal ? AbortSignal.any([signal, own]) : own;
+  }
 
   /** A stage that fills a slot. */
   stage(slot: Slot, transfers: readonly Transfer[]): Stage {
@@ -80,11 +95,23 @@ export class WeightStream {
 
   /** Brings what is listed; to be called in turn. */
   async run(transfers: readonly Transfer[]): Promise<void> {
-    await runTransfers(this.#staging!, transfers, { signal: this.signal });
+    const reading = (ms: number) => this.readMs += ms;
+    this.#running++;
+    try {
+      await runTransfers(this.#staging!, transfers, { signal: this.#signal, reading });
+    } finally {
+      this.#running--;
+      if (this.#ended.signal.aborted) this.#free();
+    }
   }
 
-  /** Frees what the bringing takes. */
+  /** Ends the bringing, and frees what it takes: memory that a file is being read into once that is done. */
   destroy(): void {
+    this.#ended.abort(new DeviceError("The model is off the device"));
+    if (this.#running === 0) this.#free();
+  }
+
+  #free(): void {
     this.#staging?.destroy();
     this.#staging = undefined;
   }

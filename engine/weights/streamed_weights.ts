@@ -63,7 +63,13 @@ export async function streamWeights(
       stream.destroy();
       checkpoint.close();
     };
-    return { embedding, blocks, finalNorm, head, owned, stream: { destroy } };
+    const reading = {
+      get readMs() {
+        return stream.readMs;
+      },
+      destroy,
+    };
+    return { embedding, blocks, finalNorm, head, owned, stream: reading };
   } catch (error) {
     for (const buffer of owned) gpu.buffers.destroy(buffer);
     stream.destroy();

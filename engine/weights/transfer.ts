@@ -20,6 +20,8 @@ export type LoadProgress = (done: number, total: number) => void;
 /** Options of {@link runTransfers}. */
 export interface TransferOptions {
   progress?: LoadProgress;
+  /** Takes the time that the reading of a piece took, in milliseconds. */
+  reading?: (ms: number) => void;
   /** Ends the work between two pieces. */
   signal?: AbortSignal;
 }
@@ -39,7 +41,7 @@ export function stagingFor(gpu: Gpu, transfers: readonly Transfer[]): Staging {
 export async function runTransfers(
   staging: Staging,
   transfers: readonly Transfer[],
-  { progress, signal }: TransferOptions = {},
+  { progress, reading, signal }: TransferOptions = {},
 ): Promise<void> {
   const total = transferBytes(transfers);
   let done = 0;
@@ -53,7 +55,11 @@ export async function runTransfers(
         buffer,
         start * unit,
         count * unit,
-        (target) => one.fill(target, start, count),
+        async (target) => {
+          const before = performance.now();
+          await one.fill(target, start, count);
+          reading?.(performance.now() - before);
+        },
       );
       first += count;
       progress?.(done += count * unit, total);
