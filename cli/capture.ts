@@ -1,16 +1,18 @@
 /** `deno task capture`: activations of a model at chosen hooks, as a safetensors file. */
 
+import { capturePieces } from "../engine/capture_pieces.ts";
 import { UsageError } from "../engine/errors.ts";
-import { expandHooks } from "../engine/hooks.ts";
-import { encodeSafetensors, type TensorData } from "../engine/weights/safetensors_writer.ts";
-import { writeAtomically } from "../lens/results/atomic_file.ts";
-import { type LoadedModel, loadTokenizer } from "../models/load_model.ts";
+import { expandHooks, hookWidth } from "../engine/hooks.ts";
+import { layoutSafetensors, type TensorShape } from "../engine/weights/safetensors_writer.ts";
+import { writeInParts } from "../lens/results/atomic_file.ts";
+import { loadTokenizer } from "../models/load_model.ts";
 import { type Command, type Flags, parseCommand } from "./args.ts";
-import { checkEdits, editsOf, readEdits, readTokens } from "./sequence_files.ts";
+import { checkEdits, readEdits, readTokens } from "./sequence_files.ts";
 import { DEVICE_FLAGS, HUB_FLAGS, openGpu, sourceOptions } from "./common_flags.ts";
 import { startProgress } from "./progress.ts";
 import { openModel } from "./open_model.ts";
 import type { CommandContext } from "./run_command.ts";
+import { Timing, TIMING_FLAGS } from "./timing.ts";
 
 const COMMAND = {
   usage: "deno task capture",
@@ -57,6 +59,7 @@ const COMMAND = {
       help: "where to write, .safetensors",
     },
     json: { kind: "bool", help: "print one JSON object: the file and its tensors" },
+    ...TIMING_FLAGS,
     ...HUB_FLAGS,
     ...DEVICE_FLAGS,
   },
@@ -68,9 +71,6 @@ const COMMAND = {
     },
   ],
 } as const satisfies Command<Flags>;
-
-/** Tokens of the sequences that one pass runs; longer inputs go in several. */
-const BATCH_TOKENS = 1024;
 
 /** Runs the command. */
 export async function capture(args: string[], { signal }: CommandContext): Promise<number> {
@@ -88,6 +88,7 @@ export async function capture(args: string[], { signal }: CommandContext): Promi
   const given = flags.tokens === undefined ? undefined : await readTokens(flags.tokens);
   using gpu = await openGpu(flags);
   const options = sourceOptions(flags, signal);
+  const timing = new Timing(gpu, "first batch", flags.timing);
   const { base, model } = await openModel(gpu, flags, options);
   const sequences = given ??
     [(await loadTokenizer(base.source, base.transformer.spec)).encode(flags.prompt!, {
@@ -97,54 +98,37 @@ export async function capture(args: string[], { signal }: CommandContext): Promi
   const edits = flags.edits === undefined ? [] : await readEdits(flags.edits, sequences.length);
   checkEdits(edits, model.transformer.spec, hooks, sequences);
 
-  const bar = startProgress({ label: "Running", total: sequences.length, unit: "sequences" });
-  const tensors: TensorData[] = [];
+  const shapes = sequences.flatMap((ids, s) =>
+    hooks.map((hook): TensorShape => {
+      const width = hookWidth(model.transformer.spec, hook);
+      return { name: `${s}.${hook}`, dtype: "F32", shape: [ids.length, width] };
+    })
+  );
+  const { start, offsets, size } = layoutSafetensors(shapes);
+  const total = sequences.reduce((sum, { length }) => sum + length, 0) * hooks.length;
+  const bar = startProgress({ label: "Running", total, unit: "rows" });
   try {
-    for (let first = 0; first < sequences.length;) {
-      signal.throwIfAborted();
-      let last = first + 1;
-      let tokens = sequences[first].length;
-      while (last < sequences.length && tokens + sequences[last].length <= BATCH_TOKENS) {
-        tokens += sequences[last++].length;
+    await writeInParts(folder === "" ? "/" : folder, name, size, async (write) => {
+      await write(0, start);
+      let done = 0;
+      const pieces = capturePieces(model.transformer, sequences, { hooks, edits, signal });
+      for await (const { sequence, hook, firstRow, values } of pieces) {
+        const width = hookWidth(model.transformer.spec, hook);
+        const offset = offsets[sequence * hooks.length + hooks.indexOf(hook)];
+        const bytes = new Uint8Array(values.buffer, values.byteOffset, values.byteLength);
+        await write(offset + 4 * firstRow * width, bytes);
+        timing.result();
+        bar.update(done += values.length / width);
       }
-      tensors.push(...await captureBatch(model, sequences.slice(first, last), first, hooks, edits));
-      bar.update(first = last);
-    }
+    });
   } finally {
     bar.done();
   }
-  await writeAtomically(folder === "" ? "/" : folder, name, encodeSafetensors(tensors));
-  const shapes = Object.fromEntries(tensors.map(({ name, shape }) => [name, shape]));
-  if (flags.json) console.log(JSON.stringify({ file: flags.out, tensors: shapes }));
-  else console.log(`Wrote ${tensors.length} tensors to ${flags.out}`);
+  const tensors = Object.fromEntries(shapes.map(({ name, shape }) => [name, shape]));
+  if (flags.json) console.log(JSON.stringify({ file: flags.out, tensors, ...timing.json() }));
+  else {
+    console.log(`Wrote ${shapes.length} tensors to ${flags.out}`);
+    timing.print();
+  }
   return 0;
-}
-
-/** The tensors of some sequences, named `{sequence}.{hook}`. */
-async function captureBatch(
-  { transformer }: LoadedModel,
-  sequences: number[][],
-  firstSequence: number,
-  hooks: readonly string[],
-  edits: Awaited<ReturnType<typeof readEdits>>,
-): Promise<TensorData[]> {
-  const batch = transformer.batch(sequences);
-  const captured = await transformer.forward(batch, {
-    capture: hooks,
-    edits: editsOf(edits, firstSequence, sequences.length),
-  });
-  const data = await transformer.gpu.read(hooks.map((hook) => captured.get(hook)));
-  const tensors = hooks.flatMap((hook, h) => {
-    const values = new Float32Array(data[h]);
-    const [, width] = captured.get(hook).shape;
-    const offsets = captured.offsets(hook);
-    return sequences.map((_, s): TensorData => ({
-      name: `${firstSequence + s}.${hook}`,
-      dtype: "F32",
-      shape: [offsets[s + 1] - offsets[s], width],
-      data: values.subarray(offsets[s] * width, offsets[s + 1] * width),
-    }));
-  });
-  captured.release();
-  return tensors;
 }

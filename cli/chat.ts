@@ -1,6 +1,8 @@
 /** `deno task chat`: a base and a finetuned model answer the same questions. */
 
 import { PalimpsestError, UsageError } from "../engine/errors.ts";
+import type { Transformer } from "../engine/transformer.ts";
+import { GENERATION, warmUp } from "../engine/warm_up.ts";
 import type { LoadWatch, ModelPair } from "../models/model_shelf.ts";
 import { AnswerInterrupts } from "./answer_interrupts.ts";
 import { answer, type AnswerOptions } from "./answering.ts";
@@ -16,6 +18,7 @@ import { type OpenedPair, openPair, showLoading } from "./open_pair.ts";
 import { planPair } from "./pair.ts";
 import { oneQuestion, pipedQuestions, type Questions, typedQuestions } from "./questions.ts";
 import type { CommandContext } from "./run_command.ts";
+import { Timing } from "./timing.ts";
 import { visible } from "./visible.ts";
 
 type ChatFlags = Values<typeof CHAT_COMMAND["flags"]>;
@@ -33,6 +36,7 @@ Ctrl-C  end the answer that is being written; twice, end the chat`;
 interface Chat {
   names: Names;
   pair: ModelPair;
+  timing: Timing;
   options: AnswerOptions;
   conversations: Record<Side, Conversation>;
   questions: Questions;
@@ -51,12 +55,17 @@ export async function chat(args: string[], { signal }: CommandContext): Promise<
   using gpu = await openGpu(parsed.flags);
   let loadingShown = true;
   const watch: LoadWatch = (name) => showLoading(name, !loadingShown);
-  const pair = await openPair(gpu, plan, sourceOptions(parsed.flags, signal), watch);
+  const options = sourceOptions(parsed.flags, signal);
+  const planned = (model: Transformer) => warmUp(model, GENERATION);
+  const pair = await openPair(gpu, plan, { ...options, planned }, watch);
   using _shelf = pair.shelf;
-  const open = await openChat(pair, parsed.flags, signal);
+  const timing = new Timing(gpu, "first token", parsed.flags.timing);
+  const open = { ...await openChat(pair, parsed.flags, signal), timing };
   // Models that do not fit together are swapped amid the answers.
   loadingShown = false;
-  return await converse(open);
+  const code = await converse(open);
+  if (!parsed.flags.json) timing.print();
+  return code;
 }
 
 /** Loads the models and begins. */
@@ -64,7 +73,7 @@ async function openChat(
   { models: pair, base, finetuned, tokenizer }: OpenedPair,
   flags: ChatFlags,
   signal: AbortSignal,
-): Promise<Chat> {
+): Promise<Omit<Chat, "timing">> {
   const { maxPositions } = pair.spec;
   const format = await findChatFormat([base, finetuned], tokenizer, flags.thinking);
   if (!format.hasTemplate && flags.thinking) {
@@ -161,7 +170,10 @@ async function takeTurn(chat: Chat, question: string, turn: number): Promise<voi
         ids: asked[side].ids,
         // The same for both sides; over 32 bits nobody will ask.
         stream: turn,
-        show: (text) => view.push(text),
+        show: (text) => {
+          chat.timing.result();
+          view.push(text);
+        },
         interrupt: interrupts.next(),
         signal,
       });
@@ -170,7 +182,7 @@ async function takeTurn(chat: Chat, question: string, turn: number): Promise<voi
     }
   } finally {
     const [base, finetuned] = SIDES.map((side) => answers.get(side));
-    view.end(base && finetuned && { prompt: question, base, finetuned });
+    view.end(base && finetuned && { prompt: question, base, finetuned, ...chat.timing.json() });
   }
 }
 

@@ -4,6 +4,7 @@ import type { Command, Flags } from "./args.ts";
 import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
 import { SAMPLING_FLAGS } from "./generate_flags.ts";
 import { PAIR_FLAGS } from "./pair.ts";
+import { TIMING_FLAGS } from "./timing.ts";
 
 /** The command. */
 export const CHAT_COMMAND = {
@@ -25,6 +26,7 @@ export const CHAT_COMMAND = {
       kind: "bool",
       help: "print a JSON object a question: {prompt, base: {ids, text}, finetuned: {ids, text}}",
     },
+    ...TIMING_FLAGS,
     ...HUB_FLAGS,
     ...DEVICE_FLAGS,
   },

@@ -21,7 +21,8 @@ export const DEVICE_FLAGS = {
   memoryBudget: {
     kind: "string",
     placeholder: "SIZE",
-    help: "the most device memory to use, such as 600MB or 12GiB (default: no limit)",
+    help:
+      "the most device memory to use, such as 600MB or 12GiB (default: no limit); models that do not fit are read layer by layer",
   },
 } as const satisfies Flags;
 

@@ -5,6 +5,7 @@ import type { Tokenizer } from "../engine/text/tokenizer.ts";
 import { bosRule } from "../lens/bos_rule.ts";
 import { PROMPT_POSITIONS } from "../lens/chats.ts";
 import { layersAt } from "../lens/diff.ts";
+import { warmUpDiff } from "../lens/diff_batch.ts";
 import { KeptGrades } from "../lens/graders/kept_grades.ts";
 import { fingerprintOf } from "../lens/provenance.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
@@ -23,6 +24,7 @@ import { graderFor, gradingShown } from "./graders.ts";
 import { identity, openPair, provenanceOf, showProgress } from "./open_pair.ts";
 import { startProgress } from "./progress.ts";
 import type { CommandContext } from "./run_command.ts";
+import { Timing } from "./timing.ts";
 import { VERSION } from "./version.ts";
 
 /** The paper reads the first five positions. */
@@ -35,9 +37,13 @@ export async function diff(args: string[], context: CommandContext): Promise<num
     console.log(parsed.text);
     return 0;
   }
-  const { shown, names } = await diffResults(parsed.flags, context);
-  if (parsed.flags.json) console.log(JSON.stringify(diffJson(shown)));
-  else printDiff({ ...shown, names });
+  const { shown, names, timing } = await diffResults(parsed.flags, context);
+  if (parsed.flags.json) {
+    console.log(JSON.stringify({ ...diffJson(shown), ...timing.json() }));
+  } else {
+    printDiff({ ...shown, names });
+    timing.print();
+  }
   return 0;
 }
 
@@ -45,12 +51,16 @@ export async function diff(args: string[], context: CommandContext): Promise<num
 export async function diffResults(
   flags: DiffFlags,
   { signal }: CommandContext,
-): Promise<{ shown: DiffShown; names: [string, string] }> {
+): Promise<{ shown: DiffShown; names: [string, string]; timing: Timing }> {
   const plan = await planDiff(flags);
   checkGrader(flags);
   using gpu = await openGpu(flags);
+  const timing = new Timing(gpu, "first batch", flags.timing);
   const options = sourceOptions(flags, signal);
-  const pair = await openPair(gpu, plan, options);
+  const pair = await openPair(gpu, plan, {
+    ...options,
+    planned: (model) => warmUpDiff(model, layersAt(flags.layers, model.spec.layers)),
+  });
   using shelf = pair.shelf;
   const { base, finetuned, spec, tokenizer } = pair;
   // A name that is wrong must not come to light only when the long work is done.
@@ -140,7 +150,16 @@ export async function diffResults(
     keywords: texts.keywords,
     folder,
     provenance: provenanceOf(gpu),
-    progress: showProgress,
+    progress(...work) {
+      const shown = showProgress(...work);
+      return {
+        update(done) {
+          timing.result();
+          shown.update(done);
+        },
+        done: () => shown.done(),
+      };
+    },
     signal,
   };
   const { layers: results, interpolation } = await runDiff(run);
@@ -156,7 +175,7 @@ export async function diffResults(
     grading: gradingShown(flags, grading),
     folder: folder.path,
   };
-  return { shown, names: [base.name, finetuned.name] };
+  return { shown, names: [base.name, finetuned.name], timing };
 }
 
 /** The token that begins a text. */

@@ -4,6 +4,7 @@ import type { Command, Flags } from "./args.ts";
 import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
 import { GRADER_FLAGS } from "./grader_flags.ts";
 import { PAIR_FLAGS } from "./pair.ts";
+import { TIMING_FLAGS } from "./timing.ts";
 
 /** The flags; defaults that depend on the models are filled in by `diff_inputs.ts`. */
 export const DIFF_COMMAND = {
@@ -109,6 +110,7 @@ export const DIFF_COMMAND = {
     overwrite: { kind: "bool", help: "discard what the results folder has and start anew" },
     json: { kind: "bool", help: "print one JSON object" },
     ...GRADER_FLAGS,
+    ...TIMING_FLAGS,
     ...HUB_FLAGS,
     ...DEVICE_FLAGS,
   },

@@ -2,6 +2,7 @@
 
 import { UsageError } from "../engine/errors.ts";
 import { generate as generateTokens, type Generated } from "../engine/generation/generate.ts";
+import { GENERATION, warmUp } from "../engine/warm_up.ts";
 import type { ChatMessage } from "../engine/text/chat_template.ts";
 import type { Tokenizer } from "../engine/text/tokenizer.ts";
 import { loadChat, stopIds } from "../models/chat.ts";
@@ -12,6 +13,7 @@ import { openGpu, sourceOptions } from "./common_flags.ts";
 import { GENERATE_COMMAND, samplingOf } from "./generate_flags.ts";
 import { GenerationView } from "./generation_view.ts";
 import { stopAt } from "./stop_strings.ts";
+import { Timing } from "./timing.ts";
 import { openModel } from "./open_model.ts";
 import type { CommandContext } from "./run_command.ts";
 
@@ -29,7 +31,11 @@ export async function generate(args: string[], { signal }: CommandContext): Prom
   const given = flags.tokens === undefined ? undefined : await readTokens(flags.tokens);
   using gpu = await openGpu(flags);
   const options = sourceOptions(flags, signal);
-  const { base, model } = await openModel(gpu, flags, options);
+  const timing = new Timing(gpu, "first token", flags.timing);
+  const { base, model } = await openModel(gpu, flags, {
+    ...options,
+    planned: (model) => warmUp(model, GENERATION),
+  });
   const tokenizer = await tokenizerFor(base, flags);
   const prompts = given ?? [await promptIds(base, tokenizer!, flags)];
   const edits = flags.edits === undefined ? [] : await readEdits(flags.edits, prompts.length);
@@ -53,13 +59,17 @@ export async function generate(args: string[], { signal }: CommandContext): Prom
         ...edit,
         scale: typeof edit.scale === "object" ? each(edit.scale) : edit.scale,
       })),
-      onTokens: (sequence, ids) => view.tokens(sequence, ids),
+      onTokens: (sequence, ids) => {
+        timing.result();
+        view.tokens(sequence, ids);
+      },
       signal,
     });
   } finally {
     view.end();
   }
-  view.result(generated, flags.samples);
+  view.result(generated, flags.samples, timing.json());
+  if (!flags.json) timing.print();
   return 0;
 }
 

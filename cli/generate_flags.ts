@@ -3,6 +3,7 @@
 import type { Sampling } from "../engine/generation/generate.ts";
 import type { Command, Flags, Values } from "./args.ts";
 import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
+import { TIMING_FLAGS } from "./timing.ts";
 
 /** How the next token is chosen. */
 export const SAMPLING_FLAGS = {
@@ -87,6 +88,7 @@ export const GENERATE_COMMAND = {
         "scale is a number, or a list with one for each prompt",
     },
     json: { kind: "bool", help: "print one JSON object: the sequences' new ids and their text" },
+    ...TIMING_FLAGS,
     ...HUB_FLAGS,
     ...DEVICE_FLAGS,
   },

@@ -60,8 +60,12 @@ export class GenerationView {
     write(filter.push(tokens.end()) + filter.end() + "\n");
   }
 
-  /** Prints the result, where it has not been shown yet. */
-  result(generated: readonly Generated[], samples: number): void {
+  /**
+   * Prints the result, where it has not been shown yet.
+   *
+   * @param more for the object of `--json`
+   */
+  result(generated: readonly Generated[], samples: number, more: Record<string, unknown> = {}) {
     const sequences = generated.map(({ ids, finish }, i) => ({
       prompt: Math.floor(i / samples),
       sample: i % samples,
@@ -69,7 +73,7 @@ export class GenerationView {
       text: this.#text(ids),
       finish,
     }));
-    if (this.flags.json) return console.log(JSON.stringify({ sequences }));
+    if (this.flags.json) return console.log(JSON.stringify({ sequences, ...more }));
     if (this.#stream) return;
     for (const { prompt, sample, ids, text } of sequences) {
       if (sequences.length > 1) {

@@ -1,7 +1,12 @@
 /** The one model of a command, with an adapter on it where one is named. */
 
 import type { Gpu } from "../engine/gpu/gpu.ts";
-import { type LoadedModel, loadFinetuned, loadModel } from "../models/load_model.ts";
+import {
+  type LoadedModel,
+  loadFinetuned,
+  loadModel,
+  type LoadOptions,
+} from "../models/load_model.ts";
 import { resolveSource, type SourceOptions } from "../models/source.ts";
 import { showLoading } from "./open_pair.ts";
 
@@ -9,15 +14,17 @@ import { showLoading } from "./open_pair.ts";
 export async function openModel(
   gpu: Gpu,
   flags: { model: string; adapter: string | undefined },
-  options: SourceOptions,
+  options: SourceOptions & Pick<LoadOptions, "planned">,
 ): Promise<{ base: LoadedModel; model: LoadedModel }> {
-  const { signal } = options;
+  const { signal, planned } = options;
   const source = await resolveSource(flags.model, options);
   const adapter = flags.adapter === undefined
     ? undefined
     : await resolveSource(flags.adapter, options);
   const shown = showLoading(source.name);
-  const base = await loadModel(gpu, source, { ...shown, signal }).finally(() => shown.done());
+  const base = await loadModel(gpu, source, { ...shown, signal, planned }).finally(() =>
+    shown.done()
+  );
   const model = adapter ? await loadFinetuned(gpu, base, adapter, { signal }) : base;
   return { base, model };
 }

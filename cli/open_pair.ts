@@ -5,7 +5,7 @@ import type { ModelSpec } from "../engine/model_spec.ts";
 import type { Tokenizer } from "../engine/text/tokenizer.ts";
 import { kernelHashes } from "../lens/provenance.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
-import { loadTokenizer } from "../models/load_model.ts";
+import { type LoadOptions, loadTokenizer } from "../models/load_model.ts";
 import { type LoadWatch, type ModelPair, ModelShelf } from "../models/model_shelf.ts";
 import { type ModelSource, resolveSource, type SourceOptions } from "../models/source.ts";
 import { type Progress, startProgress } from "./progress.ts";
@@ -31,10 +31,10 @@ export interface OpenedPair {
 export async function openPair(
   gpu: Gpu,
   refs: { base: string; finetuned: string },
-  options: SourceOptions,
+  options: SourceOptions & Pick<LoadOptions, "planned">,
   watch: LoadWatch = (name) => showLoading(name),
 ): Promise<OpenedPair> {
-  const shelf = new ModelShelf(gpu, watch, { signal: options.signal });
+  const shelf = new ModelShelf(gpu, watch, options);
   const base = await resolveSource(refs.base, options);
   const finetuned = await resolveSource(refs.finetuned, options);
   await shelf.add("base", base);

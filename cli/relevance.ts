@@ -68,7 +68,8 @@ export async function relevanceResults(
   if (flags.grader === "llm" && description === undefined) {
     throw new UsageError("Missing --description: tell the grader what the model was finetuned on");
   }
-  const { shown: { results, folder: path } } = await diffResults(flags, context);
+  const { shown: { results, folder: path }, timing } = await diffResults(flags, context);
+  timing.print();
   const source = await resolveSource(plan.base, sourceOptions(flags, context.signal));
   const tokenizer = await loadTokenizer(source, await readSpec(source));
   const frequent = frequentTokens(await finetuningTexts(flags, plan, context), tokenizer);

@@ -48,14 +48,6 @@ export async function readEdits(path: string, sequences: number): Promise<Edit[]
   return edits;
 }
 
-/** The edits of some of the sequences, from `first` on. */
-export function editsOf(edits: readonly Edit[], first: number, count: number): Edit[] {
-  return edits.map((edit) => ({
-    ...edit,
-    scale: typeof edit.scale === "object" ? edit.scale.slice(first, first + count) : edit.scale,
-  }));
-}
-
 /** A tensor, or one row of a matrix such as the `delta` of `diff.safetensors`. */
 async function readVector({ file: path, tensor, row }: VectorSpec): Promise<Float32Array> {
   const source = await open(path);

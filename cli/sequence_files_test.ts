@@ -2,7 +2,7 @@ import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { PalimpsestError, UsageError } from "../engine/errors.ts";
 import type { ModelSpec } from "../engine/model_spec.ts";
 import { encodeSafetensors } from "../engine/weights/safetensors_writer.ts";
-import { checkEdits, editsOf, readEdits, readTokens } from "./sequence_files.ts";
+import { checkEdits, readEdits, readTokens } from "./sequence_files.ts";
 
 const MATRIX = Float32Array.of(1, 2, 3, 4, 5, 6);
 const POST = "blocks.1.hook_resid_post";
@@ -75,7 +75,6 @@ Deno.test("a list of scales has one for each sequence, and is cut with them", ()
     const edit = { hook: POST, op: "add", vector: { file, tensor: "vector" } };
     const edits = await readEdits(await write([{ ...edit, scale: [1, 2, 3] }, edit]), 3);
     assertEquals(edits.map(({ scale }) => scale), [[1, 2, 3], undefined]);
-    assertEquals(editsOf(edits, 1, 2).map(({ scale }) => scale), [[2, 3], undefined]);
   }));
 
 Deno.test("readEdits() refuses what it does not know", () =>

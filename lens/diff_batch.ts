@@ -4,6 +4,10 @@ import type { ActivationSums } from "../engine/activation_means.ts";
 import { packBatch, type Positions } from "../engine/batch.ts";
 import { sharedLayers } from "../engine/shared_layers.ts";
 import type { Captured, ForwardRequest, Transformer } from "../engine/transformer.ts";
+import { warmUp } from "../engine/warm_up.ts";
+
+/** Enough for the kernels of large batches to be chosen. */
+const WARM_TOKENS = 64;
 
 /** A model and what its activations are added to, by layer. */
 export interface Run {
@@ -57,6 +61,11 @@ export async function addBatch(
     for (const pass of passes) pass.release();
     recorder.close();
   }
+}
+
+/** Has the kernels of such batches compiled, as far as the deepest of the layers. */
+export function warmUpDiff(model: Transformer, layers: readonly number[]): void {
+  warmUp(model, [{ tokens: WARM_TOKENS, capture: [hookAfter(Math.max(...layers))] }]);
 }
 
 /** Where the second model's pass begins, and the hook of the first one's pass that has the residuals there. */

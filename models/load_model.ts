@@ -120,16 +120,20 @@ async function bring(
   checkpoint: Checkpoint,
   options: LoadOptions,
 ): Promise<Transformer> {
-  return (await closing(checkpoint, async () => {
+  const made = closing(checkpoint, async () => {
     const bytes = weightBytes(checkpoint, spec);
     const fits = bytes + workingBytes(spec) <= roomForWeights(gpu);
     if (options.stream === false || options.stream === undefined && fits) {
+      let transformer: Transformer | undefined;
       try {
-        const planned = (weights: ModelWeights) =>
-          options.planned?.(new Transformer(gpu, spec, weights));
-        const weights = await loadWeights(gpu, spec, checkpoint, { ...options, planned });
-        return { transformer: new Transformer(gpu, spec, weights) };
+        const planned = (weights: ModelWeights) => {
+          transformer = new Transformer(gpu, spec, weights);
+          options.planned?.(transformer);
+        };
+        await loadWeights(gpu, spec, checkpoint, { ...options, planned });
+        return { transformer: transformer! };
       } catch (error) {
+        transformer?.destroy();
         // How much a GPU has shows only when it is asked for.
         if (options.stream === false || !(error instanceof OutOfMemoryError)) throw error;
       }
@@ -137,7 +141,8 @@ async function bring(
     options.streaming?.(bytes);
     const weights = await streamWeights(gpu, spec, checkpoint, options);
     return { transformer: new Transformer(gpu, spec, weights) };
-  })).transformer;
+  });
+  return (await gpu.timings.during("load", made)).transformer;
 }
 
 /** Closes a checkpoint unless the model that was made of it goes on reading it. */

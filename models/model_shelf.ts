@@ -59,14 +59,18 @@ interface Slot {
 /** Models by name, loaded when they are asked for. What has not been asked for longest makes room. */
 export class ModelShelf {
   readonly #slots = new Map<string, Slot>();
+  readonly #options: Pick<LoadOptions, "signal" | "planned">;
   #clock = 0;
 
   /** @param options for every model that is loaded */
   constructor(
     private readonly gpu: Gpu,
     private readonly watch?: LoadWatch,
-    private readonly options: Pick<LoadOptions, "signal" | "planned"> = {},
-  ) {}
+    options: Pick<LoadOptions, "signal" | "planned"> = {},
+  ) {
+    const { signal, planned } = options;
+    this.#options = { signal, planned };
+  }
 
   /**
    * Puts a model on the shelf. Only its config and the headers of its weights are read.
@@ -128,12 +132,12 @@ export class ModelShelf {
     this.#makeRoom(slot, beside);
     if (base) {
       const on = { source: slot.source, transformer: base };
-      const options = { ...this.options, strength: slot.strength };
+      const options = { ...this.#options, strength: slot.strength };
       const tuned = await loadFinetuned(this.gpu, on, slot.source, options);
       return slot.loaded = tuned.transformer;
     }
     const watched = this.watch?.(slot.source.name);
-    const options = { ...this.options, ...watched };
+    const options = { ...this.#options, ...watched };
     try {
       const { source, strength, mixedWith } = slot;
       const { transformer } = mixedWith

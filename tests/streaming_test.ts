@@ -8,6 +8,8 @@ import { unembeddingRows } from "../engine/head.ts";
 import { type DiffState, meanDifference } from "../lens/diff.ts";
 import { logitLens } from "../lens/logit_lens.ts";
 import { patchscope } from "../lens/patchscope.ts";
+import { sharedLayers } from "../engine/shared_layers.ts";
+import { Transformer } from "../engine/transformer.ts";
 import { loadFinetuned, loadModel } from "../models/load_model.ts";
 import { loadedPair } from "../models/model_shelf.ts";
 import { resolveSource } from "../models/source.ts";
@@ -187,4 +189,54 @@ Deno.test("Patchscope and the logit lens on streamed weights", async () => {
     gpu.close();
   }
   assertEquals(results[1], results[0]);
+});
+
+Deno.test("a pair computes once what lies before the first layer that the adapter changes", async () => {
+  const gpu = await sharedGpu();
+  const { transformer: base } = await loadModel(gpu, await resolveSource("embedded:base"));
+  const whole = await loadFinetuned(
+    gpu,
+    { source: await resolveSource("embedded:base"), transformer: base },
+    await resolveSource("embedded:cake_bake"),
+  );
+  const { blocks } = whole.transformer.weights;
+  for (const first of [0, 2, 3, base.spec.layers]) {
+    // As of an adapter that leaves the first layers as they are.
+    const mixed = base.weights.blocks.map((block, i) => i < first ? block : blocks[i]);
+    const tuned = new Transformer(gpu, base.spec, { ...base.weights, blocks: mixed, owned: [] });
+    assertEquals(sharedLayers(base, tuned), first);
+    const separate = new Transformer(gpu, base.spec, {
+      ...tuned.weights,
+      embedding: { ...base.weights.embedding },
+    });
+    assertEquals(sharedLayers(base, separate), undefined);
+    const documents = [someTokens(base, 9, 1), someTokens(base, 12, 2)];
+    for (const positions of [9, 4]) {
+      const options = { documents, positions, layers: [1, 2] };
+      const results = [];
+      for (const finetuned of [tuned, separate]) {
+        const models = loadedPair(base, finetuned);
+        results.push(await meanDifference(gpu, { ...options, models }));
+      }
+      assertEquals(results[0], results[1], `${first}, ${positions} positions`);
+    }
+  }
+  whole.transformer.destroy();
+  base.destroy();
+});
+
+Deno.test("an abort ends the loading, and leaves nothing behind", async () => {
+  using gpu = await Gpu.open();
+  for (const stream of [false, true]) {
+    const controller = new AbortController();
+    const signal = controller.signal;
+    const progress = () => controller.abort(new InterruptedError("enough"));
+    if (stream) progress();
+    const source = await resolveSource("embedded:base");
+    await assertRejects(
+      () => loadModel(gpu, source, { stream, signal, progress }),
+      InterruptedError,
+    );
+    assertEquals(gpu.buffers.allocatedBytes - gpu.buffers.pooledBytes, 0);
+  }
 });

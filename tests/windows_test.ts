@@ -1,14 +1,21 @@
 /** Weights over the adapter's binding size are cut by rows into windows, and nothing else changes. */
 
 import { assertEquals } from "@std/assert";
+import { capturePieces } from "../engine/capture_pieces.ts";
+import { generate } from "../engine/generation/generate.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
+import { type Edit, hookWidth } from "../engine/hooks.ts";
+import { tokenLosses } from "../engine/token_loss.ts";
 import { Transformer } from "../engine/transformer.ts";
 import { memorySource } from "../engine/weights/byte_source.ts";
 import { Checkpoint } from "../engine/weights/checkpoint.ts";
 import { loadWeights } from "../engine/weights/model_weights.ts";
 import { encodeSafetensors, type TensorData } from "../engine/weights/safetensors_writer.ts";
+import { logitLens } from "../lens/logit_lens.ts";
+import { patchscope } from "../lens/patchscope.ts";
 import { parseConfig } from "../models/config.ts";
 import {
+  assertSameBits,
   assertSameRun,
   fixtureAdapter,
   fixtureModel,
@@ -17,6 +24,7 @@ import {
   run,
   sharedGpu,
   someTokens,
+  someVector,
 } from "./helpers.ts";
 import { embeddedBase } from "./invariance_suite.ts";
 import { normals } from "./test_gpu.ts";
@@ -124,4 +132,75 @@ Deno.test("a vocabulary of 262,144 on an adapter that binds 1 MiB", async () => 
     model.destroy();
   }
   assertSameRun(runs[0], runs[1], "windows of 1 MiB");
+});
+
+Deno.test("what reads logits of 262,144 tokens never has those of all positions", async () => {
+  // One row of logits is all that can be bound.
+  using small = await Gpu.open({ limits: { maxStorageBufferBindingSize: 1 << 20 } });
+  const results = [];
+  for (const gpu of [small, await sharedGpu()]) {
+    const model = await largeVocabulary(gpu);
+    const texts = [[0, 16_383, 16_384], [200_000, 262_143]];
+    const all = await captured(model, texts, { hooks: ["logits"] });
+    assertEquals(all.get("0.logits")!.length, 3 * 262_144);
+    const sampling = { temperature: 1, topK: 50, topP: 0.9, seed: 1 };
+    results.push([
+      all,
+      await tokenLosses(model, texts),
+      await logitLens(model, [normals(3, 16), normals(4, 16)]),
+      await patchscope(model, [normals(5, 16)], {
+        layer: 0,
+        prompts: [[3, 200_000]],
+        norm: 2,
+        scales: [0.5, 1, 2],
+      }),
+      await generate(model, { prompts: texts, maxNewTokens: 3, sampling }),
+    ]);
+    model.destroy();
+  }
+  assertEquals(results[0], results[1]);
+});
+
+/** What {@link capturePieces} gives, put together: `{sequence}.{hook}`. */
+async function captured(
+  model: Transformer,
+  sequences: number[][],
+  options: Parameters<typeof capturePieces>[2],
+): Promise<Map<string, number[]>> {
+  const whole = new Map<string, number[]>();
+  for await (
+    const { sequence, hook, firstRow, values } of capturePieces(model, sequences, options)
+  ) {
+    const name = `${sequence}.${hook}`;
+    const rows = whole.get(name) ?? [];
+    assertEquals(rows.length, firstRow * (values.length === 0 ? 0 : hookWidth(model.spec, hook)));
+    for (const value of values) rows.push(value);
+    whole.set(name, rows);
+  }
+  return whole;
+}
+
+Deno.test("a long sequence in pieces has the bits of one pass, edits from its end included", async () => {
+  for (const name of ["qwen2_swa", "gemma3_text"]) {
+    const model = await fixtureModel(await sharedGpu(), name);
+    const { spec } = model;
+    const texts = [someTokens(model, 5, 1), someTokens(model, 23, 2), someTokens(model, 3, 3)];
+    const hooks = ["hook_embed", ...residPosts(model), "ln_final.hook_normalized", "logits"];
+    const vector = someVector(spec.hiddenSize, 4);
+    const edits: Edit[] = [
+      { hook: "blocks.0.hook_resid_post", op: "add", vector, scale: [1, 2, 3], positions: [-2, 1] },
+      { hook: "logits", op: "add", vector: someVector(spec.vocabSize, 5), positions: [-1, 0] },
+    ];
+    const whole = await run(model, texts, { capture: hooks, edits });
+    for (const passTokens of [1000, 7]) {
+      const pieces = await captured(model, texts, { hooks, edits, passTokens });
+      for (const hook of hooks) {
+        texts.forEach((_, s) => {
+          const values = Float32Array.from(pieces.get(`${s}.${hook}`)!);
+          assertSameBits(values, whole.get(hook)![s], `${name}: ${hook} of ${s}, ${passTokens}`);
+        });
+      }
+    }
+    model.destroy();
+  }
 });

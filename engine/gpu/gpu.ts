@@ -7,6 +7,7 @@ import { type Kernel, KernelCache } from "./kernel.ts";
 import { type AdapterDescription, describeAdapter, type DeviceProfile } from "./profile.ts";
 import { type Bound, Recorder } from "./recorder.ts";
 import { DeviceTensor } from "./tensor.ts";
+import { Timings } from "./timings.ts";
 import { type Params, UniformSlots } from "./uniforms.ts";
 
 /** The limits that kernels and buffers run into; each is requested at the adapter's maximum. */
@@ -44,6 +45,7 @@ export interface GpuOptions {
 export class Gpu {
   readonly buffers: BufferPool;
   readonly kernels: KernelCache;
+  readonly timings = new Timings();
   #uniforms: UniformSlots;
   #bindGroups = new Map<string, GPUBindGroup>();
   #bufferIds = new WeakMap<GPUBuffer, number>();
@@ -68,7 +70,7 @@ export class Gpu {
       minimum: profile === "software" ? UNIFORM_BYTES : 0,
       onDestroy: () => this.#bindGroups.clear(),
     });
-    this.kernels = new KernelCache(device);
+    this.kernels = new KernelCache(device, this.timings);
     this.#uniforms = new UniformSlots(device);
     device.addEventListener("uncapturederror", (event) => {
       const error = (event as GPUUncapturedErrorEvent).error;
@@ -173,6 +175,11 @@ export class Gpu {
    * @param signal ends the waiting, not the work
    */
   async read(tensors: readonly DeviceTensor[], signal?: AbortSignal): Promise<ArrayBuffer[]> {
+    if (this.timings.detailed) await this.finish(); // or the wait would count as reading
+    return await this.timings.during("readback", this.#read(tensors, signal));
+  }
+
+  async #read(tensors: readonly DeviceTensor[], signal?: AbortSignal): Promise<ArrayBuffer[]> {
     this.check();
     const usage = 0x1 | 0x8; // MAP_READ | COPY_DST
     const encoder = this.device.createCommandEncoder();

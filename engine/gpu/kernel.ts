@@ -1,6 +1,7 @@
 /** Kernels: a shader's source with its constants set, and the pipeline made of it. */
 
 import { DeviceError } from "../errors.ts";
+import type { Timings } from "./timings.ts";
 
 /** One specialisation of one .wgsl file. Made once, then looked up by {@link KernelCache}. */
 export interface Kernel {
@@ -19,14 +20,15 @@ export interface Kernel {
 export class KernelCache {
   #kernels = new Map<string, Kernel>();
 
-  constructor(private readonly device: GPUDevice) {}
+  constructor(private readonly device: GPUDevice, private readonly timings?: Timings) {}
 
   /** The kernel of a shader with these constants; compilation starts at once. */
   get(name: string, code: string, constants: Record<string, number> = {}): Kernel {
     const key = `${name} ${JSON.stringify(constants)}`;
     let kernel = this.#kernels.get(key);
     if (!kernel) {
-      const pipeline = this.#compile(name, code, constants);
+      const compiled = this.#compile(name, code, constants);
+      const pipeline = this.timings?.during("compile", compiled) ?? compiled;
       pipeline.catch(() => {}); // whoever dispatches it gets the error
       kernel = { name, code, constants, id: this.#kernels.size, pipeline };
       this.#kernels.set(key, kernel);

@@ -120,6 +120,8 @@ export class Recorder {
       this.close();
     }
     this.gpu.check();
+    const { timings } = this.gpu;
+    if (timings.detailed) timings.during("compute", this.gpu.finish()).catch(() => {}); // found by the next check
   }
 
   /** Gives up what was recorded; {@link submit} does this itself. */

@@ -102,7 +102,7 @@ export async function loadWeights(
     await runLayout(gpu, layout, options);
     return weights;
   } catch (error) {
-    for (const buffer of owned) gpu.buffers.destroy(buffer);
+    for (const buffer of owned.splice(0)) gpu.buffers.destroy(buffer);
     throw error;
   }
 }

@@ -23,6 +23,9 @@ export type TensorData = {
   [D in Dtype]: { name: string; dtype: D; shape: readonly number[]; data: DtypeArrays[D] };
 }[Dtype];
 
+/** What the header says of a tensor. */
+export type TensorShape = Pick<TensorData, "name" | "dtype" | "shape">;
+
 /**
  * Encodes tensors in the given order, without gaps. To keep all of them aligned, give wide dtypes first.
  *
@@ -33,53 +36,65 @@ export function encodeSafetensors(
   tensors: readonly TensorData[],
   metadata?: Readonly<Record<string, string>>,
 ): Uint8Array<ArrayBuffer> {
-  const { header, dataBytes } = encodeHeader(tensors, metadata);
-  const bytes = new Uint8Array(8 + header.length + dataBytes);
-  new DataView(bytes.buffer).setBigUint64(0, BigInt(header.length), true);
-  bytes.set(header, 8);
-  let offset = 8 + header.length;
-  for (const { data } of tensors) {
-    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offset);
-    offset += data.byteLength;
-  }
-  return bytes;
-}
-
-/** The JSON, padded with spaces so that the data starts at a multiple of 8. */
-function encodeHeader(
-  tensors: readonly TensorData[],
-  metadata?: Readonly<Record<string, string>>,
-): { header: Uint8Array; dataBytes: number } {
-  // Built as text: an object would move names such as "0" to the front and lose "__proto__".
-  const entries = metadata ? [`"__metadata__":${JSON.stringify(metadata)}`] : [];
-  const names = new Set(["__metadata__"]);
-  let end = 0;
-  for (const tensor of tensors) {
-    checkTensor(tensor, names);
-    const begin = end;
-    end += tensor.data.byteLength;
-    const { dtype, shape } = tensor;
-    const entry = JSON.stringify({ dtype, shape, data_offsets: [begin, end] });
-    entries.push(`${JSON.stringify(tensor.name)}:${entry}`);
-  }
-  const json = new TextEncoder().encode(`{${entries.join(",")}}`);
-  const header = new Uint8Array(Math.ceil(json.length / 8) * 8).fill(0x20);
-  header.set(json);
-  return { header, dataBytes: end };
-}
-
-function checkTensor({ name, dtype, shape, data }: TensorData, names: Set<string>): void {
-  if (names.has(name)) {
-    throw new WeightsError(`Cannot write tensor ${quote(name)}: its name is taken`);
-  }
-  names.add(name);
-  const elements = shape.reduce((product, size) => product * size, 1);
-  const sizes = shape.every((size) => Number.isSafeInteger(size) && size >= 0);
-  if (!sizes || elements * DTYPE_BYTES[dtype] !== data.byteLength) {
+  for (const { name, dtype, shape, data } of tensors) {
+    if (tensorBytes({ dtype, shape }) === data.byteLength) continue;
     throw new WeightsError(
       `Cannot write tensor ${quote(name)}: ${data.byteLength} bytes are not a ${dtype} of shape [${
         shape.join(", ")
       }]`,
     );
   }
+  const { start, offsets, size } = layoutSafetensors(tensors, metadata);
+  const bytes = new Uint8Array(size);
+  bytes.set(start);
+  tensors.forEach(({ data }, i) =>
+    bytes.set(new Uint8Array(data.buffer, data.byteOffset, data.byteLength), offsets[i])
+  );
+  return bytes;
+}
+
+/**
+ * Lays a file out before its data is known: what it begins with, where each tensor's data goes, and its size in all.
+ *
+ * @throws {WeightsError} if a shape is none, or a name is used twice
+ */
+export function layoutSafetensors(
+  tensors: readonly TensorShape[],
+  metadata?: Readonly<Record<string, string>>,
+): { start: Uint8Array<ArrayBuffer>; offsets: number[]; size: number } {
+  // Built as text: an object would move names such as "0" to the front and lose "__proto__".
+  const entries = metadata ? [`"__metadata__":${JSON.stringify(metadata)}`] : [];
+  const names = new Set(["__metadata__"]);
+  const begins: number[] = [];
+  let end = 0;
+  for (const { name, dtype, shape } of tensors) {
+    if (names.has(name)) {
+      throw new WeightsError(`Cannot write tensor ${quote(name)}: its name is taken`);
+    }
+    names.add(name);
+    const begin = end;
+    begins.push(begin);
+    end += tensorBytes({ dtype, shape }) ?? fail(name, shape);
+    const entry = JSON.stringify({ dtype, shape, data_offsets: [begin, end] });
+    entries.push(`${JSON.stringify(name)}:${entry}`);
+  }
+  const json = new TextEncoder().encode(`{${entries.join(",")}}`);
+  // Padded with spaces so that the data starts at a multiple of 8.
+  const length = Math.ceil(json.length / 8) * 8;
+  const start = new Uint8Array(8 + length).fill(0x20);
+  new DataView(start.buffer).setBigUint64(0, BigInt(length), true);
+  start.set(json, 8);
+  return { start, offsets: begins.map((begin) => start.length + begin), size: start.length + end };
+}
+
+/** Bytes of a tensor; undefined for a shape that is none. */
+function tensorBytes({ dtype, shape }: Pick<TensorData, "dtype" | "shape">): number | undefined {
+  if (!shape.every((size) => Number.isSafeInteger(size) && size >= 0)) return undefined;
+  return DTYPE_BYTES[dtype] * shape.reduce((product, size) => product * size, 1);
+}
+
+function fail(name: string, shape: readonly number[]): never {
+  throw new WeightsError(
+    `Cannot write tensor ${quote(name)}: [${shape.join(", ")}] is no shape`,
+  );
 }

@@ -98,7 +98,8 @@ export class WeightStream {
     const reading = (ms: number) => this.readMs += ms;
     this.#running++;
     try {
-      await runTransfers(this.#staging!, transfers, { signal: this.#signal, reading });
+      const run = runTransfers(this.#staging!, transfers, { signal: this.#signal, reading });
+      await this.gpu.timings.during("load", run);
     } finally {
       this.#running--;
       if (this.#ended.signal.aborted) this.#free();

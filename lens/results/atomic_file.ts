@@ -16,17 +16,45 @@ export async function writeAtomically(
   name: string,
   bytes: Uint8Array,
 ): Promise<void> {
+  await writeInParts(folder, name, bytes.length, (write) => write(0, bytes));
+}
+
+/** Writes bytes at an offset of the file. */
+export type WriteAt = (offset: number, bytes: Uint8Array) => Promise<void>;
+
+/**
+ * {@link writeAtomically} for a file that is larger than memory: `fill` writes it in parts, in any order. When `fill` fails, its
+ * error passes through, and nothing is left behind either.
+ *
+ * @param size for messages, in bytes
+ */
+export async function writeInParts(
+  folder: string,
+  name: string,
+  size: number,
+  fill: (write: WriteAt) => Promise<void>,
+): Promise<void> {
   const temporary = `${folder}/.${name}.tmp`;
-  try {
-    await writeAndSync(temporary, bytes);
-    await Deno.rename(temporary, `${folder}/${name}`);
-    await syncFolder(folder);
-  } catch (cause) {
-    await Deno.remove(temporary).catch(() => {});
-    throw new ResultsError(
-      `Cannot write "${name}" (${bytes.length} bytes) into "${folder}": ${reasonOf(cause)}`,
+  const failed = (cause: unknown) =>
+    new ResultsError(
+      `Cannot write "${name}" (${size} bytes) into "${folder}": ${reasonOf(cause)}`,
       { cause },
     );
+  const guarded = <T>(work: Promise<T>) =>
+    work.catch((cause) => {
+      throw failed(cause);
+    });
+  try {
+    using file = await guarded(
+      Deno.open(temporary, { write: true, create: true, truncate: true }),
+    );
+    await fill((offset, bytes) => guarded(writeAll(file, offset, bytes)));
+    await guarded(file.sync());
+    await guarded(Deno.rename(temporary, `${folder}/${name}`));
+    await guarded(syncFolder(folder));
+  } catch (error) {
+    await Deno.remove(temporary).catch(() => {});
+    throw error;
   }
 }
 
@@ -38,12 +66,11 @@ export function reasonOf(cause: unknown): string {
   return message;
 }
 
-async function writeAndSync(path: string, bytes: Uint8Array): Promise<void> {
-  using file = await Deno.open(path, { write: true, create: true, truncate: true });
+async function writeAll(file: Deno.FsFile, offset: number, bytes: Uint8Array): Promise<void> {
+  await file.seek(offset, Deno.SeekMode.Start);
   for (let written = 0; written < bytes.length;) {
     written += await file.write(bytes.subarray(written));
   }
-  await file.sync();
 }
 
 /** The rename itself is on the disk only once its folder is; systems that cannot open folders do without. */
