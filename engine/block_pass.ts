@@ -51,7 +51,7 @@ export class BlockPass {
     }
 
     const out = scratch.take(heads * headDim);
-    const sizes = { tokens, heads, kvHeads, headDim };
+    const sizes = { tokens, heads, kvHeads, headDim, keys: furthestPosition(this.batch) + 1 };
     const score = { scale: attentionScale, softcap: attentionSoftcap, window };
     attention(recorder, { q, k, v, info, out, ...sizes, ...score });
     // Those of the cache are not the scratch's, and stay.

@@ -52,6 +52,7 @@ function attentionCase(name: string, { keys, sequences, queries }: Queries): Ker
           info: places.buffer,
           out: out.buffer,
           tokens,
+          keys: Math.max(...positions) + 1,
           ...shape,
           ...score,
         });

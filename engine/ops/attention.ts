@@ -3,9 +3,10 @@
 import attentionCode from "../../shaders/attention.wgsl" with { type: "text" };
 import attentionWorkgroupCode from "../../shaders/attention_workgroup.wgsl" with { type: "text" };
 import ropeCode from "../../shaders/rope.wgsl" with { type: "text" };
+import { DeviceError } from "../errors.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
-import { elementGrid } from "./grid.ts";
+import { elementGrid, MOST_TURNS } from "./grid.ts";
 
 /** The widest head that the attention kernels hold. */
 export const MAX_HEAD_DIM = 256;
@@ -56,6 +57,8 @@ export function attention(
     heads: number;
     kvHeads: number;
     headDim: number;
+    /** The most keys that stand before a query of these, itself among them. */
+    keys: number;
     scale: number;
     window: number | null;
     softcap: number | null;
@@ -63,6 +66,7 @@ export function attention(
 ): void {
   const { q, k, v, info, out, tokens, heads, kvHeads, headDim, scale, window, softcap } = args;
   const { gpu } = recorder;
+  const keys = Math.min(args.keys, window ?? Infinity);
   const params = [
     u32(tokens),
     u32(heads),
@@ -74,10 +78,17 @@ export function attention(
   ];
   const buffers = [q, k, v, info, out];
   const constants = { SOFTCAP: softcap === null ? 0 : 1 };
-  if (gpu.profile === "software") {
+  const software = gpu.profile === "software";
+  // A thread has a query to itself, and goes to each key's elements twice.
+  if (software && keys * (headDim / 2 + headDim / 64 + 3) <= MOST_TURNS) {
     const kernel = gpu.kernels.get("attention", attentionCode, constants);
     recorder.dispatch(kernel, buffers, params, foldGrid(Math.ceil(tokens * heads / 8)));
   } else {
+    if (software && keys * (3 + headDim / 256) > MOST_TURNS) {
+      throw new DeviceError(
+        `Cannot attend to ${keys} keys on an adapter that computes on the CPU: its loops end too soon (use shorter sequences)`,
+      );
+    }
     const kernel = gpu.kernels.get("attention_workgroup", attentionWorkgroupCode, constants);
     recorder.dispatch(kernel, buffers, params, foldGrid(tokens * heads));
   }

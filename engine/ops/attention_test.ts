@@ -75,6 +75,13 @@ const shared = packBatch([new Uint8Array(3), new Uint8Array(70), new Uint8Array(
   { prefixStart: 0, prefixLength: 0, ownStart: 5, ownLength: 0 },
 ]).info;
 
+/** The last tokens of a sequence whose other keys are there. */
+function lastOf(length: number, count: number): Uint32Array<ArrayBuffer> {
+  return Uint32Array.from(
+    Array.from({ length: count }, (_, i) => [0, 0, 0, length - count + i]).flat(),
+  );
+}
+
 /** Windows about the edges of chunks. */
 const WINDOWS = [1, 5, 63, 64, 65, 200];
 
@@ -88,6 +95,8 @@ const CASES: Case[] = [
   makeCase("a shared prefix", shared, [4, 2, 24], { rows: 156 }),
   makeCase("more than one chunk of dimensions", ragged(9, 66), [2, 2, 96]),
   makeCase("two chunks of dimensions", ragged(9, 3), [2, 1, 128]),
+  // Where a thread of llvmpipe would stop amid its keys.
+  makeCase("long sequences", lastOf(1100, 3), [2, 1, 128], { rows: 1100 }),
   makeCase("the widest head", ragged(6, 66), [2, 1, 256]),
   ...WINDOWS.map((window) =>
     makeCase(`a window of ${window}`, ragged(300, 3), [2, 1, 8], { window })
@@ -110,6 +119,7 @@ function record(gpu: Gpu, recorder: Parameters<typeof attention>[0], one: Case) 
     info: input(gpu, info).buffer,
     out: out.buffer,
     tokens: info.length / 4,
+    keys: info.reduce((most, word, i) => i % 4 === 3 ? Math.max(most, word + 1) : most, 0),
     heads,
     kvHeads,
     headDim,

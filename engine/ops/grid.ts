@@ -44,7 +44,21 @@ export function rowBlock(
   return { LANES: gpu.profile === "software" ? 1 : 32, ROWS: rows, PARTIALS: partials };
 }
 
-/** Threads a row for kernels that give a whole workgroup to one long row. */
-export function longRowLanes(gpu: Gpu): { LANES: number } {
-  return { LANES: gpu.profile === "software" ? 8 : 256 };
+/**
+ * Turns of loops, nested ones counted each, that a thread may take on a software adapter: llvmpipe ends a thread's loops after
+ * 65,535 turns in all, without an error. Some are left for what the estimates do not count.
+ */
+export const MOST_TURNS = 60_000;
+
+/**
+ * Threads a row for kernels that give a whole workgroup to one long row.
+ *
+ * @param turns how often the kernel goes to an element of the row, all of them together
+ */
+export function longRowLanes(gpu: Gpu, turns: number): { LANES: number } {
+  if (gpu.profile !== "software") return { LANES: 256 };
+  // One thread a lane of the CPU's vectors is fastest.
+  let LANES = 8;
+  while (LANES < 256 && turns / LANES > MOST_TURNS / 2) LANES *= 2;
+  return { LANES };
 }

@@ -2,7 +2,7 @@ import { assert, assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { foldGrid } from "../gpu/recorder.ts";
-import { CHUNK, KEY_CHUNK, longRowLanes, MAX_PARTIALS, rowBlock } from "./grid.ts";
+import { CHUNK, KEY_CHUNK, longRowLanes, MAX_PARTIALS, MOST_TURNS, rowBlock } from "./grid.ts";
 
 const shaders = new URL("../../shaders/", import.meta.url);
 const expected: Record<string, number> = {
@@ -50,7 +50,10 @@ Deno.test("the partial sums of a workgroup's rows fit, and too wide a row is ref
       UsageError,
       "Cannot reduce rows of 131073 values: the kernels take at most 131072",
     );
-    assert(longRowLanes(gpu).LANES <= 256);
+    for (const turns of [1, 1e5, 1e6, 16 * 262_144]) {
+      const { LANES } = longRowLanes(gpu, turns);
+      assert(LANES >= 8 && LANES <= 256 && turns / LANES <= MOST_TURNS, `${turns} turns`);
+    }
   }
 });
 

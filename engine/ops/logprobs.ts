@@ -38,7 +38,7 @@ export function recordLogprobs(recorder: Recorder, args: LogprobArgs): void {
   const [rows, width] = logits.shape;
   const best = top > 0 ? topK(recorder, logits, top) : undefined;
   const { kernels } = recorder.gpu;
-  const kernel = kernels.get("logprobs", logprobsCode, longRowLanes(recorder.gpu));
+  const kernel = kernels.get("logprobs", logprobsCode, longRowLanes(recorder.gpu, 2 * width));
   const params = [u32(rows), u32(width), u32(top), u32(step)];
   // What is not read must be bound all the same.
   const buffers = [logits.buffer, places, ids, best?.buffer ?? ids, out];

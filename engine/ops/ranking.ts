@@ -18,7 +18,11 @@ export interface Ranked {
 /** Softmax of `[rows, width]`, in place. */
 export function softmaxRows(recorder: Recorder, x: DeviceTensor): void {
   const [rows, width] = x.shape;
-  const kernel = recorder.gpu.kernels.get("softmax", softmaxCode, longRowLanes(recorder.gpu));
+  const kernel = recorder.gpu.kernels.get(
+    "softmax",
+    softmaxCode,
+    longRowLanes(recorder.gpu, 3 * width),
+  );
   recorder.dispatch(kernel, [x.buffer], [u32(rows), u32(width)], foldGrid(rows));
 }
 
@@ -39,7 +43,7 @@ export function kthLargest(
   const kernel = recorder.gpu.kernels.get(
     "kth_largest",
     kthLargestCode,
-    longRowLanes(recorder.gpu),
+    longRowLanes(recorder.gpu, 4 * width),
   );
   recorder.dispatch(kernel, [x.buffer, ks, out.buffer], [u32(rows), u32(width)], foldGrid(rows));
   return out;
@@ -51,7 +55,7 @@ export function topK(recorder: Recorder, x: DeviceTensor, k: number): DeviceTens
   const count = Math.min(k, width);
   const thresholds = kthLargest(recorder, x, count);
   const out = recorder.gpu.tensor([rows, count, 2]);
-  const kernel = recorder.gpu.kernels.get("top_k", topKCode, longRowLanes(recorder.gpu));
+  const kernel = recorder.gpu.kernels.get("top_k", topKCode, longRowLanes(recorder.gpu, 2 * width));
   const params = [u32(rows), u32(width), u32(count)];
   recorder.dispatch(kernel, [x.buffer, thresholds.buffer, out.buffer], params, foldGrid(rows));
   thresholds.release();

@@ -155,7 +155,7 @@ function penalise(
 export function argmax(recorder: Recorder, x: DeviceTensor): DeviceTensor {
   const [rows, width] = x.shape;
   const out = recorder.gpu.tensor([rows, 2]);
-  const kernel = recorder.gpu.kernels.get("argmax", argmaxCode, longRowLanes(recorder.gpu));
+  const kernel = recorder.gpu.kernels.get("argmax", argmaxCode, longRowLanes(recorder.gpu, width));
   recorder.dispatch(kernel, [x.buffer, out.buffer], [u32(rows), u32(width)], foldGrid(rows));
   return out;
 }
@@ -176,7 +176,7 @@ export function keptFloors(
     : kthLargest(recorder, logits, ks);
   if (!settings.some((one) => drawn(one) && (one.topP ?? 1) !== 1)) return floors;
   const out = gpu.tensor([rows, 2]);
-  const kernel = gpu.kernels.get("nucleus", nucleusCode, longRowLanes(gpu));
+  const kernel = gpu.kernels.get("nucleus", nucleusCode, longRowLanes(gpu, 16 * width));
   const buffers = [logits.buffer, buffer, best.buffer, floors.buffer, out.buffer];
   recorder.dispatch(kernel, buffers, [u32(rows), u32(width)], foldGrid(rows));
   floors.release();
@@ -203,7 +203,11 @@ function draw(
 ): void {
   const { logits, best, floors, rows, step } = args;
   const [count, width] = logits.shape;
-  const kernel = recorder.gpu.kernels.get("sample", sampleCode, longRowLanes(recorder.gpu));
+  const kernel = recorder.gpu.kernels.get(
+    "sample",
+    sampleCode,
+    longRowLanes(recorder.gpu, 2 * width),
+  );
   const buffers = [logits.buffer, rows.buffer, floors.buffer, best.buffer];
   const params = [u32(count), u32(width), u32(step)];
   recorder.dispatch(kernel, buffers, params, foldGrid(count));

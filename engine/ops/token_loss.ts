@@ -23,7 +23,7 @@ export function tokenLossRows(recorder: Recorder, args: TokenLossArgs): void {
   const { logits, targets, losses, first } = args;
   const [rows, width] = logits.shape;
   const { kernels } = recorder.gpu;
-  const kernel = kernels.get("token_loss", tokenLossCode, longRowLanes(recorder.gpu));
+  const kernel = kernels.get("token_loss", tokenLossCode, longRowLanes(recorder.gpu, 2 * width));
   const params = [u32(rows), u32(width), u32(first)];
   recorder.dispatch(kernel, [logits.buffer, targets, losses], params, foldGrid(rows));
 }

@@ -93,6 +93,7 @@ export const attentionCase = kernelCase({
           info: at.info.buffer,
           out: at.out.buffer,
           tokens: picked.length,
+          keys: sizes.prefix + Math.max(...sizes.lengths),
           heads,
           kvHeads,
           headDim,
