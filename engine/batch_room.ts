@@ -19,12 +19,12 @@ export function tokensPerBatch(
   );
 }
 
-/** About how many buffers of a pass are small, such as ids and thresholds. */
-const SMALL_BUFFERS = 32;
+/** What a pass holds beside activations, about: ids, tables, thresholds, and what the pools round up. */
+const SMALL_BYTES = 512 << 10;
 
 /** Half of the memory that is left beside small buffers. */
-function roomFor({ unusedBytes, minimum }: Gpu["buffers"]): number {
-  return (unusedBytes - SMALL_BUFFERS * minimum) / 2;
+function roomFor({ unusedBytes }: Gpu["buffers"]): number {
+  return (unusedBytes - SMALL_BYTES) / 2;
 }
 
 /** About what a token takes on its way through a block. */

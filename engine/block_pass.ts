@@ -28,7 +28,7 @@ export class BlockPass {
     const { spec } = this.model;
     const { heads, kvHeads, headDim, attentionScale, attentionSoftcap } = spec;
     const { window, rope: ropeSpec } = spec.attention[layer];
-    const { info, cached } = keys;
+    const { info, cached, runs } = keys;
 
     const x = this.#normOrSame(block, "attentionIn", resid);
     const flatQ = this.#projection(x, block.linears["self_attn.q_proj"], heads, block.qNorm);
@@ -53,7 +53,7 @@ export class BlockPass {
     const out = scratch.take(heads * headDim);
     const sizes = { tokens, heads, kvHeads, headDim, keys: furthestPosition(this.batch) + 1 };
     const score = { scale: attentionScale, softcap: attentionSoftcap, window };
-    attention(recorder, { q, k, v, info, out, ...sizes, ...score });
+    attention(recorder, { q, k, v, info, out, runs, ...sizes, ...score });
     // Those of the cache are not the scratch's, and stay.
     for (const buffer of [q, k, freshV]) scratch.drop(buffer);
     const projected = this.#linear(out, block.linears["self_attn.o_proj"]);

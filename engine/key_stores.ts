@@ -4,19 +4,25 @@ import type { Batch } from "./batch.ts";
 import { UsageError } from "./errors.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import type { KvCache } from "./kv_cache.ts";
+import type { QueryRuns } from "./ops/attention.ts";
+import { queryRuns } from "./query_runs.ts";
 
 /** Where the keys of a layer go and are found. */
 export interface KeyStore {
   /** Token info, as attention.wgsl has it. */
   info: GPUBuffer;
+  /** Runs of tokens, where attention can make use of them. */
+  runs?: QueryRuns;
   /** The cache's buffers of this layer, with the pairs (batch row, cache row); absent where the batch is its own store. */
   cached?: { k: GPUBuffer; v: GPUBuffer; rows: GPUBuffer };
 }
 
+type TokenPlaces = Pick<KeyStore, "info" | "runs">;
+
 /** Which cache rows a batch's keys go to, and how the layers that the cache leaves out find theirs. */
 export class KeyStores {
-  readonly #cached: GPUBuffer;
-  readonly #fresh: GPUBuffer;
+  readonly #cached: TokenPlaces;
+  readonly #fresh: TokenPlaces;
   readonly #rows: GPUBuffer | undefined;
 
   /** @param first the first layer that the pass runs */
@@ -26,17 +32,21 @@ export class KeyStores {
     private readonly cache: KvCache | undefined,
     first: number,
   ) {
-    this.#cached = this.#fresh = recorder.upload(batch.info);
+    const places = (info: Uint32Array<ArrayBuffer>): TokenPlaces => ({
+      info: recorder.upload(info),
+      runs: queryRuns(recorder, batch, info),
+    });
+    this.#cached = this.#fresh = places(batch.info);
     if (!cache) return;
     this.#rows = recorder.upload(keyRows(batch));
-    if (cache.firstLayer > first) this.#fresh = recorder.upload(freshInfo(batch));
+    if (cache.firstLayer > first) this.#fresh = places(freshInfo(batch));
   }
 
   /** The store of a layer. */
   of(layer: number): KeyStore {
     const cached = this.cache?.layer(layer);
-    if (!cached) return { info: this.#fresh };
-    return { info: this.#cached, cached: { ...cached, rows: this.#rows! } };
+    if (!cached) return this.#fresh;
+    return { ...this.#cached, cached: { ...cached, rows: this.#rows! } };
   }
 }
 

@@ -23,8 +23,6 @@ export function workingBytes(spec: ModelSpec): number {
 export interface WeightBytesOptions {
   /** Whether everything is kept as f32 (default: as it is stored). */
   widened?: boolean;
-  /** Bytes of the smallest buffer (default: 0). */
-  least?: number;
 }
 
 /**
@@ -33,7 +31,7 @@ export interface WeightBytesOptions {
 export function weightBytes(
   checkpoint: Checkpoint,
   { tensors }: ModelSpec,
-  { widened = false, least = 0 }: WeightBytesOptions = {},
+  { widened = false }: WeightBytesOptions = {},
 ): number {
   const aside = tensors.ignored ?? [];
   let bytes = 0;
@@ -41,7 +39,7 @@ export function weightBytes(
     if (aside.some((prefix) => name.startsWith(`${prefix}.`))) continue;
     const { begin, end, shape } = checkpoint.info(name);
     const stored = widened ? 4 * shape.reduce((product, size) => product * size, 1) : end - begin;
-    bytes += Math.max(stored, least);
+    bytes += stored;
   }
   return bytes;
 }

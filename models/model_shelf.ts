@@ -97,10 +97,7 @@ export class ModelShelf {
       strength,
       mixedWith,
       spec,
-      bytes: await bytesOf(source, spec, {
-        widened: mixedWith !== undefined,
-        least: this.gpu.buffers.minimum,
-      }),
+      bytes: await bytesOf(source, spec, { widened: mixedWith !== undefined }),
       used: 0,
     });
   }

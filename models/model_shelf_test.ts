@@ -58,7 +58,7 @@ Deno.test("an adapter lies on its base: both stay, and go together", async () =>
 });
 
 Deno.test("what does not fit alone, and what does not belong together, is refused", async () => {
-  using small = await Gpu.open({ memoryBudget: 1 << 20 });
+  using small = await Gpu.open({ memoryBudget: 64 << 10 });
   using shelf = await shelfOf(small, FULL);
   await assertRejects(() => shelf.get("base"), OutOfMemoryError);
   using gpu = await Gpu.open();

@@ -86,7 +86,7 @@ Deno.test("a sequence's losses depend neither on the batch nor on the chunks of 
 
 Deno.test("losses under a budget that one pass of all sequences would break", async () => {
   const losses: Float32Array[][] = [];
-  for (const memoryBudget of [undefined, 6 << 20]) {
+  for (const memoryBudget of [undefined, 3 << 20]) {
     using gpu = await Gpu.open({ memoryBudget });
     const model = await fixtureModel(gpu, "llama3_tied");
     const sequences = [200, 30, 250, 9, 90].map((length, s) => someTokens(model, length, s));

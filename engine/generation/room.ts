@@ -1,6 +1,5 @@
 /** How much of a request fits on the device at once. */
 
-import { UNIFORM_BYTES } from "../gpu/buffers.ts";
 import type { ModelSpec } from "../model_spec.ts";
 import { MAX_SAMPLING_ROWS } from "../ops/sampling.ts";
 import type { Transformer } from "../transformer.ts";
@@ -45,7 +44,7 @@ export function generationRoom({ gpu, spec }: Transformer, edits: number): Room 
 
   let passTokens = fitting(bound, 4 * widestActivation(spec), PASS_TOKENS);
   let sequences = fitting(Math.min(bound, LOGIT_BYTES), 4 * spec.vocabSize, MAX_SAMPLING_ROWS);
-  const small = smallBuffers(edits) * (gpu.profile === "software" ? UNIFORM_BYTES : 256);
+  const small = smallBuffers(edits) * 256;
   const large = () => activationBytes(spec, passTokens, sequences);
   while (large() > (left - small) / 2 && passTokens * sequences > 1) {
     if (passTokens > sequences) passTokens = Math.ceil(passTokens / 2);

@@ -3,12 +3,9 @@
 import { OutOfMemoryError } from "../errors.ts";
 import { formatBytes } from "../format.ts";
 
-const USAGE = 0x80 | 0x40 | 0x4 | 0x8; // STORAGE | UNIFORM | COPY_SRC | COPY_DST
+const USAGE = 0x80 | 0x4 | 0x8; // STORAGE | COPY_SRC | COPY_DST
 
-/** What one uniform binding holds: the least that WebGPU allows as the most. */
-export const UNIFORM_BYTES = 65536;
-
-/** Sizes are multiples of this, so that a window that ends with a buffer can begin on a binding's alignment. */
+/** Sizes are multiples of this. */
 const MULTIPLE = 256;
 
 /** Smallest buffer; binding sizes are multiples of 4, and tiny ones are not worth telling apart. */
@@ -29,6 +26,8 @@ export class BufferPool {
   /** Recorders with commands that are not yet submitted. */
   openRecorders = 0;
 
+  /** Of {@link takeSpare}. */
+  #spareBytes = 0;
   #free = new Map<string, GPUBuffer[]>();
   #classOf = new WeakMap<GPUBuffer, string>();
 
@@ -38,20 +37,15 @@ export class BufferPool {
       limits: { maxBufferSize: number; maxStorageBufferBindingSize: number };
       /** The most bytes that may be allocated at once; the adapter itself does not tell. */
       budget: number;
-      /** Bytes of the smallest buffer. */
-      minimum: number;
       onDestroy: () => void;
+      /** Called by {@link trim}: others that keep memory free it too. */
+      onTrim: () => void;
     },
   ) {}
 
   /** The most bytes that may be allocated at once. */
   get budget(): number {
     return this.options.budget;
-  }
-
-  /** Bytes of the smallest buffer. */
-  get minimum(): number {
-    return this.options.minimum;
   }
 
   /** Bytes that the budget still allows. */
@@ -96,8 +90,7 @@ export class BufferPool {
 
   /** A buffer outside the pools, for weights and other long-lived data; `bytes` is rounded up to a multiple of 256. */
   create(label: string, bytes: number): GPUBuffer {
-    const least = Math.min(this.options.minimum, this.#largest());
-    const size = Math.max(least, Math.ceil(bytes / MULTIPLE) * MULTIPLE, MULTIPLE);
+    const size = Math.max(Math.ceil(bytes / MULTIPLE) * MULTIPLE, MULTIPLE);
     const most = this.#largest();
     if (size > most) {
       throw new OutOfMemoryError(
@@ -134,6 +127,26 @@ export class BufferPool {
     if (this.openRecorders > 0) return;
     for (const list of this.#free.values()) for (const buffer of list) this.destroy(buffer);
     this.#free.clear();
+    this.options.onTrim();
+  }
+
+  /**
+   * Counts memory outside the pools that work goes faster with, as long as all of it is a small part of what the budget has left:
+   * it cannot be freed while commands are recorded, when other work may need it.
+   */
+  takeSpare(bytes: number): boolean {
+    if (this.#spareBytes + bytes > (this.remainingBytes + this.#spareBytes) / 8) return false;
+    this.#spareBytes += bytes;
+    this.allocatedBytes += bytes;
+    this.peakBytes = Math.max(this.peakBytes, this.allocatedBytes);
+    return true;
+  }
+
+  /** Uncounts what {@link takeSpare} counted. */
+  giveSpare(bytes: number): void {
+    this.#spareBytes -= bytes;
+    this.allocatedBytes -= bytes;
+    this.options.onDestroy();
   }
 
   /** Takes bytes from the budget. */

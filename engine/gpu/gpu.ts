@@ -2,11 +2,12 @@
 
 import { DeviceError, OutOfMemoryError } from "../errors.ts";
 import { type Backend, type BackendChoice, chooseAdapter } from "./backend.ts";
-import { BufferPool, UNIFORM_BYTES } from "./buffers.ts";
+import { BufferPool } from "./buffers.ts";
 import { type Kernel, KernelCache } from "./kernel.ts";
 import { type AdapterDescription, describeAdapter, type DeviceProfile } from "./profile.ts";
 import { type Bound, Recorder } from "./recorder.ts";
 import { DeviceTensor } from "./tensor.ts";
+import { TexelPool } from "./texels.ts";
 import { Timings } from "./timings.ts";
 import { type Params, UniformSlots } from "./uniforms.ts";
 
@@ -21,6 +22,7 @@ export const LIMITS = [
   "maxComputeWorkgroupSizeY",
   "maxComputeWorkgroupSizeZ",
   "maxComputeWorkgroupsPerDimension",
+  "maxTextureDimension2D",
 ] as const;
 
 /** Values of {@link LIMITS}. */
@@ -44,12 +46,14 @@ export interface GpuOptions {
 /** A WebGPU device with its caches. */
 export class Gpu {
   readonly buffers: BufferPool;
+  /** Textures that kernels for software adapters read through. */
+  readonly texels: TexelPool;
   readonly kernels: KernelCache;
   readonly timings = new Timings();
   #uniforms: UniformSlots;
   #bindGroups = new Map<string, GPUBindGroup>();
-  #bufferIds = new WeakMap<GPUBuffer, number>();
-  #nextBufferId = 0;
+  #resourceIds = new WeakMap<GPUBuffer | GPUTexture, number>();
+  #nextResourceId = 0;
   #failure: DeviceError | undefined;
   #closing = false;
   #lost: Promise<never>;
@@ -66,10 +70,10 @@ export class Gpu {
     this.buffers = new BufferPool(device, {
       limits,
       budget: memoryBudget,
-      // Kernels for software adapters read through uniform bindings, which are all of one size.
-      minimum: profile === "software" ? UNIFORM_BYTES : 0,
       onDestroy: () => this.#bindGroups.clear(),
+      onTrim: () => this.texels.trim(),
     });
+    this.texels = new TexelPool(this.buffers, limits);
     this.kernels = new KernelCache(device, this.timings);
     this.#uniforms = new UniformSlots(device);
     device.addEventListener("uncapturederror", (event) => {
@@ -226,13 +230,15 @@ export class Gpu {
     const uniform = this.#uniforms.get(params);
     const places = buffers.map((bound) =>
       "buffer" in bound
-        ? `${this.#bufferId(bound.buffer)}+${bound.offset}+${bound.size}`
-        : this.#bufferId(bound)
+        ? `${this.#resourceId(bound.buffer)}+${bound.offset}+${bound.size}`
+        : this.#resourceId(bound)
     );
     const key = `${kernel.id}:${places}:${uniform.key}`;
     let group = this.#bindGroups.get(key);
     if (!group) {
-      const resources = buffers.map((bound) => "buffer" in bound ? bound : { buffer: bound });
+      const resources = buffers.map((bound): GPUBindingResource =>
+        "buffer" in bound ? bound : "createView" in bound ? bound.createView() : { buffer: bound }
+      );
       resources.push(uniform.binding);
       group = this.device.createBindGroup({
         layout: pipeline.getBindGroupLayout(0),
@@ -255,9 +261,9 @@ export class Gpu {
     this.close();
   }
 
-  #bufferId(buffer: GPUBuffer): number {
-    let id = this.#bufferIds.get(buffer);
-    if (id === undefined) this.#bufferIds.set(buffer, id = this.#nextBufferId++);
+  #resourceId(resource: GPUBuffer | GPUTexture): number {
+    let id = this.#resourceIds.get(resource);
+    if (id === undefined) this.#resourceIds.set(resource, id = this.#nextResourceId++);
     return id;
   }
 

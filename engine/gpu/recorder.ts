@@ -8,6 +8,7 @@
 
 import type { Gpu } from "./gpu.ts";
 import type { Kernel } from "./kernel.ts";
+import { encodeTexelCopy, type TexelCopy } from "./texels.ts";
 import type { GpuTimer } from "./timer.ts";
 import type { Params } from "./uniforms.ts";
 
@@ -28,21 +29,31 @@ interface Copy {
   size: number;
 }
 
+interface ToTexels extends TexelCopy {
+  kind: "texels";
+}
+
 /** Something that must be on the device before what follows is submitted. */
 interface Need {
   kind: "need";
   what: Bringable;
 }
 
-type Command = Dispatch | Copy | Need;
+/** What a command buffer is made of. */
+type Encoded = Dispatch | Copy | ToTexels;
+
+type Command = Encoded | Need;
+
+/** Dispatches of one compute pass, or what stands between two. */
+type Step = Dispatch[] | Copy | ToTexels;
 
 /** What can be brought to the device; see {@link Recorder.need}. */
 export interface Bringable {
   bring(): Promise<void>;
 }
 
-/** A buffer bound whole, or a part of it. */
-export type Bound = GPUBuffer | GPUBufferBinding;
+/** A buffer bound whole, or a part of it, or a texture. */
+export type Bound = GPUBuffer | GPUBufferBinding | GPUTexture;
 
 /** Workgroup counts along x, y and z. */
 export type Grid = readonly [number, number, number];
@@ -92,6 +103,11 @@ export class Recorder {
     this.#commands.push({ kind: "need", what });
   }
 
+  /** Records a copy of bytes of a buffer to a texture; both numbers are multiples of 16. */
+  copyToTexels(copy: TexelCopy): void {
+    this.#commands.push({ kind: "texels", ...copy });
+  }
+
   /** A buffer with this content, valid until the submit. */
   upload(data: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): GPUBuffer {
     const buffer = this.gpu.buffers.acquire(data.byteLength, "upload");
@@ -134,13 +150,13 @@ export class Recorder {
   }
 
   #encode(
-    commands: readonly (Dispatch | Copy)[],
+    commands: readonly Encoded[],
     pipelines: Map<Kernel, GPUComputePipeline>,
     ends: { first: boolean; last: boolean },
   ): GPUCommandBuffer {
     const encoder = this.gpu.device.createCommandEncoder();
     const steps = passesAndCopies(commands);
-    const isPass = (step: Dispatch[] | Copy) => Array.isArray(step);
+    const isPass = (step: Step) => Array.isArray(step);
     // The recorder's first and last pass are in its first and last part.
     const first = ends.first ? steps.findIndex(isPass) : -1;
     const last = ends.last ? steps.findLastIndex(isPass) : -1;
@@ -149,6 +165,8 @@ export class Recorder {
         const timestampWrites = this.timer?.writes(i === first, i === last);
         const pass = encoder.beginComputePass(timestampWrites && { timestampWrites });
         this.#encodePass(pass, step, pipelines);
+      } else if (step.kind === "texels") {
+        encodeTexelCopy(encoder, step);
       } else {
         const { from, fromOffset, to, toOffset, size } = step;
         encoder.copyBufferToBuffer(from, fromOffset, to, toOffset, size);
@@ -176,7 +194,7 @@ export class Recorder {
 
 /** Cuts the commands where something is needed; needs without commands in between are parts of their own. */
 function partsOf(commands: readonly Command[]) {
-  const parts: { need?: Bringable; commands: (Dispatch | Copy)[] }[] = [{ commands: [] }];
+  const parts: { need?: Bringable; commands: Encoded[] }[] = [{ commands: [] }];
   for (const command of commands) {
     if (command.kind === "need") parts.push({ need: command.what, commands: [] });
     else parts[parts.length - 1].commands.push(command);
@@ -185,11 +203,11 @@ function partsOf(commands: readonly Command[]) {
 }
 
 /** Dispatches that follow one another make one compute pass; copies stand between passes. */
-function passesAndCopies(commands: readonly (Dispatch | Copy)[]): (Dispatch[] | Copy)[] {
-  const steps: (Dispatch[] | Copy)[] = [];
+function passesAndCopies(commands: readonly Encoded[]): Step[] {
+  const steps: Step[] = [];
   for (const command of commands) {
     const open = steps.at(-1);
-    if (command.kind === "copy") steps.push(command);
+    if (command.kind !== "dispatch") steps.push(command);
     else if (Array.isArray(open)) open.push(command);
     else steps.push([command]);
   }

@@ -1,12 +1,13 @@
 /** Rotary embedding and attention over ragged batches. */
 
 import attentionCode from "../../shaders/attention.wgsl" with { type: "text" };
+import attentionTexelCode from "../../shaders/attention_texel.wgsl" with { type: "text" };
 import attentionWorkgroupCode from "../../shaders/attention_workgroup.wgsl" with { type: "text" };
 import ropeCode from "../../shaders/rope.wgsl" with { type: "text" };
 import { DeviceError } from "../errors.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
-import { elementGrid, MOST_TURNS } from "./grid.ts";
+import { CHUNK, elementGrid, MOST_TURNS } from "./grid.ts";
 
 /** The widest head that the attention kernels hold. */
 export const MAX_HEAD_DIM = 256;
@@ -39,34 +40,49 @@ export function rope(
   recorder.dispatch(kernel, [x, tables, info, out], params, grid);
 }
 
+/** What {@link attention} reads and writes. */
+export interface AttentionArgs {
+  q: GPUBuffer;
+  k: GPUBuffer;
+  v: GPUBuffer;
+  info: GPUBuffer;
+  out: GPUBuffer;
+  tokens: number;
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  /** The most keys that stand before a query of these, itself among them. */
+  keys: number;
+  scale: number;
+  window: number | null;
+  softcap: number | null;
+  /** Tokens of one sequence that follow one another, where the host knows them: software adapters share the keys' loads. */
+  runs?: QueryRuns;
+}
+
+/** The tokens of a batch in blocks of up to {@link BLOCK_TOKENS}, and the rows of keys and values that they see. */
+export interface QueryRuns {
+  /** `[blocks]` of (first token, tokens). */
+  blocks: GPUBuffer;
+  count: number;
+  firstRow: number;
+  rows: number;
+}
+
+/** Tokens that a thread of attention_texel.wgsl takes. */
+export const BLOCK_TOKENS = 4;
+
 /**
  * Causal attention: `q`, `out` `[tokens, heads, headDim]`; keys and values by rows as `info` tells.
  *
  * With a `window`, a query at position p sees the keys p − window < j ≤ p only; the others cost nothing. With a
  * `softcap`, a score s (after `scale`) becomes softcap·tanh(s / softcap).
  */
-export function attention(
-  recorder: Recorder,
-  args: {
-    q: GPUBuffer;
-    k: GPUBuffer;
-    v: GPUBuffer;
-    info: GPUBuffer;
-    out: GPUBuffer;
-    tokens: number;
-    heads: number;
-    kvHeads: number;
-    headDim: number;
-    /** The most keys that stand before a query of these, itself among them. */
-    keys: number;
-    scale: number;
-    window: number | null;
-    softcap: number | null;
-  },
-): void {
+export function attention(recorder: Recorder, args: AttentionArgs): void {
   const { q, k, v, info, out, tokens, heads, kvHeads, headDim, scale, window, softcap } = args;
   const { gpu } = recorder;
   const keys = Math.min(args.keys, window ?? Infinity);
+  if (args.runs && gpu.profile === "software" && texelAttention(recorder, args, args.runs)) return;
   const params = [
     u32(tokens),
     u32(heads),
@@ -92,4 +108,41 @@ export function attention(
     const kernel = gpu.kernels.get("attention_workgroup", attentionWorkgroupCode, constants);
     recorder.dispatch(kernel, buffers, params, foldGrid(tokens * heads));
   }
+}
+
+/** Attention through textures. Tells whether there was room for them; else it does nothing. */
+function texelAttention(
+  recorder: Recorder,
+  { q, k, v, info, out, tokens, heads, kvHeads, headDim, scale, window, softcap }: AttentionArgs,
+  { blocks, count, firstRow, rows }: QueryRuns,
+): boolean {
+  const { texels, kernels } = recorder.gpu;
+  const rowBytes = 4 * kvHeads * headDim;
+  const parts = [
+    { buffer: q, offset: 0, bytes: 4 * tokens * heads * headDim },
+    { buffer: k, offset: firstRow * rowBytes, bytes: rows * rowBytes },
+    { buffer: v, offset: firstRow * rowBytes, bytes: rows * rowBytes },
+  ];
+  if (parts.some(({ bytes }) => bytes > texels.largest)) return false;
+  const textures = parts.map(({ bytes }) => texels.acquire(bytes));
+  const held = textures.filter((texture) => texture !== undefined);
+  if (held.length === parts.length) {
+    held.forEach((texture, i) => recorder.copyToTexels({ ...parts[i], texture }));
+    const params = [
+      u32(count),
+      u32(heads),
+      u32(kvHeads),
+      u32(headDim / 4),
+      u32(Math.min(window ?? Infinity, 2 ** 32 - 1)),
+      u32(firstRow),
+      f32(scale),
+      f32(softcap ?? 0),
+    ];
+    const constants = { SOFTCAP: softcap === null ? 0 : 1, WIDE: headDim > CHUNK ? 1 : 0 };
+    const kernel = kernels.get("attention_texel", attentionTexelCode, constants);
+    const grid = foldGrid(Math.ceil(count * heads / 8));
+    recorder.dispatch(kernel, [...held, info, blocks, out], params, grid);
+  }
+  for (const texture of held) texels.release(texture);
+  return held.length === parts.length;
 }

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { packBatch } from "../batch.ts";
+import { type Batch, packBatch } from "../batch.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import {
@@ -14,6 +14,7 @@ import {
   testGpu,
   withOutlier,
 } from "../../tests/test_gpu.ts";
+import { allRuns } from "../query_runs.ts";
 import { attention, rope } from "./attention.ts";
 import { attentionReference, type AttentionShape, ropeReference } from "./attention_reference.ts";
 
@@ -27,13 +28,14 @@ interface Case extends AttentionShape {
   k: Floats;
   v: Floats;
   info: Uint32Array<ArrayBuffer>;
+  offsets: Uint32Array;
 }
 
-const limits = { vocabSize: 1, maxPositions: 1000 };
+const limits = { vocabSize: 1, maxPositions: 2000 };
 
-/** Token info of sequences of these lengths, packed end to end. */
+/** Sequences of these lengths, packed end to end. */
 const ragged = (...lengths: number[]) =>
-  packBatch(lengths.map((length) => new Uint8Array(length)), limits).info;
+  packBatch(lengths.map((length) => new Uint8Array(length)), limits);
 
 interface Options {
   rows?: number;
@@ -46,7 +48,7 @@ interface Options {
 
 function makeCase(
   name: string,
-  info: Uint32Array<ArrayBuffer>,
+  { info, offsets }: Batch,
   [heads, kvHeads, headDim]: number[],
   options: Options = {},
 ): Case {
@@ -59,6 +61,7 @@ function makeCase(
     k: spread(normals(2, rows * kvHeads * headDim)),
     v: spread(normals(3, rows * kvHeads * headDim)),
     info,
+    offsets,
     heads,
     kvHeads,
     headDim,
@@ -73,13 +76,12 @@ const shared = packBatch([new Uint8Array(3), new Uint8Array(70), new Uint8Array(
   { prefixStart: 90, prefixLength: 66, ownStart: 0, ownLength: 0 },
   { prefixStart: 90, prefixLength: 66, ownStart: 10, ownLength: 5 },
   { prefixStart: 0, prefixLength: 0, ownStart: 5, ownLength: 0 },
-]).info;
+]);
 
 /** The last tokens of a sequence whose other keys are there. */
-function lastOf(length: number, count: number): Uint32Array<ArrayBuffer> {
-  return Uint32Array.from(
-    Array.from({ length: count }, (_, i) => [0, 0, 0, length - count + i]).flat(),
-  );
+function lastOf(length: number, count: number): Batch {
+  const before = { prefixStart: 0, prefixLength: 0, ownStart: 0, ownLength: length - count };
+  return packBatch([new Uint8Array(count)], limits, [before]);
 }
 
 /** Windows about the edges of chunks. */
@@ -109,7 +111,12 @@ const CASES: Case[] = [
   makeCase("a window and a cap", ragged(5, 150), [2, 1, 96], { softcap: 5, window: 70, size: 4 }),
 ];
 
-function record(gpu: Gpu, recorder: Parameters<typeof attention>[0], one: Case) {
+function record(
+  gpu: Gpu,
+  recorder: Parameters<typeof attention>[0],
+  one: Case,
+  inRuns = false,
+) {
   const { q, k, v, info, heads, kvHeads, headDim, scale, window, softcap } = one;
   const out = output(gpu, [q.length]);
   attention(recorder, {
@@ -126,21 +133,28 @@ function record(gpu: Gpu, recorder: Parameters<typeof attention>[0], one: Case) 
     scale,
     window,
     softcap,
+    runs: inRuns ? allRuns(recorder, one.offsets, info) : undefined,
   });
   return out;
 }
 
-async function attend(profile: DeviceProfile, cases: readonly Case[]): Promise<Floats[]> {
+async function attend(
+  profile: DeviceProfile,
+  cases: readonly Case[],
+  inRuns = false,
+): Promise<Floats[]> {
   const gpu = await testGpu(profile);
-  return await compute(gpu, (recorder) => cases.map((one) => record(gpu, recorder, one)));
+  return await compute(gpu, (recorder) => cases.map((one) => record(gpu, recorder, one, inRuns)));
 }
 
-Deno.test("attention is within its bound, and both variants give the same bits", async () => {
+Deno.test("attention is within its bound, and all variants give the same bits", async () => {
   const actual = await attend("software", CASES);
   const workgroup = await attend("gpu", CASES);
+  const inRuns = await attend("software", CASES, true);
   CASES.forEach((one, i) => {
     assertWithin(actual[i], attentionReference(one.q, one.k, one.v, one.info, one), one.name);
     assertSameBits(workgroup[i], actual[i], `the workgroup variant, ${one.name}`);
+    assertSameBits(inRuns[i], actual[i], `four queries at a time, ${one.name}`);
   });
 });
 
@@ -215,7 +229,7 @@ for (const profile of PROFILES) {
       q: tokens(batch.q, 256),
       k: tokens(batch.k, 128),
       v: tokens(batch.v, 128),
-      info: ragged(80),
+      info: ragged(80).info,
     };
     const [all, one] = await attend(profile, [batch, alone]);
     assertSameBits(one, tokens(all, 256));

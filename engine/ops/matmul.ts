@@ -1,14 +1,13 @@
 /** Matrix products with weights as they are stored. */
 
 import matmulCode from "../../shaders/matmul.wgsl" with { type: "text" };
-import matmulUniformCode from "../../shaders/matmul_uniform.wgsl" with { type: "text" };
+import matmulTexelCode from "../../shaders/matmul_texel.wgsl" with { type: "text" };
 import matmulTiledCode from "../../shaders/matmul_tiled.wgsl" with { type: "text" };
-import { UNIFORM_BYTES } from "../gpu/buffers.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
-import type { WeightMatrix } from "../weights/matrix.ts";
+import type { WeightMatrix, WeightWindow } from "../weights/matrix.ts";
 
 /** `x` `[rows, columns of W]` and `y` `[rows, rows of W]`, f32; buffers of a multiple of 16 bytes. */
 export interface MatmulArgs {
@@ -24,7 +23,7 @@ export interface MatmulArgs {
 export function matmul(recorder: Recorder, args: MatmulArgs): void {
   const { gpu } = recorder;
   if (gpu.profile === "gpu") return storageMatmul(recorder, args, tiledVariant(gpu, args));
-  if (fitsUniform(args)) return uniformMatmul(recorder, args);
+  if (fitsTexels(gpu, args) && texelMatmul(recorder, args)) return;
   return storageMatmul(recorder, args, portableVariant(gpu, args));
 }
 
@@ -64,79 +63,72 @@ function storageMatmul(recorder: Recorder, args: MatmulArgs, { kernel, groups }:
   }
 }
 
-/** Windows begin at multiples of so many rows: that puts them on every adapter's uniform alignment of 256 bytes. */
-const UNIFORM_ROWS = 16;
+/** Rows from which on copying the weights to a texture costs little beside the product. */
+const TEXEL_ROWS = 32;
 
-/** Threads of 8 × 16 outputs that a window must keep busy to be worth a dispatch of its own. */
-const UNIFORM_THREADS = 16;
+/** Rows and columns of outputs that a thread of matmul_texel.wgsl computes. */
+const [BLOCK_ROWS, BLOCK_COLUMNS] = [8, 16];
 
-/** Whether {@link uniformMatmul} can run this product, and is worth its many dispatches: up to 512 columns. */
-function fitsUniform({ x, weight, rows }: MatmulArgs): boolean {
-  const threads = (uniformRows(4 * weight.columns) / 8) * (uniformRows(weight.rowBytes) / 16);
-  return rows >= UNIFORM_ROWS && weight.columns % 4 === 0 && threads >= UNIFORM_THREADS &&
-    [x, ...weight.windows.map(({ buffer }) => buffer)].every(({ size }) => size >= UNIFORM_BYTES);
+/** Whether {@link texelMatmul} takes this product: the rows of both sides must be whole texels. */
+function fitsTexels({ texels }: Gpu, { weight, rows }: MatmulArgs): boolean {
+  return rows >= TEXEL_ROWS && weight.columns % 8 === 0 && 4 * weight.columns <= texels.largest;
 }
 
-/** Rows of so many bytes that a uniform binding holds, a multiple of {@link UNIFORM_ROWS}. */
-function uniformRows(bytes: number): number {
-  return Math.floor(UNIFORM_BYTES / bytes / UNIFORM_ROWS) * UNIFORM_ROWS;
-}
-
-function uniformMatmul(recorder: Recorder, { x, weight, y, rows, addScaled }: MatmulArgs): void {
-  const WEIGHT_DTYPE = weight.dtype;
-  const kernel = recorder.gpu.kernels.get("matmul_uniform", matmulUniformCode, { WEIGHT_DTYPE });
-  for (const window of weight.windows) {
-    for (const w of uniformWindows(window.buffer, window.rows, weight.rowBytes)) {
-      for (const part of uniformWindows(x, rows, 4 * weight.columns)) {
+/** The product through textures, part by part of both sides. Tells whether there was memory for them; else it does nothing. */
+function texelMatmul(recorder: Recorder, args: MatmulArgs): boolean {
+  const { x, weight, y, rows, addScaled } = args;
+  const { texels, kernels } = recorder.gpu;
+  const { largest } = texels;
+  const parts = texelParts({ buffer: x, firstRow: 0, rows }, 4 * weight.columns, largest);
+  const pieces = weight.windows.flatMap((w) => texelParts(w, weight.rowBytes, largest));
+  const most = (list: readonly TexelPart[]) => Math.max(...list.map(({ bytes }) => bytes));
+  const [left, right] = [texels.acquire(most(parts)), texels.acquire(most(pieces))];
+  if (left && right) {
+    const constants = { WEIGHT_DTYPE: weight.dtype };
+    const kernel = kernels.get("matmul_texel", matmulTexelCode, constants);
+    for (const part of parts) {
+      recorder.copyToTexels({ ...part, texture: left });
+      for (const piece of pieces) {
+        recorder.copyToTexels({ ...piece, texture: right });
         const params = [
           u32(part.rows),
-          u32(w.rows),
+          u32(piece.rows),
           u32(weight.columns),
-          u32(weight.stride),
           u32(weight.rows),
           u32(part.firstRow),
-          u32(window.firstRow + w.firstRow),
-          u32(part.skip / 4),
-          u32(w.skip * weight.stride / weight.rowBytes),
+          u32(piece.firstRow),
           u32(addScaled === undefined ? 0 : 1),
           f32(addScaled ?? 1),
         ];
-        const threads = Math.ceil(part.rows / 8) * Math.ceil(w.rows / 16);
-        recorder.dispatch(
-          kernel,
-          [part.binding, w.binding, y],
-          params,
-          foldGrid(Math.ceil(threads / 8)),
-        );
+        const threads = Math.ceil(part.rows / BLOCK_ROWS) * Math.ceil(piece.rows / BLOCK_COLUMNS);
+        recorder.dispatch(kernel, [left, right, y], params, foldGrid(Math.ceil(threads / 8)));
       }
     }
   }
+  for (const texture of [left, right]) if (texture) texels.release(texture);
+  return left !== undefined && right !== undefined;
 }
 
-/** Rows of a matrix as seen through one uniform binding. */
-interface UniformWindow {
-  binding: GPUBufferBinding;
+/** Rows of a matrix that one texture holds. */
+interface TexelPart {
+  buffer: GPUBuffer;
+  offset: number;
+  bytes: number;
+  /** Of the whole matrix. */
   firstRow: number;
   rows: number;
-  /** Bytes from the binding's beginning to the first row. */
-  skip: number;
 }
 
-/** Cuts a matrix into windows of whole rows. Near the buffer's end the binding begins before the first row. */
-function uniformWindows(buffer: GPUBuffer, rows: number, bytes: number): UniformWindow[] {
-  const alignment = 256;
-  const per = uniformRows(bytes);
-  const last = Math.floor((buffer.size - UNIFORM_BYTES) / alignment) * alignment;
-  const windows: UniformWindow[] = [];
-  for (let firstRow = 0; firstRow < rows; firstRow += per) {
-    const start = firstRow * bytes;
-    const offset = Math.min(start, last);
-    windows.push({
-      binding: { buffer, offset, size: UNIFORM_BYTES },
-      firstRow,
-      rows: Math.min(per, rows - firstRow),
-      skip: start - offset,
-    });
-  }
-  return windows;
+/** Cuts rows of so many bytes into parts of at most `largest` bytes. */
+function texelParts(
+  { buffer, firstRow, rows }: WeightWindow,
+  rowBytes: number,
+  largest: number,
+): TexelPart[] {
+  const per = Math.floor(largest / rowBytes);
+  return Array.from({ length: Math.ceil(rows / per) }, (_, i) => {
+    const [first, count] = [i * per, Math.min(per, rows - i * per)];
+    const bytes = [first, count].map((n) => n * rowBytes);
+    return { buffer, offset: bytes[0], bytes: bytes[1], firstRow: firstRow + first, rows: count };
+  });
 }

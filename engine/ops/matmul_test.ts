@@ -42,7 +42,7 @@ for (const k of [1, 3, 8, 63, 64, 65, 100, 200]) {
     }
   }
 }
-// More than 64 KiB of activations and of weights, which is one uniform binding.
+// Several rows of texels on both sides.
 CASES.push({ m: 100, n: 400, k: 200, dtype: "F16" });
 for (const dtype of DTYPES) {
   CASES.push({ m: 65, n: 130, k: 200, dtype }, { m: 65, n: 130, k: 203, dtype, addScaled: 16 });
@@ -138,6 +138,21 @@ for (const profile of PROFILES) {
     assert(expected[0].every(Number.isFinite));
   });
 }
+
+Deno.test("textures of one row give the same product, part by part", async () => {
+  const [m, n, k] = [70, 100, 104]; // x takes two textures, the weights two
+  const product = async (gpu: Gpu) => {
+    const { matrix } = await testMatrix(gpu, normals(2, n * k), [n, k], "BF16");
+    const y = output(gpu, [m, n]);
+    await run(gpu, (recorder) => {
+      const x = input(gpu, normals(1, m * k)).buffer;
+      matmul(recorder, { x, weight: matrix, rows: m, y: y.buffer });
+    });
+    return (await results(gpu, [y]))[0];
+  };
+  using cut = await Gpu.open({ profile: "software", limits: { maxTextureDimension2D: 1 } });
+  assertSameBits(await product(cut), await product(await testGpu("software")));
+});
 
 Deno.test("f16 denormals and the extremes of each dtype widen exactly", async () => {
   const values = {

@@ -5,6 +5,7 @@
 
 import { attention } from "../../ops/attention.ts";
 import { attentionReference } from "../../ops/attention_reference.ts";
+import { allRuns } from "../../query_runs.ts";
 import { allRows, kernelCase } from "../case.ts";
 import { type Distribution, type Draw, rowsOf } from "../inputs.ts";
 
@@ -16,17 +17,21 @@ interface Sizes {
   softcap?: number;
   /** The length of the prefix that every other sequence shares. */
   prefix?: number;
+  /** Whether software adapters take several tokens of a sequence at a time. */
+  runs?: boolean;
   distributions?: readonly Distribution[];
 }
 
 function shape(lengths: readonly number[], sizes: Sizes) {
-  const { heads, kvHeads, headDim, window = null, softcap = null, prefix = 0 } = sizes;
+  const { heads, kvHeads, headDim, window = null, softcap = null, prefix = 0, runs = false } =
+    sizes;
   const notes = [
     `sequences of ${lengths}`,
     `${heads}/${kvHeads} heads of ${headDim}`,
     ...(prefix ? [`prefix ${prefix}`] : []),
     ...(window ? [`window ${window}`] : []),
     ...(softcap ? [`cap ${softcap}`] : []),
+    ...(runs ? ["in runs"] : []),
   ];
   const rows = lengths.reduce((sum, length) => sum + length, 0);
   const { distributions } = sizes;
@@ -40,6 +45,7 @@ function shape(lengths: readonly number[], sizes: Sizes) {
     window,
     softcap,
     prefix,
+    runs,
     distributions,
   };
 }
@@ -52,7 +58,11 @@ export const attentionCase = kernelCase({
   shapes: [
     shape([3, 70, 1], { heads: 4, kvHeads: 2, headDim: 12 }),
     shape([5, 66], { heads: 3, kvHeads: 1, headDim: 8, window: 63, softcap: 30, prefix: 67 }),
+    shape([71, 3], { heads: 4, kvHeads: 2, headDim: 12, prefix: 67, runs: true }),
     shape([1], { heads: 1, kvHeads: 1, headDim: 4 }),
+    shape([70, 9], { heads: 2, kvHeads: 1, headDim: 96, window: 65, softcap: 30, runs: true }),
+    shape([130], { heads: 2, kvHeads: 2, headDim: 128, runs: true }),
+    shape([66], { heads: 2, kvHeads: 1, headDim: 16, softcap: 20, runs: true }),
     shape([131, 2], { heads: 2, kvHeads: 2, headDim: 68, window: 65 }),
     shape([9, 64, 65], { heads: 6, kvHeads: 2, headDim: 64, prefix: 129 }),
     shape([17], { heads: 2, kvHeads: 1, headDim: 256, softcap: 50 }),
@@ -64,6 +74,7 @@ export const attentionCase = kernelCase({
       distributions: ["normal", "outliers"],
     }),
   ],
+  quick: 3,
   random(draw) {
     const kvHeads = 1 + draw.below(3);
     return shape([1 + draw.below(80), 1 + draw.below(80)], {
@@ -73,6 +84,7 @@ export const attentionCase = kernelCase({
       window: draw.below(2) ? 1 + draw.below(100) : undefined,
       softcap: draw.below(2) ? 20 : undefined,
       prefix: draw.below(100),
+      runs: draw.below(2) === 1,
     });
   },
   make(sizes, draw, picked = allRows(sizes.rows)) {
@@ -100,6 +112,7 @@ export const attentionCase = kernelCase({
           scale,
           window,
           softcap,
+          runs: sizes.runs ? allRuns(recorder, runsOf(info), info) : undefined,
         }),
       expect: {
         out: {
@@ -115,6 +128,15 @@ export const attentionCase = kernelCase({
 /** Scores must be such that softmax has more than one term: keys of the size that keys have. */
 function keys(draw: Draw, count: number, headDim: number): Float32Array<ArrayBuffer> {
   return draw.distribution === "large" ? draw.normals(count) : draw.values(count, headDim);
+}
+
+/** Where tokens begin that do not follow the one before in its sequence, and the end. */
+function runsOf(info: Uint32Array): Uint32Array<ArrayBuffer> {
+  const follows = (i: number) =>
+    [0, 1, 2].every((j) => info[i + j] === info[i + j - 4]) && info[i + 3] === info[i - 1] + 1;
+  const offsets: number[] = [];
+  for (let i = 0; i < info.length; i += 4) if (i === 0 || !follows(i)) offsets.push(i / 4);
+  return Uint32Array.from([...offsets, info.length / 4]);
 }
 
 /** Token info of the sequences, and the rows of keys in all: own rows in falling order of sequences, then the prefix. */

@@ -1,0 +1,62 @@
+/** Which tokens of a batch follow one another in a sequence, and which rows of keys the batch sees: for attention. */
+
+import type { Batch } from "./batch.ts";
+import type { Recorder } from "./gpu/recorder.ts";
+import { BLOCK_TOKENS, type QueryRuns } from "./ops/attention.ts";
+
+/** Tokens from which on attention goes by runs: the kernel takes seconds to compile for the first time on a machine. */
+const LEAST_TOKENS = 256;
+
+/**
+ * The runs of a batch with this token info, or `undefined` where going by single tokens is as good: on GPUs, in short
+ * batches, and where the sequences bring a token or two each.
+ */
+export function queryRuns(
+  recorder: Recorder,
+  batch: Batch,
+  info: Uint32Array,
+): QueryRuns | undefined {
+  if (recorder.gpu.profile !== "software" || batch.tokens < LEAST_TOKENS) return undefined;
+  if (batch.tokens < 2 * batch.starts.length) return undefined;
+  return allRuns(recorder, batch.offsets, info);
+}
+
+/** The runs of tokens that begin at these places. */
+export function allRuns(recorder: Recorder, offsets: Uint32Array, info: Uint32Array): QueryRuns {
+  const blocks = blocksOf(offsets);
+  const { first, end } = rowsSeen(info);
+  return {
+    blocks: recorder.upload(Uint32Array.from(blocks.flat())),
+    count: blocks.length,
+    firstRow: first,
+    rows: end - first,
+  };
+}
+
+/** (First token, tokens) of blocks that hold no two sequences. */
+function blocksOf(offsets: Uint32Array): [number, number][] {
+  const blocks: [number, number][] = [];
+  for (let s = 0; s + 1 < offsets.length; s++) {
+    for (let token = offsets[s]; token < offsets[s + 1]; token += BLOCK_TOKENS) {
+      blocks.push([token, Math.min(BLOCK_TOKENS, offsets[s + 1] - token)]);
+    }
+  }
+  return blocks;
+}
+
+/** The rows of keys from the first to the last that a token sees, by the rule of attention.wgsl. */
+function rowsSeen(info: Uint32Array): { first: number; end: number } {
+  let [first, end] = [Infinity, 0];
+  for (let i = 0; i < info.length; i += 4) {
+    const [prefixStart, prefixLength, ownStart, position] = info.subarray(i, i + 4);
+    if (prefixLength > 0) {
+      first = Math.min(first, prefixStart);
+      end = Math.max(end, prefixStart + Math.min(prefixLength, position + 1));
+    }
+    if (position >= prefixLength) {
+      first = Math.min(first, ownStart);
+      end = Math.max(end, ownStart + position - prefixLength + 1);
+    }
+  }
+  return { first, end };
+}
