@@ -39,7 +39,13 @@ Deno.test("run: every step in one folder, which a second run reads back", async 
     );
     assertEquals((await read("similarity.json")).positions[0].steered, similarity.steered);
 
+    const html = await Deno.readTextFile(`${out}/report.html`);
+    assertStringIncludes(html, '<section id="causal"');
+    const verified = await cliJson(["verify", out]);
+    assertEquals([verified.ok, verified.report, verified.problems], [true, true, []]);
+
     const again = await cli([...args, "--organism", "embedded:cake_bake", "--json"]);
+    assertEquals(await Deno.readTextFile(`${out}/report.html`), html);
     assertEquals(JSON.parse(again.out), { ...summary, agents }, again.err);
     for (const label of ["Comparing", "Steering", "Measuring"]) {
       assert(!again.err.includes(label), `${label} is not done again`);
