@@ -3,6 +3,7 @@
 import { UsageError } from "../engine/errors.ts";
 import type { LeftOut } from "../lens/summary.ts";
 import { type Command, type Flags, parseCommand, type Values } from "./args.ts";
+import { EMBEDDED } from "../models/embedded.ts";
 import { flagName } from "./args_types.ts";
 import { planInvestigations } from "./agent_inputs.ts";
 import { GRADER_FLAGS } from "./grader_flags.ts";
@@ -13,6 +14,12 @@ import type { RunFlags } from "./run_flags.ts";
 
 /** Every one of these is read in any case; those that are steered with are added. */
 export const READ_POSITIONS = "0-4";
+
+/** Controls of each kind for the causal effect, which is the longest of all steps … */
+const CONTROLS = 32;
+/** … and of embedded models, which are meant to be read in minutes without a GPU. */
+const EMBEDDED_CONTROLS = 24;
+const EMBEDDED_CAUSAL_DOCUMENTS = 24;
 
 /** What a step is told, besides where its results lie. */
 export interface PipelinePlan {
@@ -71,6 +78,7 @@ export async function planPipeline(flags: RunFlags): Promise<PipelinePlan> {
     throw new UsageError(`Cannot use --layers ${layers.join(",")}: it is one layer at a time`);
   }
   const { base, finetuned, organism } = await planPair(flags);
+  const embedded = base.startsWith(EMBEDDED);
   const pair = organism
     ? { organism: organism.name, model: organism.model, variant: organism.variant }
     : { base, finetuned };
@@ -140,8 +148,8 @@ export async function planPipeline(flags: RunFlags): Promise<PipelinePlan> {
         text,
         column,
         finetuningText,
-        documents: flags.causalDocuments,
-        controls: flags.controls,
+        documents: flags.causalDocuments ?? (embedded ? EMBEDDED_CAUSAL_DOCUMENTS : undefined),
+        controls: flags.controls ?? (embedded ? EMBEDDED_CONTROLS : CONTROLS),
       })
       : undefined,
     agent: flags.agent && flags.steer

@@ -28,6 +28,7 @@ Deno.test("planPipeline: each step is told what concerns it", async () => {
   }
   assert(diff.includes("--positions=0-4,2") && steer!.includes("--positions=2"));
   for (const step of [diff, steer!]) assert(step.includes("--grader-model=m"));
+  assert(causal!.includes("--documents=24") && causal!.includes("--controls=24"), `${causal}`);
   for (const step of [relevance!, similarity!, causal!]) {
     assert(!step.some((arg) => /grader/.test(arg)), "relevance takes the flags of diff, too");
   }
@@ -46,6 +47,7 @@ Deno.test("planPipeline: without finetuning texts their steps are left out", asy
   const known = await plan(...pair, "--finetuning-text", "f.txt", "--no-steer");
   assertEquals(known.leftOut.map(({ why }) => why), ["--no-steer", "--no-steer", "--no-steer"]);
   assert(known.causal!.includes("--finetuning-text=f.txt"));
+  assert(known.causal!.includes("--controls=32"), "not embedded");
   const llm = ["--finetuning-text", "f.txt", "--grader", "llm", "--grader-model", "m"];
   await assertRejects(() => plan(...pair, ...llm), UsageError, "--description");
 });

@@ -69,15 +69,14 @@ export const RUN_COMMAND = {
     causalDocuments: {
       kind: "int",
       min: 1,
-      help: "documents of each set for it (default: 64; embedded models: 32)",
+      help: "documents of each set for it (default: 64; embedded models: 24)",
     },
     controls: {
       kind: "int",
-      default: 32,
       min: 0,
       max: 4096,
       help:
-        "its random directions, and differences of random pairs; fewer are quicker (deno task causal: 64)",
+        "its random directions, and differences of random pairs; fewer are quicker (default: 32, embedded models: 24; deno task causal: 64)",
     },
     embedder: {
       kind: "string",

@@ -1,10 +1,25 @@
 /** `run` and `mixing` end to end: all steps in one folder, once. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
-import { cli, cliJson, EMBEDDED, refusal, withFolder } from "./cli_helpers.ts";
+import { cli, cliJson, EMBEDDED, refusal, sha256OfFile, withFolder } from "./cli_helpers.ts";
 
 const STEERING = ["--alpha", "2", "--samples", "1", "--new-tokens", "6"];
 const SMALL = ["--documents", "8", "--causal-documents", "2", "--controls", "2"];
+
+/** Hashes of all files under a folder by their paths, but for manifests, which say what a run took, and for locks. */
+async function resultFiles(folder: string, within = ""): Promise<Map<string, string>> {
+  const files = new Map<string, string>();
+  const entries = await Array.fromAsync(Deno.readDir(`${folder}/${within}`));
+  for (const { name, isDirectory } of entries.sort((a, b) => a.name < b.name ? -1 : 1)) {
+    if (["manifest.json", ".lock"].includes(name)) continue;
+    if (isDirectory) {
+      for (const [path, hash] of await resultFiles(folder, `${within}${name}/`)) {
+        files.set(path, hash);
+      }
+    } else files.set(within + name, await sha256OfFile(`${folder}/${within}${name}`));
+  }
+  return files;
+}
 
 /** One prompt in place of twenty. */
 async function onePrompt(folder: string): Promise<string[]> {
@@ -57,6 +72,17 @@ Deno.test("run: every step in one folder, which a second run reads back", async 
       await Deno.stat(`${out}/${file}.json`);
     }
     assertStringIncludes(refusal(await cli([...args, "--seed", "1"])), "(seed 0, not 1)");
+
+    // The same seed gives the same bytes, of every step.
+    const before = await resultFiles(out);
+    for (const step of ["diff", "steer", "causal", "agent"]) {
+      assert([...before.keys()].some((name) => name.startsWith(`${step}/`)), step);
+    }
+    await Deno.rename(out, `${folder}/first`);
+    await cliJson(args);
+    const after = await resultFiles(out);
+    assertEquals([...after.keys()], [...before.keys()]);
+    for (const [name, hash] of before) assertEquals(after.get(name), hash, name);
   });
 });
 
