@@ -16,7 +16,10 @@ export function queryRuns(
   batch: Batch,
   info: Uint32Array,
 ): QueryRuns | undefined {
-  if (recorder.gpu.profile !== "software" || batch.tokens < LEAST_TOKENS) return undefined;
+  const { profile, tuning } = recorder.gpu;
+  const choice = tuning.choice("attention", batch.tokens) ??
+    (batch.tokens < LEAST_TOKENS ? "tokens" : "blocks");
+  if (profile !== "software" || choice === "tokens") return undefined;
   if (batch.tokens < 2 * batch.starts.length) return undefined;
   return allRuns(recorder, batch.offsets, info);
 }

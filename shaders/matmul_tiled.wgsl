@@ -9,15 +9,16 @@
 // Sums:  chunks of 64 k's (two tiles), each from 0 with fma in rising k, then the chunks in order from 0.
 // Error: |dot − exact| ≤ γ(64 + ⌈k/64⌉)·Σ|x||w|, γ(j) = ju/(1 − ju), u = 2^-24; accumulate rounds product and sum.
 //
-// A workgroup of 256 threads computes 64 × 64 outputs, 4 × 4 a thread: ⌈m/64⌉·⌈n/64⌉ workgroups. 32 k's of x and of w
-// lie in workgroup memory as f32, 16 KiB in all (the default limit), k-major and in vec4s of four rows: for one k
-// a thread reads one vec4 of each. Slot (k, g) is at k·16 + (g ^ (k mod 16)): reads run over g at one k,
-// without bank conflicts; writes run over k at one g, two-way at most for w (it comes in pairs of k's).
+// A workgroup of SIDE² threads computes a tile of 4·SIDE rows and columns, 4 × 4 outputs a thread. 32 k's of x and of w
+// lie in workgroup memory as f32, 16 KiB in all where SIDE is 16 (the default limit), k-major and in vec4s of four rows: for one
+// k a thread reads one vec4 of each. Slot (k, g) is at k·SIDE + (g ^ (k mod SIDE)): reads run over g at one k,
+// without bank conflicts; writes run over k at one g, two-way at most for w where SIDE is 16 (it comes in pairs of k's).
 
 const CHUNK = 64u;
 const TILE_K = 32u;
 
 override WEIGHT_DTYPE: u32 = 2u; // 0 f32, 1 f16, 2 bf16
+override SIDE: u32 = 16u; // 8 or 16
 
 struct Params {
   m: u32,
@@ -35,11 +36,11 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> y: array<f32>;
 @group(0) @binding(3) var<uniform> p: Params;
 
-var<workgroup> x_tile: array<vec4<f32>, 512>;
-var<workgroup> w_tile: array<vec4<f32>, 512>;
+var<workgroup> x_tile: array<vec4<f32>, TILE_K * SIDE>;
+var<workgroup> w_tile: array<vec4<f32>, TILE_K * SIDE>;
 
 fn slot(k: u32, g: u32) -> u32 {
-  return k * 16u + (g ^ (k % 16u));
+  return k * SIDE + (g ^ (k % SIDE));
 }
 
 // x[row, k], zero past the row's end. Rows past m repeat the last one; they are not stored.
@@ -60,20 +61,22 @@ fn weights(column: u32, k: u32) -> vec2<f32> {
 
 // Fills both tiles: neighbouring threads load neighbouring k's of one row.
 fn load_tiles(row: u32, column: u32, start: u32, thread: u32) {
-  for (var g = thread / TILE_K; g < 16u; g += 8u) {
+  for (var g = thread / TILE_K; g < SIDE; g += SIDE * SIDE / TILE_K) {
     let k = thread % TILE_K;
     let r = row + g * 4u;
     x_tile[slot(k, g)] = vec4(activation(r, start + k), activation(r + 1u, start + k),
       activation(r + 2u, start + k), activation(r + 3u, start + k));
   }
   let k = thread % 16u * 2u;
-  let c = column + thread / 16u * 4u;
-  let a = weights(c, start + k);
-  let b = weights(c + 1u, start + k);
-  let d = weights(c + 2u, start + k);
-  let e = weights(c + 3u, start + k);
-  w_tile[slot(k, thread / 16u)] = vec4(a.x, b.x, d.x, e.x);
-  w_tile[slot(k + 1u, thread / 16u)] = vec4(a.y, b.y, d.y, e.y);
+  for (var g = thread / 16u; g < SIDE; g += SIDE * SIDE / 16u) {
+    let c = column + g * 4u;
+    let a = weights(c, start + k);
+    let b = weights(c + 1u, start + k);
+    let d = weights(c + 2u, start + k);
+    let e = weights(c + 3u, start + k);
+    w_tile[slot(k, g)] = vec4(a.x, b.x, d.x, e.x);
+    w_tile[slot(k + 1u, g)] = vec4(a.y, b.y, d.y, e.y);
+  }
 }
 
 fn put(row: u32, column: u32, dot: f32) {
@@ -89,19 +92,20 @@ fn put_row(row: u32, column: u32, total: vec4<f32>) {
   put(row, column + 3u, total.w);
 }
 
-@compute @workgroup_size(256)
+@compute @workgroup_size(SIDE * SIDE)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) thread: u32,
 ) {
   let id = group.y * groups.x + group.x;
-  let across = (p.n + 63u) / 64u;
-  let row = id / across * 64u;
-  let column = id % across * 64u;
+  let tile = 4u * SIDE;
+  let across = (p.n + tile - 1u) / tile;
+  let row = id / across * tile;
+  let column = id % across * tile;
   if (row >= p.m) { return; } // the same for the whole workgroup
-  let r = thread / 16u;
-  let c = thread % 16u;
+  let r = thread / SIDE;
+  let c = thread % SIDE;
   var total = mat4x4<f32>(); // [i]: row i's four columns
   var acc = mat4x4<f32>();
   for (var start = 0u; start < p.k; start += TILE_K) {

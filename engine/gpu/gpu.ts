@@ -9,6 +9,7 @@ import { type Bound, Recorder } from "./recorder.ts";
 import { DeviceTensor } from "./tensor.ts";
 import { TexelPool } from "./texels.ts";
 import { Timings } from "./timings.ts";
+import { Tuning } from "./tuning.ts";
 import { type Params, UniformSlots } from "./uniforms.ts";
 
 /** The limits that kernels and buffers run into; each is requested at the adapter's maximum. */
@@ -39,6 +40,8 @@ export interface GpuOptions {
   memoryBudget?: number;
   /** Kernel variants of another class than the adapter's own, for tests and audits. */
   profile?: DeviceProfile;
+  /** Which variants of kernels run at which size; without it the ops go by their own rules. */
+  tuning?: Tuning;
   /** Lower limits on buffers and bindings than the adapter's, to test what a smaller adapter would do. */
   limits?: Partial<Limits>;
 }
@@ -50,6 +53,8 @@ export class Gpu {
   readonly texels: TexelPool;
   readonly kernels: KernelCache;
   readonly timings = new Timings();
+  /** What is recorded next goes by it. */
+  tuning = Tuning.none;
   #uniforms: UniformSlots;
   #bindGroups = new Map<string, GPUBindGroup>();
   #resourceIds = new WeakMap<GPUBuffer | GPUTexture, number>();
@@ -122,7 +127,9 @@ export class Gpu {
     const description = describeAdapter(adapter);
     const profile = options.profile ?? (description.software ? "software" : "gpu");
     const budget = options.memoryBudget ?? Infinity;
-    return new Gpu(device, backend, description, profile, limits, budget);
+    const gpu = new Gpu(device, backend, description, profile, limits, budget);
+    if (options.tuning) gpu.tuning = options.tuning;
+    return gpu;
   }
 
   /** Starts recording commands. */

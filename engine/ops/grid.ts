@@ -39,9 +39,12 @@ export function rowBlock(
     );
   }
   const chunks = Math.ceil(width / CHUNK);
-  const rows = 2 ** Math.floor(Math.log2(Math.min(8, MAX_PARTIALS / chunks)));
+  const choice = gpu.tuning.choice("row_block", width) ??
+    (gpu.profile === "software" ? "1x8" : "32x8");
+  const [lanes, most] = choice.split("x").map(Number);
+  const rows = 2 ** Math.floor(Math.log2(Math.min(most, MAX_PARTIALS / chunks)));
   const partials = 2 ** Math.ceil(Math.log2(rows * chunks));
-  return { LANES: gpu.profile === "software" ? 1 : 32, ROWS: rows, PARTIALS: partials };
+  return { LANES: lanes, ROWS: rows, PARTIALS: partials };
 }
 
 /**
@@ -56,9 +59,9 @@ export const MOST_TURNS = 60_000;
  * @param turns how often the kernel goes to an element of the row, all of them together
  */
 export function longRowLanes(gpu: Gpu, turns: number): { LANES: number } {
-  if (gpu.profile !== "software") return { LANES: 256 };
-  // One thread a lane of the CPU's vectors is fastest.
-  let LANES = 8;
-  while (LANES < 256 && turns / LANES > MOST_TURNS / 2) LANES *= 2;
+  const software = gpu.profile === "software";
+  // On a CPU one thread a lane of its vectors is fastest.
+  let LANES = Number(gpu.tuning.choice("long_row", turns) ?? (software ? 8 : 256));
+  while (software && LANES < 256 && turns / LANES > MOST_TURNS / 2) LANES *= 2;
   return { LANES };
 }

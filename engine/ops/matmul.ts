@@ -6,6 +6,7 @@ import matmulTiledCode from "../../shaders/matmul_tiled.wgsl" with { type: "text
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
+import type { Choice } from "../gpu/tuning.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import type { WeightMatrix, WeightWindow } from "../weights/matrix.ts";
 
@@ -22,9 +23,18 @@ export interface MatmulArgs {
 /** `y[r] = W x[r]`. Every variant sums in the same order: see matmul.wgsl. */
 export function matmul(recorder: Recorder, args: MatmulArgs): void {
   const { gpu } = recorder;
-  if (gpu.profile === "gpu") return storageMatmul(recorder, args, tiledVariant(gpu, args));
+  const { rows, weight } = args;
+  const choice = gpu.tuning.choice("matmul", rows, weight.rows * weight.columns) ??
+    (rows >= TEXEL_ROWS && gpu.profile === "software" ? "texel" : onStorage(gpu, rows));
+  if (choice !== "texel") return storageMatmul(recorder, args, variant(gpu, args, choice));
   if (fitsTexels(gpu, args) && texelMatmul(recorder, args)) return;
-  return storageMatmul(recorder, args, portableVariant(gpu, args));
+  return storageMatmul(recorder, args, variant(gpu, args, onStorage(gpu, rows)));
+}
+
+/** The variant without textures, where nothing was tuned. A thread's block of rows costs the same however many of them there are. */
+function onStorage({ profile }: Gpu, rows: number): Exclude<Choice<"matmul">, "texel"> {
+  if (profile === "gpu") return "tile 64";
+  return rows <= 1 ? "rows 1" : rows <= 2 ? "rows 2" : rows <= 4 ? "rows 4" : "rows 8";
 }
 
 /** A kernel and how many workgroups it takes for `n` columns of output. */
@@ -33,14 +43,19 @@ interface Variant {
   groups: (n: number) => number;
 }
 
-function tiledVariant({ kernels }: Gpu, { weight, rows }: MatmulArgs): Variant {
-  const kernel = kernels.get("matmul_tiled", matmulTiledCode, { WEIGHT_DTYPE: weight.dtype });
-  return { kernel, groups: (n) => Math.ceil(rows / 64) * Math.ceil(n / 64) };
-}
-
-function portableVariant({ kernels }: Gpu, { weight, rows }: MatmulArgs): Variant {
-  // A thread's block of rows costs the same however many of them there are.
-  const ROWS = [1, 2, 4].find((most) => rows <= most) ?? 8;
+function variant(
+  { kernels }: Gpu,
+  { weight, rows }: MatmulArgs,
+  choice: Exclude<Choice<"matmul">, "texel">,
+): Variant {
+  const [kind, size] = choice.split(" ");
+  if (kind === "tile") {
+    const constants = { WEIGHT_DTYPE: weight.dtype, SIDE: Number(size) / 4 };
+    const kernel = kernels.get("matmul_tiled", matmulTiledCode, constants);
+    const tiles = (length: number) => Math.ceil(length / Number(size));
+    return { kernel, groups: (n) => tiles(rows) * tiles(n) };
+  }
+  const ROWS = Number(size);
   const ALIGNED = weight.columns % 4 === 0 ? 1 : 0;
   const kernel = kernels.get("matmul", matmulCode, { WEIGHT_DTYPE: weight.dtype, ROWS, ALIGNED });
   return { kernel, groups: (n) => Math.ceil(Math.ceil(rows / ROWS) * Math.ceil(n / 16) / 8) };
@@ -70,8 +85,8 @@ const TEXEL_ROWS = 32;
 const [BLOCK_ROWS, BLOCK_COLUMNS] = [8, 16];
 
 /** Whether {@link texelMatmul} takes this product: the rows of both sides must be whole texels. */
-function fitsTexels({ texels }: Gpu, { weight, rows }: MatmulArgs): boolean {
-  return rows >= TEXEL_ROWS && weight.columns % 8 === 0 && 4 * weight.columns <= texels.largest;
+function fitsTexels({ texels }: Gpu, { weight }: MatmulArgs): boolean {
+  return weight.columns % 8 === 0 && 4 * weight.columns <= texels.largest;
 }
 
 /** The product through textures, part by part of both sides. Tells whether there was memory for them; else it does nothing. */

@@ -1,0 +1,89 @@
+/** Which variant of a kernel runs at which size. Whatever is chosen, the bits are the same: only the time differs. */
+
+import { UsageError } from "../errors.ts";
+
+/** A choice among variants of a kernel, made for each class of sizes. */
+interface Knob {
+  /** The kernels whose source decides which choice is the fastest. */
+  kernels: readonly string[];
+  /** What a size is made of, and the upper ends of its classes; what is larger than the last is a class of its own. */
+  sizes: Readonly<Record<string, readonly number[]>>;
+  choices: readonly string[];
+}
+
+/** Everything that may be chosen. */
+export const KNOBS = {
+  /** `rows N`: matmul.wgsl with blocks of N rows; `texel`: through textures; `tile N`: tiles of N × N in workgroup memory. */
+  matmul: {
+    kernels: ["matmul", "matmul_texel", "matmul_tiled"],
+    sizes: { rows: [1, 2, 4, 8, 16, 31, 63, 127], weights: [1 << 20] },
+    choices: ["rows 1", "rows 2", "rows 4", "rows 8", "rows 16", "texel", "tile 32", "tile 64"],
+  },
+  /** Tokens in blocks of one sequence, through textures, or each by itself. */
+  attention: {
+    kernels: ["attention", "attention_texel", "attention_workgroup"],
+    sizes: { tokens: [31, 63, 127, 255] },
+    choices: ["blocks", "tokens"],
+  },
+  /** Threads a row × rows a workgroup of the kernels on rows of features. */
+  row_block: {
+    kernels: ["rmsnorm"],
+    sizes: { width: [256, 1024] },
+    choices: ["1x8", "4x8", "8x1", "8x4", "32x1", "32x8"],
+  },
+  /** Threads a row of the kernels on rows of a vocabulary; `turns` is width times how often an element is gone to. */
+  long_row: {
+    kernels: ["softmax", "kth_largest"],
+    sizes: { turns: [1 << 14, 1 << 17] },
+    choices: ["8", "16", "32", "64", "128", "256"],
+  },
+} as const satisfies Record<string, Knob>;
+
+/** A name of {@link KNOBS}. */
+export type KnobName = keyof typeof KNOBS;
+
+/** What may be chosen for a knob. */
+export type Choice<K extends KnobName = KnobName> = typeof KNOBS[K]["choices"][number];
+
+/** Choices by `knob/class/…`, such as `matmul/16/1048576` for at most so many rows and weights, `max` for more. */
+export type Choices = Readonly<Record<string, string>>;
+
+/** The key of a knob's class. */
+export function classKey(knob: KnobName, ...sizes: readonly number[]): string {
+  const ends = Object.values<readonly number[]>(KNOBS[knob].sizes);
+  return [knob, ...ends.map((list, i) => list.find((end) => sizes[i] <= end) ?? "max")].join("/");
+}
+
+/** The choices that a device runs by. */
+export class Tuning {
+  /** Nothing is chosen: every op goes by its own rule. */
+  static readonly none = new Tuning({});
+  readonly #choices: ReadonlyMap<string, string>;
+
+  /** @throws {UsageError} for a key or a choice that there is not */
+  constructor(readonly choices: Choices) {
+    for (const [key, choice] of Object.entries(choices)) check(key, choice);
+    this.#choices = new Map(Object.entries(choices));
+  }
+
+  /** What was chosen for a size, or `undefined`. An op that cannot do it in some case goes by its own rule there. */
+  choice<K extends KnobName>(knob: K, ...sizes: readonly number[]): Choice<K> | undefined {
+    if (this.#choices.size === 0) return undefined;
+    return this.#choices.get(classKey(knob, ...sizes)) as Choice<K> | undefined;
+  }
+}
+
+function check(key: string, choice: string): void {
+  const [name, ...classes] = key.split("/");
+  const knob: Knob | undefined = Object.hasOwn(KNOBS, name) ? KNOBS[name as KnobName] : undefined;
+  const ends = Object.values(knob?.sizes ?? {});
+  const known = classes.length === ends.length &&
+    ends.every((list, i) => [...list, "max"].map(String).includes(classes[i]));
+  if (!knob || !known) {
+    throw new UsageError(`Cannot tune ${JSON.stringify(key.slice(0, 80))}: there is no such size`);
+  }
+  if (!knob.choices.includes(choice)) {
+    const given = JSON.stringify(choice)?.slice(0, 80);
+    throw new UsageError(`Cannot tune ${key} to ${given}: choices are ${knob.choices.join(", ")}`);
+  }
+}
