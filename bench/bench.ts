@@ -3,7 +3,7 @@
 import { type Command, type Flags, parseCommand } from "../cli/args.ts";
 import { DEVICE_FLAGS, openGpu } from "../cli/common_flags.ts";
 import { runCommand } from "../cli/run_command.ts";
-import { UsageError } from "../engine/errors.ts";
+import { DeviceError, UsageError } from "../engine/errors.ts";
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import { adapterName } from "../engine/gpu/profile.ts";
 import { BenchContext } from "./context.ts";
@@ -12,7 +12,7 @@ import { benchDiff } from "./diff.ts";
 import { benchHooks } from "./hooks.ts";
 import { benchKernels } from "./kernels.ts";
 import { copyCase } from "./kernels/ceilings.ts";
-import { Clock } from "./measure.ts";
+import { Clock } from "../engine/gpu/measure.ts";
 import { benchPrefill } from "./prefill.ts";
 import { formatRows, markdownRows } from "./row.ts";
 import { shapeNames, SHAPES } from "./shapes.ts";
@@ -36,6 +36,13 @@ const COMMAND = {
       help: "keep the random weights there (default: a temporary folder)",
     },
     quick: { kind: "bool", help: "smaller sizes and fewer turns: to see that it works" },
+    limit: {
+      kind: "int",
+      placeholder: "SECONDS",
+      min: 1,
+      max: 86_400,
+      help: "end after so long with the rows that there are",
+    },
     json: { kind: "bool", help: "print one JSON object" },
     markdown: { kind: "bool", help: "print the table as Markdown" },
   },
@@ -56,6 +63,7 @@ const COMMAND = {
 const OF_MODELS = [benchPrefill, benchDecode, benchStart];
 const OF_THE_REST = [benchHooks, benchDiff];
 
+/** Runs the command: a run that is cut short prints the rows that it has. */
 async function bench(args: string[], signal: AbortSignal): Promise<number> {
   const parsed = parseCommand(COMMAND, args);
   if (parsed.kind === "help") {
@@ -69,31 +77,56 @@ async function bench(args: string[], signal: AbortSignal): Promise<number> {
   try {
     const options = { ...flags, only: flags.only ?? [], models, folder, signal };
     const context = new BenchContext(gpu, await openClock(gpu), options);
-    await benchKernels(context);
-    for (const name of models) {
-      for (const question of OF_MODELS) {
-        signal.throwIfAborted();
-        await question(context, name);
+    const limit = flags.limit === undefined ? [] : [AbortSignal.timeout(1000 * flags.limit)];
+    const cut = await cutShort(askAll(context), AbortSignal.any([signal, ...limit]));
+    const { rows } = context;
+    if (rows.length > 0 || cut === undefined) {
+      const adapter = adapterName(gpu.adapter);
+      const { backend, tuning } = gpu;
+      const why = cut === undefined ? undefined : cutReason(cut, flags.limit);
+      const tuned = Object.keys(tuning.choices).length;
+      if (flags.json) console.log(JSON.stringify({ adapter, backend, tuned, rows, cut: why }));
+      else {
+        const title = `${adapter}, ${backend}${tuned ? `, tuned (${tuned} sizes)` : ""}`;
+        const table = (flags.markdown ? markdownRows : formatRows)(rows);
+        console.log([title, table, ...(why ? [`Cut short: ${why}`] : [])].join("\n\n"));
       }
     }
-    for (const question of OF_THE_REST) {
-      signal.throwIfAborted();
-      await question(context);
-    }
-    context.drop();
-    if (context.rows.every(({ name }) => name.startsWith("ceiling/"))) {
-      throw new UsageError(`Cannot measure --only ${flags.only}: no row has such a name`);
-    }
-    const adapter = adapterName(gpu.adapter);
-    const { rows } = context;
-    if (flags.json) console.log(JSON.stringify({ adapter, backend: gpu.backend, rows }));
-    else {console.log(
-        `${adapter}, ${gpu.backend}\n\n${(flags.markdown ? markdownRows : formatRows)(rows)}`,
-      );}
-    return 0;
+    if (cut === undefined || (rows.length > 0 && isTimeout(cut))) return 0;
+    throw isTimeout(cut) ? new DeviceError(`Cannot measure anything in ${flags.limit} s`) : cut;
   } finally {
-    if (flags.folder === undefined) await Deno.remove(folder, { recursive: true });
+    // What was cut short may still be writing there.
+    if (flags.folder === undefined) await Deno.remove(folder, { recursive: true }).catch(() => {});
   }
+}
+
+/** Every question, one after the other. */
+async function askAll(context: BenchContext): Promise<void> {
+  const { only, models } = context.options;
+  await benchKernels(context);
+  for (const name of models) {
+    for (const question of OF_MODELS) await question(context, name);
+  }
+  for (const question of OF_THE_REST) await question(context);
+  context.drop();
+  if (context.rows.every(({ name }) => name.startsWith("ceiling/"))) {
+    throw new UsageError(`Cannot measure --only ${only}: no row has such a name`);
+  }
+}
+
+/** Waits for work until it is done or given up; tells why it was given up, or what it failed with. */
+async function cutShort(work: Promise<void>, signal: AbortSignal): Promise<unknown> {
+  const { promise: aborted, resolve } = Promise.withResolvers<unknown>();
+  signal.addEventListener("abort", () => resolve(signal.reason));
+  if (signal.aborted) resolve(signal.reason);
+  return await Promise.race([work.then(() => undefined, (error) => error), aborted]);
+}
+
+const isTimeout = (why: unknown) => why instanceof DOMException && why.name === "TimeoutError";
+
+function cutReason(why: unknown, limit: number | undefined): string {
+  if (isTimeout(why)) return `the limit of ${limit} s is over`;
+  return why instanceof Error ? why.message : String(why);
 }
 
 /** A clock that was tried on the copy's work. */

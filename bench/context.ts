@@ -6,7 +6,7 @@ import { loadModel } from "../models/load_model.ts";
 import { resolveSource } from "../models/source.ts";
 import { writeRandomModel } from "./large/random_model.ts";
 import type { KernelCase } from "./kernels/case.ts";
-import type { Clock, Effort } from "./measure.ts";
+import type { Clock, Effort } from "../engine/gpu/measure.ts";
 import type { Row } from "./row.ts";
 import { type ShapeName, SHAPES } from "./shapes.ts";
 

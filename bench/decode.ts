@@ -3,7 +3,7 @@
 import { generate } from "../engine/generation/generate.ts";
 import type { Edit, Transformer } from "../engine/transformer.ts";
 import { type BenchContext, someTokens } from "./context.ts";
-import { median } from "./measure.ts";
+import { median } from "../engine/gpu/measure.ts";
 import { type Row, row } from "./row.ts";
 import { blockParameters, headParameters, type ShapeName, SHAPES } from "./shapes.ts";
 

@@ -7,7 +7,7 @@ import { loadedPair, type ModelPair } from "../models/model_shelf.ts";
 import { resolveSource } from "../models/source.ts";
 import { type BenchContext, someTokens } from "./context.ts";
 import { expect } from "./kernels/case.ts";
-import { medians, wallSubject } from "./measure.ts";
+import { medians, wallSubject } from "../engine/gpu/measure.ts";
 import { row } from "./row.ts";
 
 /** One comparison of the embedded base with cake_bake on it. */

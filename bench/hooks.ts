@@ -4,7 +4,7 @@ import type { Edit, ForwardRequest, Transformer } from "../engine/transformer.ts
 import { type BenchContext, someTokens } from "./context.ts";
 import { decodeOnce } from "./decode.ts";
 import { expect } from "./kernels/case.ts";
-import { median, medians } from "./measure.ts";
+import { median, medians } from "../engine/gpu/measure.ts";
 import { row } from "./row.ts";
 
 const LAST_LOGITS = { hook: "logits", positions: [-1] };

@@ -12,7 +12,7 @@ import {
 } from "./kernels/matmul.ts";
 import { RMSNORM_CASES } from "./kernels/rmsnorm.ts";
 import type { BenchContext } from "./context.ts";
-import { medians } from "./measure.ts";
+import { medians } from "../engine/gpu/measure.ts";
 import { row } from "./row.ts";
 
 /** The shape at which the first version's kernel is held against the newest. */
@@ -29,42 +29,68 @@ function ceilingCases({ gpu, options: { quick } }: BenchContext): KernelCase[] {
   ];
 }
 
-/** Every kernel's case. */
-async function cases(context: BenchContext): Promise<KernelCase[]> {
+/** The kernels' cases, in groups that are measured one after the other. */
+async function groups(context: BenchContext): Promise<KernelCase[][]> {
   const firsts = await Promise.all(YARDSTICKS.map(firstMatmulCase));
-  const products = [...MATMUL_SHAPES, ...FEW_ROW_SHAPES, ...MATVEC_SHAPES].map(matmulCase);
-  const all = [...firsts, ...products, ...ATTENTION_CASES, ...RMSNORM_CASES];
-  return all.filter(({ name }) => context.wants(name) || context.wants(ratioName(name)));
+  const all = [
+    [...firsts, ...MATMUL_SHAPES.map(matmulCase)],
+    FEW_ROW_SHAPES.map(matmulCase),
+    MATVEC_SHAPES.map(matmulCase),
+    [...ATTENTION_CASES, ...RMSNORM_CASES],
+  ];
+  const wanted = all.map((cases) =>
+    cases.filter(({ name }) => context.wants(name) || context.wants(ratioName(name)))
+  ).filter((cases) => cases.length > 0);
+  // The ceilings are wanted by all that follows.
+  return wanted.length > 0 ? wanted : [[]];
 }
 
-/** Measures the kernels that were asked for, all in the same turns, and then what follows from them. */
+/** Measures the kernels that were asked for, each group in the same turns as the ceilings, and what follows from them. */
 export async function benchKernels(context: BenchContext): Promise<void> {
-  const wanted = [...ceilingCases(context), ...await cases(context)];
   const speeds = new Map<string, number>();
+  for (const [i, group] of (await groups(context)).entries()) {
+    const found = await measureGroup(context, group, i === 0);
+    for (const [name, speed] of found) speeds.set(name, speed);
+    if (i === 0) addRatios(context, speeds);
+    const best = group.filter(({ name }) => name.startsWith("matmul/"))
+      .toSorted((a, b) => speeds.get(b.name)! - speeds.get(a.name)!)[0];
+    const before = context.bestMatmul;
+    if (best && !(before && speeds.get(before.name)! >= speeds.get(best.name)!)) {
+      context.bestMatmul = best;
+    }
+  }
+}
+
+/** Rows of a group, and with the first one those of the ceilings; the speeds by name, in GB/s or GFLOP/s. */
+async function measureGroup(
+  context: BenchContext,
+  group: readonly KernelCase[],
+  first: boolean,
+): Promise<Map<string, number>> {
+  const cases = [...ceilingCases(context), ...group];
   const prepared: PreparedCase[] = [];
   try {
-    for (const one of wanted) prepared.push(await one.prepare(context.gpu));
+    for (const one of cases) prepared.push(await one.prepare(context.gpu));
     const clocks = prepared.map(({ wall }) => wall ? context.clock.wall : context.clock);
     const subjects = prepared.map(({ record }, i) => clocks[i].subject(record));
     const times = await medians(subjects, context.effort);
-    wanted.forEach(({ name, amount }, i) => speeds.set(name, amount / times[i] / 1e6));
+    const speeds = new Map(cases.map(({ name, amount }, i) => [name, amount / times[i] / 1e6]));
     const ways = ["kernel", "backend"].map((by) => speeds.get(`ceiling/copy-${by}`)!);
-    context.ceilings.copy = Math.max(...ways);
-    context.ceilings.fma = speeds.get("ceiling/fma");
-    wanted.forEach(({ name, bound }, i) => {
+    const ceilings = { copy: Math.max(...ways), fma: speeds.get("ceiling/fma") };
+    if (first) Object.assign(context.ceilings, ceilings);
+    cases.forEach(({ name, bound }, i) => {
+      const isCeiling = name.startsWith("ceiling/");
+      if (isCeiling && !first) return;
       const unit = bound === "fma" ? "GFLOP/s" : "GB/s";
-      const ceiling = name.startsWith("ceiling/") ? null : context.ceilings[bound];
+      const ceiling = isCeiling ? null : ceilings[bound];
       const { checked } = prepared[i];
       const { timed } = clocks[i];
       context.add(row(name, speeds.get(name)!, unit, { ceiling, timed, note: checked }));
     });
+    return speeds;
   } finally {
     for (const one of prepared) one.release();
   }
-  const best = wanted.filter(({ name }) => name.startsWith("matmul/"))
-    .toSorted((a, b) => speeds.get(b.name)! - speeds.get(a.name)!)[0];
-  context.bestMatmul = best;
-  addRatios(context, speeds);
 }
 
 /** `matmul-first/640x768x768` → `matmul:first/640x768x768`. */

@@ -2,7 +2,7 @@
 
 import { checkModel } from "./check_model.ts";
 import { type BenchContext, someTokens } from "./context.ts";
-import { medians } from "./measure.ts";
+import { medians } from "../engine/gpu/measure.ts";
 import { row } from "./row.ts";
 import type { Recorder } from "../engine/gpu/recorder.ts";
 import { passFlops, type ShapeName, SHAPES } from "./shapes.ts";

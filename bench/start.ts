@@ -5,7 +5,7 @@ import { Gpu } from "../engine/gpu/gpu.ts";
 import type { Transformer } from "../engine/transformer.ts";
 import { type BenchContext, someTokens } from "./context.ts";
 import { expect } from "./kernels/case.ts";
-import { median } from "./measure.ts";
+import { median } from "../engine/gpu/measure.ts";
 import { row } from "./row.ts";
 import type { ShapeName } from "./shapes.ts";
 
@@ -31,7 +31,11 @@ export async function benchStart(context: BenchContext, name: ShapeName): Promis
   let bytes = 0;
   for (let turn = 0; turn < (quick ? 1 : 3); turn++) {
     const start = performance.now();
-    using fresh = await Gpu.open({ backend: gpu.backend, profile: gpu.profile });
+    using fresh = await Gpu.open({
+      backend: gpu.backend,
+      profile: gpu.profile,
+      tuning: gpu.tuning,
+    });
     const opened = performance.now();
     const model = await context.load(name, fresh);
     await fresh.finish();

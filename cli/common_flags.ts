@@ -8,6 +8,7 @@ import type { SourceOptions } from "../models/source.ts";
 import type { Flags } from "./args.ts";
 import { downloadProgress } from "./download_progress.ts";
 import { ensureAdapter } from "./driver/ensure.ts";
+import { knownTuning } from "./tuning.ts";
 import { visible } from "./visible.ts";
 
 /** Where to compute, and in how much memory. */
@@ -87,7 +88,9 @@ export async function openGpu(flags: {
     ? undefined
     : parseBytes(flags.memoryBudget);
   await ensureAdapter({ backend: flags.backend });
-  return await Gpu.open({ backend: flags.backend, memoryBudget });
+  const gpu = await Gpu.open({ backend: flags.backend, memoryBudget });
+  gpu.tuning = await knownTuning(gpu, (line) => console.error(`warning: ${visible(line)}`));
+  return gpu;
 }
 
 /**

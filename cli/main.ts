@@ -22,6 +22,7 @@ const COMMANDS: Record<string, () => Promise<Run>> = {
   run: async () => (await import("./run.ts")).run,
   mixing: async () => (await import("./mixing.ts")).mixing,
   audit: async () => (await import("./audit.ts")).audit,
+  tune: async () => (await import("./tune.ts")).tuneCommand,
   report: async () => (await import("./report.ts")).report,
   verify: async () => (await import("./verify.ts")).verify,
   doctor: async () => (await import("./doctor.ts")).doctor,
@@ -43,6 +44,7 @@ const USAGE = `palimpsest reads what a finetune left in a model's activations
   deno task evaluate    the same on several organisms, in one table
   deno task mixing      measure how mixing generic texts into a finetuning shrinks its trace
   deno task audit       check every kernel against float64, and whole models for results that repeat
+  deno task tune        find the fastest variants of the kernels on this adapter
   deno task report      make the page of a run again, or of several side by side
   deno task verify      check every file of a run, and derive its numbers again
   deno task doctor      show the WebGPU backends and what is missing

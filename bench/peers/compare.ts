@@ -1,7 +1,7 @@
 /** Checks the peers' answers against ours, and times the jobs that all of them do. */
 
 import { someTokens } from "../context.ts";
-import { median } from "../measure.ts";
+import { median } from "../../engine/gpu/measure.ts";
 import { type Row, row } from "../row.ts";
 import type { OpenPeer } from "./open.ts";
 import type { Job } from "./worker.ts";

@@ -7,7 +7,7 @@ import { UsageError } from "../../engine/errors.ts";
 import { adapterName } from "../../engine/gpu/profile.ts";
 import { checkModel } from "../check_model.ts";
 import { BenchContext, someTokens } from "../context.ts";
-import { Clock } from "../measure.ts";
+import { Clock } from "../../engine/gpu/measure.ts";
 import { formatRows, markdownRows, type Row } from "../row.ts";
 import { type ShapeName, shapeNames, SHAPES } from "../shapes.ts";
 import { checkPeer, compare, leftOut, SEQUENCES } from "./compare.ts";

@@ -10,7 +10,7 @@ import { loadedPair } from "../../models/model_shelf.ts";
 import { resolveSource } from "../../models/source.ts";
 import { BenchContext, someTokens } from "../context.ts";
 import { writeRandomAdapter } from "../large/random_model.ts";
-import { Clock, median } from "../measure.ts";
+import { Clock, median } from "../../engine/gpu/measure.ts";
 import { formatRows, markdownRows, type Row, row } from "../row.ts";
 import { type ShapeName, shapeNames, SHAPES } from "../shapes.ts";
 

@@ -79,7 +79,8 @@ async function auditedKernels(kernels: readonly Kernel[]): Promise<AuditedKernel
   return all.sort((a, b) => key(a) < key(b) ? -1 : 1);
 }
 
-async function sha256OfText(text: string): Promise<string> {
+/** SHA-256 in hex of a text. */
+export async function sha256OfText(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return new Uint8Array(digest).toHex();
 }

@@ -1,8 +1,8 @@
 /** Time: medians of interleaved turns, after a warm-up, by the device's own clock where it can be trusted. */
 
-import type { Gpu } from "../engine/gpu/gpu.ts";
-import type { Recorder } from "../engine/gpu/recorder.ts";
-import { GpuTimer } from "../engine/gpu/timer.ts";
+import type { Gpu } from "./gpu.ts";
+import type { Recorder } from "./recorder.ts";
+import { GpuTimer } from "./timer.ts";
 
 /** One thing to be timed. */
 export interface Subject {
@@ -17,6 +17,12 @@ export interface Effort {
   least: number;
 }
 
+/** How many more than one are timed to tell how long one takes. */
+const TRIAL = 8;
+
+/** More would only fill the queue. */
+const MOST_REPEATS = 2000;
+
 /**
  * Milliseconds that each subject takes: the median over turns, in each of which every subject has its go. So what else
  * happens on the machine falls on all of them, and their ratios mean something.
@@ -28,7 +34,10 @@ export async function medians(
   const repeats: number[] = [];
   for (const subject of subjects) {
     await subject.run(1); // compiles and fills caches
-    repeats.push(Math.max(1, Math.ceil(least / Math.max(await subject.run(1), 1e-3))));
+    const once = await subject.run(1);
+    // Most of a short time may be the wait's, which comes once however much is waited for.
+    const each = once < least ? (await subject.run(1 + TRIAL) - once) / TRIAL : once;
+    repeats.push(Math.min(MOST_REPEATS, Math.max(1, Math.ceil(least / Math.max(each, 1e-3)))));
   }
   const times: number[][] = subjects.map(() => []);
   for (let turn = 0; turn < turns; turn++) {
