@@ -15,6 +15,7 @@ const COMMANDS: Record<string, () => Promise<Run>> = {
   capture: async () => (await import("./capture.ts")).capture,
   generate: async () => (await import("./generate.ts")).generate,
   chat: async () => (await import("./chat.ts")).chat,
+  serve: async () => (await import("./serve.ts")).serve,
   similarity: async () => (await import("./similarity.ts")).similarity,
   causal: async () => (await import("./causal.ts")).causal,
   agent: async () => (await import("./agent.ts")).agent,
@@ -37,6 +38,7 @@ const USAGE = `palimpsest reads what a finetune left in a model's activations
   deno task capture     run a model and write the activations at chosen hooks to a file
   deno task generate    continue prompts, as the model would or with its activations edited
   deno task chat        ask a base and a finetuned model the same, side by side
+  deno task serve       answer other programs by OpenAI's API, on your own GPU
   deno task similarity  compare steered texts with those that the model was finetuned on
   deno task causal      measure what the difference does to a model's losses
   deno task agent       have agents find out what a model was finetuned for, and grade them

@@ -5,6 +5,7 @@ import { InterruptedError, ModelError, OutOfMemoryError, UsageError } from "../e
 import { generate, type GenerateRequest } from "../engine/generation/generate.ts";
 import { generationRoom } from "../engine/generation/room.ts";
 import { Scheduler, type SchedulerLimits } from "../engine/generation/scheduler.ts";
+import { promptLogprobs } from "../engine/prompt_logprobs.ts";
 import { tokenLosses } from "../engine/token_loss.ts";
 import type { Transformer } from "../engine/transformer.ts";
 import { fixtureAdapter, fixtureModel, sharedGpu, someTokens, someVector } from "./helpers.ts";
@@ -223,6 +224,10 @@ Deno.test("log-probabilities are the model's own, whatever the sampling", async 
     assert(top.every(({ value }, j) => j === 0 || value <= top[j - 1].value));
     assert(logprob <= top[0].value);
   });
+  // The same, in one pass over the text.
+  const all = await promptLogprobs(base, [...prompt, ...ids], { top: 4 });
+  assertEquals(all.length, prompt.length + 5);
+  assertEquals(all.slice(prompt.length - 1), logprobs);
   // What ends early keeps as many as tokens.
   const [cut] = await generate(base, {
     ...request,

@@ -49,7 +49,7 @@ export class Scheduler {
   #closed = false;
 
   /** @param model one of those that shall run: the others have its shape and live on its device */
-  constructor({ gpu, spec }: Transformer, private readonly limits: SchedulerLimits) {
+  constructor({ gpu, spec }: Transformer, readonly limits: SchedulerLimits) {
     const cache = new KvCache(gpu, spec, limits.keys);
     this.#state = {
       gpu,
@@ -77,26 +77,38 @@ export class Scheduler {
   }
 
   /**
+   * Fails for a request that can never be met; it may be asked before {@link submit}, which does so itself.
+   *
+   * @throws {UsageError} see `generate`
+   * @throws {OutOfMemoryError} when the keys of one sequence can never fit, or there are too many edits
+   */
+  check(model: Transformer, request: GenerateRequest): void {
+    checkRequest(model.spec, request);
+    const { prompts, maxNewTokens, edits = [] } = request;
+    for (const { length } of prompts) {
+      const limit = Math.min(maxNewTokens, model.spec.maxPositions - length);
+      const fits = limit === 0 || length + limit - 1 <= this.limits.keys;
+      if (!fits) throw tooLong(limit, length, this.limits.keys);
+    }
+    if (edits.length > this.limits.edits) {
+      throw new OutOfMemoryError(
+        `Cannot make ${edits.length} edits: there is room for ${this.limits.edits}`,
+      );
+    }
+  }
+
+  /**
    * Generates a continuation of each prompt.
    *
-   * @throws {UsageError} for a request that cannot be met; see `generate`
+   * @throws {UsageError | OutOfMemoryError} as {@link check}
    * @throws {ModelError} when a model's logits are not numbers
-   * @throws {OutOfMemoryError} when the keys of one sequence can never fit
    * @throws {InterruptedError} when the scheduler is closed
    */
   async submit(model: Transformer, request: GenerateRequest): Promise<Generated[]> {
-    checkRequest(model.spec, request);
+    this.check(model, request);
     request.signal?.throwIfAborted();
     if (this.#closed) throw closed();
     const job = new Job(model, request);
-    for (const { sequence: { limit }, run: { length } } of job.runs) {
-      if (length + limit - 1 > this.limits.keys) throw tooLong(limit, length, this.limits.keys);
-    }
-    if (job.edits.length > this.limits.edits) {
-      throw new OutOfMemoryError(
-        `Cannot make ${job.edits.length} edits: there is room for ${this.limits.edits}`,
-      );
-    }
     this.#waiting.push(...job.runs);
     this.#start();
     return await job.result;

@@ -12,13 +12,15 @@
 
 import { TokenizerError } from "../errors.ts";
 import type { Span } from "./added_tokens.ts";
-import { type ChatMessage, renderChat } from "./chat_template.ts";
+import { type ChatMessage, type ChatTool, renderChat } from "./chat_template.ts";
 import type { Tokenizer } from "./tokenizer.ts";
 
 /** How a {@link Chat} writes messages. */
 export interface ChatOptions {
   /** Whether to end with the opening of an assistant's turn, for the model to fill (default: false). */
   addGenerationPrompt?: boolean;
+  /** Tools that the model may call, for templates that know of them; see {@link Chat.knowsTools}. */
+  tools?: readonly ChatTool[];
   /** `enable_thinking` of templates that know it (default: false): whether the answer begins with reasoning. */
   thinking?: boolean;
 }
@@ -29,7 +31,12 @@ export class Chat {
    * @param tokenizer the model's
    * @param template the Jinja source of its chat template; see `loadChat`
    */
-  constructor(private readonly tokenizer: Tokenizer, private readonly template: string) {}
+  constructor(private readonly tokenizer: Tokenizer, readonly template: string) {}
+
+  /** Whether the template writes tools. */
+  get knowsTools(): boolean {
+    return /\btools\b/.test(this.template);
+  }
 
   /**
    * The ids of `messages`, BOS and other special tokens of the template among them. Text of a message that spells a special
@@ -38,15 +45,15 @@ export class Chat {
    * @throws {TokenizerError} if the template refuses the messages, or a role spells a special token
    */
   render(messages: readonly ChatMessage[], options: ChatOptions = {}): number[] {
-    const masked = this.#mask(messages);
-    const { text, plainSpans } = masked.restore(this.#text(masked.messages, options));
+    const masked = this.#mask(messages, options);
+    const { text, plainSpans } = masked.restore(this.#text(masked.messages, masked.options));
     return this.tokenizer.encode(text, { special: false, plainSpans });
   }
 
   /** The text of `messages`, in which special tokens of the template and those that a message spells look alike. */
   text(messages: readonly ChatMessage[], options: ChatOptions = {}): string {
-    const masked = this.#mask(messages);
-    return masked.restore(this.#text(masked.messages, options)).text;
+    const masked = this.#mask(messages, options);
+    return masked.restore(this.#text(masked.messages, masked.options)).text;
   }
 
   /** The ids of a bare text as it would stand in a message. */
@@ -80,27 +87,37 @@ export class Chat {
       addGenerationPrompt: options.addGenerationPrompt,
       bosToken,
       eosToken,
+      tools: options.tools,
       where,
       variables: { enable_thinking: options.thinking ?? false },
     });
   }
 
-  /** Replaces what spells a special token in `messages` by stand-ins, and can put it back. */
-  #mask(messages: readonly ChatMessage[]): { messages: ChatMessage[]; restore: Restore } {
+  /** Replaces what spells a special token in messages and tools by stand-ins, and can put it back. */
+  #mask(
+    messages: readonly ChatMessage[],
+    options: ChatOptions,
+  ): { messages: ChatMessage[]; options: ChatOptions; restore: Restore } {
     const standIns = new Map<string, string>();
     let free: Iterator<string> | undefined;
     const standIn = (spelling: string) => {
       let character = standIns.get(spelling);
       if (character === undefined) {
-        free ??= unused([
-          this.template,
-          ...messages.flatMap(({ role, content }) => [role, content]),
-        ]);
+        free ??= unused([this.template, ...textsIn([messages, options.tools])]);
         standIns.set(spelling, character = free.next().value!);
       }
       return character;
     };
-    const masked = messages.map(({ role, content }) => {
+    const mask = (text: string) => {
+      let masked = "";
+      let done = 0;
+      for (const [start, end] of this.tokenizer.specialSpans(text)) {
+        masked += text.slice(done, start) + standIn(text.slice(start, end));
+        done = end;
+      }
+      return masked + text.slice(done);
+    };
+    const masked = messages.map(({ role, ...rest }) => {
       if (this.tokenizer.specialSpans(role).length > 0) {
         throw new TokenizerError(
           `Cannot write a chat for "${this.tokenizer.where}": the role "${
@@ -108,16 +125,32 @@ export class Chat {
           }" spells a special token`,
         );
       }
-      let text = "";
-      let done = 0;
-      for (const [start, end] of this.tokenizer.specialSpans(content)) {
-        text += content.slice(done, start) + standIn(content.slice(start, end));
-        done = end;
-      }
-      return { role, content: text + content.slice(done) };
+      return { role, ...mapTexts(rest, mask) };
     });
-    return { messages: masked, restore: (text) => restore(text, standIns) };
+    return {
+      messages: masked,
+      options: { ...options, tools: mapTexts(options.tools, mask) },
+      restore: (text) => restore(text, standIns),
+    };
   }
+}
+
+/** A copy of what JSON may hold, with every text in it changed, keys of objects too. */
+function mapTexts<T>(value: T, change: (text: string) => string): T {
+  const map = (one: unknown): unknown => {
+    if (typeof one === "string") return change(one);
+    if (Array.isArray(one)) return one.map(map);
+    if (typeof one !== "object" || one === null) return one;
+    return Object.fromEntries(Object.entries(one).map(([key, part]) => [change(key), map(part)]));
+  };
+  return map(value) as T;
+}
+
+/** Every text in what JSON may hold. */
+function textsIn(value: unknown): string[] {
+  const texts: string[] = [];
+  mapTexts(value, (text) => (texts.push(text), text));
+  return texts;
 }
 
 type Restore = (text: string) => { text: string; plainSpans: Span[] };

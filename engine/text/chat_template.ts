@@ -11,6 +11,26 @@ export interface ChatMessage {
   /** `user`, `assistant`, `system`, or what else the template knows. */
   role: string;
   content: string;
+  /** Tools that the assistant called in this turn. */
+  tool_calls?: readonly ChatToolCall[];
+  /** Of the role `tool`: which call this is the result of, and of which tool. */
+  tool_call_id?: string;
+  name?: string;
+}
+
+/** A call of a tool as templates know it. */
+export interface ChatToolCall {
+  id?: string;
+  type: "function";
+  /** The arguments are an object: templates write it as JSON. */
+  function: { name: string; arguments: unknown };
+}
+
+/** A tool that the model may call, as OpenAI's API and templates describe it. */
+export interface ChatTool {
+  type: "function";
+  /** `parameters` is a JSON schema. */
+  function: { name: string; description?: string; parameters?: unknown };
 }
 
 /** What {@link renderChat} passes to the template. */
@@ -19,6 +39,8 @@ export interface RenderOptions {
   addGenerationPrompt?: boolean;
   bosToken?: string;
   eosToken?: string;
+  /** Tools that the model may call; whether they are written is for the template. */
+  tools?: readonly ChatTool[];
   /** Further variables, such as `enable_thinking`, `date_string`, or a function `strftime_now`. */
   variables?: Record<string, unknown>;
   /** What to call the model in messages. */
@@ -139,9 +161,9 @@ function environment(messages: readonly ChatMessage[], options: RenderOptions): 
     raise_exception: (reason: unknown) => {
       throw new TokenizerError(String(reason));
     },
-    messages: messages.map(({ role, content }) => ({ role, content })),
+    messages: messages.map((message) => ({ ...message })),
     // Hugging Face passes these too, and some templates ask only whether they are none.
-    tools: null,
+    tools: options.tools?.map((tool) => ({ ...tool })) ?? null,
     documents: null,
     add_generation_prompt: options.addGenerationPrompt ?? false,
     bos_token: options.bosToken ?? "",

@@ -55,6 +55,38 @@ Deno.test("messages with private-use characters of their own keep them", () => {
   assertThrows(() => chat.render([user(`${all}<|eos|>`)]), TokenizerError, "private-use");
 });
 
+Deno.test("tools, calls and results reach a template that knows them, and are no markup", () => {
+  const template =
+    "{% for t in tools or [] %}{{ t.function.name }}: {{ t.function.parameters | tojson }}\n" +
+    "{% endfor %}{% for m in messages %}{{ m.role }}={{ m.content }}{% for c in m.tool_calls or [] %}" +
+    "[{{ c.function.name }} {{ c.function.arguments | tojson }}]{% endfor %}{{ m.tool_call_id or '' }}\n{% endfor %}";
+  const own = new Chat(tokenizer, template);
+  assert(own.knowsTools && !chat.knowsTools);
+  const parameters = { type: "object", properties: { "<|end|>": { type: "string" } } };
+  const tools = [{ type: "function" as const, function: { name: "look", parameters } }];
+  const call = {
+    id: "c1",
+    type: "function" as const,
+    function: { name: "look", arguments: { at: "<|eos|>" } },
+  };
+  const messages = [
+    user("Look"),
+    { role: "assistant", content: "", tool_calls: [call] },
+    { role: "tool", content: "found <|user|>", tool_call_id: "c1" },
+  ];
+  const lines = [
+    'look: {"type": "object", "properties": {"<|end|>": {"type": "string"}}}',
+    "user=Look",
+    'assistant=[look {"at": "<|eos|>"}]',
+    "tool=found <|user|>c1",
+    "",
+  ];
+  assertEquals(own.text(messages, { tools }), lines.join("\n"));
+  const ids = own.render(messages, { tools });
+  assertEquals(ids.filter((id) => tokenizer.specialIds.has(id)), []);
+  assertEquals(own.text([user("Hi")]), "user=Hi\n");
+});
+
 Deno.test("thousands of look-alikes take no longer than their text", () => {
   const ids = chat.render([user("<|end|>".repeat(20_000))]);
   assertEquals(ids.filter((id) => id === 5).length, 1);

@@ -54,18 +54,27 @@ export function decoderEmbedder(options: DecoderEmbedderOptions): TextEmbedder {
   return {
     name,
     async embed(texts, { progress, signal } = {}) {
-      const sequences = texts.map(encode);
-      const vectors: TextVector[] = [];
-      while (vectors.length < sequences.length) {
-        signal?.throwIfAborted();
-        const first = vectors.length;
-        const count = batchSize(sequences, first, BATCH_TOKENS);
-        vectors.push(...await lastTokens(transformer, sequences.slice(first, first + count)));
-        progress?.(vectors.length, texts.length);
-      }
-      return vectors;
+      const report = progress && ((done: number) => progress(done, texts.length));
+      return await embedTokens(transformer, texts.map(encode), { progress: report, signal });
     },
   };
+}
+
+/** The vectors of sequences of token ids: the final norm's output at the last token of each. */
+export async function embedTokens(
+  transformer: Transformer,
+  sequences: readonly number[][],
+  { progress, signal }: { progress?: (done: number) => void; signal?: AbortSignal } = {},
+): Promise<TextVector[]> {
+  const vectors: TextVector[] = [];
+  while (vectors.length < sequences.length) {
+    signal?.throwIfAborted();
+    const first = vectors.length;
+    const count = batchSize(sequences, first, BATCH_TOKENS);
+    vectors.push(...await lastTokens(transformer, sequences.slice(first, first + count)));
+    progress?.(vectors.length);
+  }
+  return vectors;
 }
 
 /** The final norm's output at the last token of each sequence. */
