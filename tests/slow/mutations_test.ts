@@ -2,42 +2,11 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { type Mutation, MUTATIONS } from "../mutations/list.ts";
+import { copyTree, runTests } from "../mutations/tree.ts";
 
-const ROOT = `${import.meta.dirname}/../..`;
-
-/** A copy of what the parity tests need, large data as links. */
-async function copyTree(): Promise<string> {
-  const copy = await Deno.makeTempDir({ prefix: "palimpsest-mutants-" });
-  for (const file of ["deno.json", "deno.lock"]) {
-    await Deno.copyFile(`${ROOT}/${file}`, `${copy}/${file}`);
-  }
-  for (const folder of ["engine", "shaders", "models", "tests"]) await copyCode(folder, copy);
-  await Deno.symlink(await Deno.realPath(`${ROOT}/tests/fixtures`), `${copy}/tests/fixtures`);
-  return copy;
-}
-
-async function copyCode(folder: string, copy: string): Promise<void> {
-  await Deno.mkdir(`${copy}/${folder}`);
-  for await (const { name, isDirectory } of Deno.readDir(`${ROOT}/${folder}`)) {
-    const path = `${folder}/${name}`;
-    if (isDirectory && !["fixtures", "embedded", "tokenizers"].includes(name)) {
-      await copyCode(path, copy);
-    } else if (/\.(ts|wgsl|json)$/.test(name)) {
-      await Deno.copyFile(`${ROOT}/${path}`, `${copy}/${path}`);
-    }
-  }
-}
-
-/** Runs the parity tests whose name begins so; the output, and whether they passed. */
+/** Runs the parity tests whose name begins so. */
 async function parity(copy: string, name: string): Promise<{ passed: boolean; output: string }> {
-  const filter = `/^${name.replaceAll(".", "\\.")}/`;
-  const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
-    args: ["test", "-A", "--no-check", "--quiet", "--filter", filter, "tests/parity_test.ts"],
-    cwd: copy,
-    env: { NO_COLOR: "1" },
-  }).output();
-  const output = new TextDecoder().decode(stdout) + new TextDecoder().decode(stderr);
-  return { passed: success, output };
+  return await runTests(copy, ["tests/parity_test.ts"], `/^${name.replaceAll(".", "\\.")}/`);
 }
 
 async function check(copy: string, { file, find, replace, caughtBy }: Mutation): Promise<void> {

@@ -1,0 +1,133 @@
+/** Bugs in shaders that no rule makes. */
+
+import type { Mutant } from "./mutant.ts";
+import { shaderTests } from "./operators.ts";
+
+type Named = [what: string, shader: string, find: string, replace: string];
+
+const NAMED: readonly Named[] = [
+  [
+    "a mean that is not compensated",
+    "accumulate",
+    "compensation += fma(params.one, fma(params.one, larger, -next), smaller);",
+    "",
+  ],
+  [
+    "the compensation takes the smaller for the larger",
+    "accumulate",
+    "abs(sum) >= abs(term));\n    let smaller",
+    "abs(sum) < abs(term));\n    let smaller",
+  ],
+  [
+    "every draw of a sequence is the same",
+    "sample",
+    "rows[row].step + params.step",
+    "rows[row].step",
+  ],
+  ["every sequence draws the same", "sample", "params.step, rows[row].stream,", "params.step, 0u,"],
+  [
+    "half of the seed is not used",
+    "sample",
+    "vec2(rows[row].seed_low, rows[row].seed_high)",
+    "vec2(rows[row].seed_low, 0u)",
+  ],
+  [
+    "the temperature is left out",
+    "sample",
+    "(highest - bitcast<f32>(bits)) * inverse",
+    "(highest - bitcast<f32>(bits))",
+  ],
+  ["min-p is left out", "sample", "&& exponent <= depth", ""],
+  [
+    "of equal ones the last",
+    "argmax",
+    "keys[l] == most && places[l] < place",
+    "keys[l] == most && places[l] > place",
+  ],
+  ["NaN counts as the largest", "argmax", "if (size > 0x7f800000u) {\n    return 0u;\n  }", ""],
+  ["the penalty divides what is negative", "penalise", "value > 0.0)", "value < 0.0)"],
+  ["ties take one too many", "top_k", "equal_before < ties", "equal_before <= ties"],
+  [
+    "negative numbers in the wrong order",
+    "kth_largest",
+    "select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u)",
+    "bits | 0x80000000u",
+  ],
+  [
+    "the sine with the wrong sign",
+    "rope",
+    "fma(low, turn.x, -(high * turn.y))",
+    "fma(low, turn.x, high * turn.y)",
+  ],
+  [
+    "what does not turn is lost",
+    "rope",
+    "out[target_at + params.half] = high;\n    return;",
+    "return;",
+  ],
+  [
+    "a key goes one row too far in the cache",
+    "rope",
+    "place.z + place.w - place.y",
+    "place.z + place.w - place.y + 1u",
+  ],
+  [
+    "the last window of the embedding is not read",
+    "embedding",
+    "row - params.first_row >= params.rows",
+    "row - params.first_row + 1u >= params.rows",
+  ],
+  [
+    "the first window is read for all",
+    "embedding",
+    "(row - params.first_row) * params.stride",
+    "row * params.stride",
+  ],
+  [
+    "replaced vectors are added",
+    "edit",
+    "x[at] = coefficient * value;",
+    "x[at] = x[at] + coefficient * value;",
+  ],
+  [
+    "a component is removed twice",
+    "project",
+    "bitcast<f32>(entry.z) - dot",
+    "bitcast<f32>(entry.z) - 2.0 * dot",
+  ],
+  ["a token counts where one prompt has it", "intersect_mean", "in_all = in_all && ", "in_all = "],
+  ["the mean is a sum", "intersect_mean", "sum / f32(params.prompts)", "sum"],
+  ["losses are in bits", "token_loss", "= log(total)", "= log2(total)"],
+  ["the loss forgets the maximum", "token_loss", "(highest - x[start", "(- x[start"],
+  [
+    "the cap is not multiplied back",
+    "softcap",
+    "x[i] = params.cap * soft_tanh",
+    "x[i] = soft_tanh",
+  ],
+  ["the norm is squared", "row_norm", "out[row] = sqrt(total);", "out[row] = total;"],
+  [
+    "the norm divides by the width plus one",
+    "rmsnorm",
+    "total / f32(width)",
+    "total / f32(width + 1u)",
+  ],
+  [
+    "top-p keeps too little",
+    "nucleus",
+    "wanted = rows[row].p * above.x",
+    "wanted = 0.5 * rows[row].p * above.x",
+  ],
+  ["the seen tokens are not kept", "commit_tokens", "seen[word] | (1u", "seen[word] & (1u"],
+];
+
+/** The list, with the tests of the ops that each shader is part of. */
+export function kernelMutants(ops: readonly string[]): Mutant[] {
+  return NAMED.map(([what, shader, find, replace]) => ({
+    what,
+    file: `shaders/${shader}.wgsl`,
+    find,
+    replace,
+    tests: shaderTests(shader, ops),
+  }));
+}
