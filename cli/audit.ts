@@ -121,9 +121,8 @@ function driverOf(adapter: string): string {
 }
 
 /** Writes both files and returns the page's path. */
-async function writeAudit(found: AuditDocument, out: string | undefined): Promise<string | null> {
+async function writeAudit(found: AuditDocument, out: string | undefined): Promise<string> {
   const folder = out ?? ownAudits();
-  if (folder === undefined) return null;
   await makeFolder(folder);
   // A part of an audit does not take the place of a whole one.
   const part = found.only ? "-part" : found.quick ? "-quick" : "";
@@ -143,7 +142,7 @@ function auditJson(found: AuditDocument): string {
   return JSON.stringify(found, round, 1) + "\n";
 }
 
-function printAudit(found: AuditDocument, written: string | null): void {
+function printAudit(found: AuditDocument, written: string): void {
   const columns = KERNEL_COLUMNS.map((title, i) => ({
     title,
     align: i > 2 && i < 8 ? "right" as const : "left" as const,
@@ -160,5 +159,5 @@ function printAudit(found: AuditDocument, written: string | null): void {
   console.log(`\n${verdict(found)}`);
   for (const line of faults.slice(0, SHOWN_FAULTS)) console.log(`  ${visible(line)}`);
   if (faults.length > SHOWN_FAULTS) console.log(`  … and ${faults.length - SHOWN_FAULTS} more`);
-  if (written) console.log(`Report: ${written}`);
+  console.log(`Report: ${written}`);
 }

@@ -1,6 +1,7 @@
 /** Routes `deno task COMMAND …` to the command's own file. */
 
 import { UsageError } from "../engine/errors.ts";
+import { recordCommandLine } from "../lens/results/command_line.ts";
 import { closest } from "./closest.ts";
 import { type CommandContext, runCommand } from "./run_command.ts";
 import { visible } from "./visible.ts";
@@ -27,6 +28,7 @@ const COMMANDS: Record<string, () => Promise<Run>> = {
   report: async () => (await import("./report.ts")).report,
   verify: async () => (await import("./verify.ts")).verify,
   doctor: async () => (await import("./doctor.ts")).doctor,
+  reproduce: async () => (await import("./reproduce.ts")).reproduce,
   organisms: async () => (await import("./organisms.ts")).organisms,
 };
 
@@ -49,6 +51,7 @@ const USAGE = `palimpsest reads what a finetune left in a model's activations
   deno task tune        find the fastest variants of the kernels on this adapter
   deno task report      make the page of a run again, or of several side by side
   deno task verify      check every file of a run, and derive its numbers again
+  deno task reproduce   run again what a results folder holds, and compare file by file
   deno task doctor      show the WebGPU backends and what is missing
   deno task organisms   list the finetuned models that can be compared by name
 
@@ -66,6 +69,7 @@ if (import.meta.main) {
       const hint = near ? `did you mean ${near}?` : `known: ${Object.keys(COMMANDS).join(", ")}`;
       throw new UsageError(`Unknown command ${visible(name.slice(0, 80))}: ${hint}`);
     }
+    recordCommandLine(Deno.args);
     const run = await COMMANDS[name]();
     return await run(args, context);
   });

@@ -3,6 +3,7 @@
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import type { ModelSpec } from "../engine/model_spec.ts";
 import type { Tokenizer } from "../engine/text/tokenizer.ts";
+import { knownAudits } from "./audits.ts";
 import { kernelHashes } from "../lens/provenance.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
 import { type LoadOptions, loadTokenizer } from "../models/load_model.ts";
@@ -79,7 +80,7 @@ export function showProgress(label: string, total: number, unit: string, begun?:
 /** What the manifest says of each step: with what it was made. */
 export function provenanceOf(gpu: Gpu): () => Promise<Record<string, JsonValue>> {
   return async () => ({
-    kernels: await kernelHashes(gpu),
+    kernels: await kernelHashes(gpu, await knownAudits()),
     deno: Deno.version.deno,
     device_bytes: gpu.buffers.peakBytes,
   });

@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Gpu } from "../engine/gpu/gpu.ts";
-import { fingerprintOf, kernelHashes, sha256Of } from "./provenance.ts";
+import { auditState, fingerprintOf, kernelHashes, sha256Of } from "./provenance.ts";
 
 const ABC = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
 
@@ -30,4 +30,23 @@ Deno.test("kernelHashes() names every kernel with its constants, in an order of 
     { name: "softmax", constants: { width: 8 }, sha256: ABC },
   ]);
   assertEquals(await hashesOf(list.toReversed()), hashes);
+});
+
+Deno.test("auditState() tells what was audited on this adapter, and how nearly as it ran", () => {
+  const here = { backend: "deno", adapter: "llvmpipe" };
+  const kernel = { name: "glu", constants: { ACTIVATION: 0, LANES: 8 }, sha256: ABC };
+  const audit = { ...here, date: "2026-11-02", holds: true, kernels: [kernel] };
+  const state = (of: Partial<typeof kernel>, ...audits: Partial<typeof audit>[]) =>
+    auditState({ ...kernel, ...of }, here, audits.map((one) => ({ ...audit, ...one })));
+  assertEquals(state({}, {}), { state: "audited", date: "2026-11-02" });
+  const older = { date: "2026-11-01" };
+  assertEquals(state({}, older, {}, older), { state: "audited", date: "2026-11-02" });
+  const other = { constants: { LANES: 4, ACTIVATION: 0 } };
+  assertEquals(state(other, {}), { state: "other constants", date: "2026-11-02" });
+  const none = { state: "not audited" as const };
+  assertEquals(state({}), none);
+  assertEquals(state({ sha256: "0" }, {}), none);
+  for (const change of [{ holds: false }, { backend: "dawn" }, { adapter: "SwiftShader" }]) {
+    assertEquals(state({}, change), none);
+  }
 });

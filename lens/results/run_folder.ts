@@ -10,6 +10,7 @@
 
 import { ResultsError } from "../../engine/errors.ts";
 import { TEMPORARY_NAME, writeAtomically } from "./atomic_file.ts";
+import { recordedCommandLine } from "./command_line.ts";
 import { makeFolder, namesIn, readIfThere, removeIfThere } from "./files.ts";
 import { parseJson, readJsonFile, writeJsonFile } from "./json_file.ts";
 import {
@@ -151,7 +152,7 @@ export class RunFolder {
 
   /**
    * Finishes a step: puts the files written since the last one, with their hashes, and `fields` (versions, adapter, counts …)
-   * into the manifest, then removes the checkpoints, and files that the step had when it was finished before and has no more.
+   * into the manifest, beside the command line that made it, then removes the checkpoints, and files that the step had when it was finished before and has no more.
    */
   async finish(step: string, fields: Record<string, JsonValue> = {}): Promise<void> {
     const files: Record<string, FileRecord> = {};
@@ -159,7 +160,9 @@ export class RunFolder {
       const bytes = await this.readBytes(name);
       files[name] = { bytes: bytes.length, sha256: sha256(bytes) };
     }
-    const steps = { ...this.manifest.steps, [step]: { ...fields, files } };
+    const command = recordedCommandLine();
+    const made = command ? { ...fields, command: [...command] } : fields;
+    const steps = { ...this.manifest.steps, [step]: { ...made, files } };
     const manifest = { ...this.manifest, steps } as Manifest;
     manifest.digest = manifestDigest(manifest);
     await writeJsonFile(this.path, MANIFEST, manifest as unknown as JsonValue);

@@ -39,12 +39,13 @@ Deno.test("diff: an LLM chooses the scales; nothing is read or asked twice, what
     const counted = { requests: 7, input_tokens: 600, output_tokens: 60, uncounted: 0 };
     assertEquals(json.grading, { grader: "m", ...counted, cost: 0.0018 });
     const { steps } = await readJson(`${out}/manifest.json`);
-    assertEquals({ ...steps.grades, files: 0 }, { ...counted, files: 0 });
+    const { files: _files, command, ...grades } = steps.grades;
+    assertEquals([grades, command[0]], [counted, "diff"]);
     const settings = { grader: "llm", model: "m", url: server.url };
     assertEquals([steps.readout_5.settings, steps.relevance.settings], [settings, settings]);
     const readout = await Deno.readTextFile(`${out}/readout_5.json`);
-    const grades = await Deno.readTextFile(`${out}/grades.jsonl`);
-    assertEquals(grades.trimEnd().split("\n").length, 7);
+    const answers = await Deno.readTextFile(`${out}/grades.jsonl`);
+    assertEquals(answers.trimEnd().split("\n").length, 7);
 
     // Another grader chooses again among the lists that are there, and this one then knows its answers.
     const offline = await cli([...args, "--json"]);
@@ -55,7 +56,7 @@ Deno.test("diff: an LLM chooses the scales; nothing is read or asked twice, what
     const printed = await cli([...args, ...llm]);
     assertStringIncludes(printed.out, "Graded by m: 7 requests; 600 tokens in, 60 out\n");
     assertEquals(await Deno.readTextFile(`${out}/readout_5.json`), readout);
-    assertEquals(await Deno.readTextFile(`${out}/grades.jsonl`), grades);
+    assertEquals(await Deno.readTextFile(`${out}/grades.jsonl`), answers);
     assertEquals(server.seen.length, 7);
 
     // Relevance asks for what it needs beside the scales.

@@ -37,10 +37,10 @@ ${
     folded(
       "Steps",
       html`${
-        shown.map(([step, { files: _f, kernels: _k, ...said }]) =>
+        // The command line names folders, which the same results elsewhere do not have in common.
+        shown.map(([step, { files: _f, kernels: _k, command: _c, ...said }]) =>
           html`<h4>${step}</h4>${settings(said)}`
-        )
-      }`,
+        )}`,
     )
   }`;
 }
