@@ -18,6 +18,9 @@ export function elementGrid(elements: number): Grid {
   return foldGrid(Math.ceil(elements / 64));
 }
 
+/** What of a device the grids depend on. */
+type Device = Pick<Gpu, "profile" | "tuning">;
+
 /** The most partial sums, one for each row and chunk, that a workgroup may share: 8 of the 16 KiB that every adapter has. */
 export const MAX_PARTIALS = 2048;
 
@@ -30,7 +33,7 @@ export const MAX_PARTIALS = 2048;
  * @throws {UsageError} when the partial sums of one row do not fit.
  */
 export function rowBlock(
-  gpu: Gpu,
+  gpu: Device,
   width: number,
 ): { LANES: number; ROWS: number; PARTIALS: number } {
   if (width > MAX_PARTIALS * CHUNK) {
@@ -58,7 +61,7 @@ export const MOST_TURNS = 60_000;
  *
  * @param turns how often the kernel goes to an element of the row, all of them together
  */
-export function longRowLanes(gpu: Gpu, turns: number): { LANES: number } {
+export function longRowLanes(gpu: Device, turns: number): { LANES: number } {
   const software = gpu.profile === "software";
   // On a CPU one thread a lane of its vectors is fastest.
   let LANES = Number(gpu.tuning.choice("long_row", turns) ?? (software ? 8 : 256));

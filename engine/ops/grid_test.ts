@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../errors.ts";
-import type { Gpu } from "../gpu/gpu.ts";
 import { foldGrid } from "../gpu/recorder.ts";
+import { Tuning } from "../gpu/tuning.ts";
 import { CHUNK, KEY_CHUNK, longRowLanes, MAX_PARTIALS, MOST_TURNS, rowBlock } from "./grid.ts";
 
 const shaders = new URL("../../shaders/", import.meta.url);
@@ -39,7 +39,7 @@ Deno.test("every shader has the chunk sizes of grid.ts", () => {
 
 Deno.test("the partial sums of a workgroup's rows fit, and too wide a row is refused", () => {
   for (const profile of ["software", "gpu"] as const) {
-    const gpu = { profile } as Gpu;
+    const gpu = { profile, tuning: Tuning.none };
     for (const width of [1, 64, 65, 768, 5120, 16384, 16385, 65536, 131072]) {
       const { ROWS, LANES, PARTIALS } = rowBlock(gpu, width);
       assert(ROWS >= 1 && PARTIALS <= MAX_PARTIALS, `width ${width}`);
