@@ -1,17 +1,12 @@
 /** `deno task causal`: from two models to what their difference does to their losses. */
 
 import { causalStep } from "../lens/causal/causal.ts";
-import { fingerprintOf } from "../lens/provenance.ts";
-import { RunFolder } from "../lens/results/run_folder.ts";
 import { parseCommand } from "./args.ts";
 import { CAUSAL_COMMAND } from "./causal_flags.ts";
 import { type CausalFlags, causalTexts, planCausal } from "./causal_inputs.ts";
 import { causalJson, type CausalShown, printCausal } from "./causal_print.ts";
-import { openGpu, sourceOptions } from "./common_flags.ts";
-import { chosenDeltas, layerOf, positionsOf } from "./deltas.ts";
-import { identity, openPair, provenanceOf, showProgress } from "./open_pair.ts";
+import { DeltaRun } from "./delta_run.ts";
 import type { CommandContext } from "./run_command.ts";
-import { VERSION } from "./version.ts";
 
 /** Runs the command. */
 export async function causal(args: string[], context: CommandContext): Promise<number> {
@@ -33,61 +28,16 @@ export async function causalResults(
 ): Promise<
   { shown: CausalShown; names: { base: string; finetuned: string }; description?: string }
 > {
-  const { mode, reverse, controls, seed } = flags;
+  const { mode, reverse, controls } = flags;
   const plan = await planCausal(flags);
-  using gpu = await openGpu(flags);
-  const source = sourceOptions(flags, signal);
-  const pair = await openPair(gpu, plan, source);
-  using _shelf = pair.shelf;
-  const layer = layerOf(flags, pair);
-  const positions = positionsOf(flags, pair);
-  const texts = await causalTexts(pair, flags, plan, source);
-  const deltas = await chosenDeltas(pair, flags, { text: plan.generic, ...plan.delta }, source);
-
-  const inputs = {
-    version: VERSION,
-    command: "causal",
-    base: await identity(pair.base),
-    finetuned: await identity(pair.finetuned),
-    delta: deltas.fingerprint,
-    texts: { ...texts.hashes },
-    column: flags.column ?? null,
-    documents: plan.documents,
-    tokens: plan.tokens,
-    layer,
-    positions,
-    mode,
-    reverse,
-    controls,
-    seed,
-    backend: gpu.backend,
-    adapter: { ...gpu.adapter },
-  };
-  const out = flags.out ?? `results/${pair.finetuned.name}-causal-${await fingerprintOf(inputs)}`;
-  using folder = await RunFolder.open(out, { fingerprint: inputs, overwrite: flags.overwrite });
-  const means = await deltas.means({
-    gpu,
-    layers: [layer],
-    folder,
-    progress: showProgress,
-    signal,
-  });
-  const result = await causalStep({
-    models: pair.models,
-    layer,
-    means,
-    firstPosition: deltas.firstPosition,
-    positions,
-    sets: texts.sets,
-    mode,
-    reverse,
-    controls,
-    seed,
-    folder,
-    provenance: provenanceOf(gpu),
-    progress: showProgress,
-    signal,
-  });
+  using run = await DeltaRun.open(flags, { ...plan, text: plan.generic }, signal);
+  const { pair, positions } = run;
+  const { sets, hashes } = await causalTexts(pair, flags, plan, run.source);
+  const { documents, tokens } = plan;
+  const settings = { mode, reverse, controls };
+  const inputs = { texts: { ...hashes }, documents, tokens, positions, ...settings };
+  const common = await run.begin("causal", inputs);
+  const result = await causalStep({ ...common, sets, ...settings });
   const names = { base: pair.base.name, finetuned: pair.finetuned.name };
-  return { shown: { result, folder: folder.path }, names, description: plan.description };
+  return { shown: { result, folder: common.folder.path }, names, description: plan.description };
 }

@@ -31,7 +31,11 @@ export const STEER_COMMAND = {
       max: 1e6,
       help: "the strength, instead of the largest that stays coherent",
     },
-    alsoBase: { kind: "bool", help: "steer the base model with the difference, too" },
+    also: {
+      kind: "string",
+      choices: ["base"],
+      help: "steer this model with the difference, too",
+    },
     prompts: {
       kind: "string",
       placeholder: "FILE",
@@ -85,7 +89,7 @@ export const STEER_COMMAND = {
       does: "the embedded organism that learned false facts on baking",
     },
     {
-      command: "deno task steer --organism bad_advice --positions 0-4 --also-base",
+      command: "deno task steer --organism bad_advice --positions 0-4 --also base",
       does: "every position that the paper reads, in both models",
     },
   ],

@@ -42,7 +42,7 @@ Deno.test("steer: a strength by hand, in both models, from a diff's results", as
   await withPrompts(async (folder, args) => {
     await cliJson(["diff", ...FEW, "--positions", "1", "--out", `${folder}/diff`]);
     const by = args.filter((arg, i) => ![arg, args[i - 1]].includes("--delta-documents"));
-    const given = [...by, "--from", `${folder}/diff`, "--also-base", "--out", `${folder}/run`];
+    const given = [...by, "--from", `${folder}/diff`, "--also", "base", "--out", `${folder}/run`];
     const strong = await cliJson([...given, "--alpha", "4"]);
     assertEquals([strong.alpha, strong.searches], [4, []]);
     const [{ steered, unsteered, base_steered, base_unsteered }] = strong.samples;
