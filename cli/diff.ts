@@ -68,15 +68,15 @@ export async function diffResults(
     ? undefined
     : await resolveSource(plan.sibling, options);
   if (sibling) await shelf.add("sibling", sibling, "base");
-  const { tokens, documents } = plan;
+  const { documents } = plan;
   const { chat, column } = flags;
-  if (tokens > spec.maxPositions) {
+  if (plan.tokens > spec.maxPositions) {
     throw new UsageError(
-      `Cannot use --tokens ${tokens}: the model's context is ${spec.maxPositions} tokens`,
+      `Cannot use --tokens ${plan.tokens}: the model's context is ${spec.maxPositions} tokens`,
     );
   }
   const layers = layersAt(flags.layers, spec.layers);
-  const positions = flagPositions(flags, tokens);
+  const { positions, tokens } = positionsAndTokens(flags, plan.tokens, spec.maxPositions);
   const seed = flags.shuffle ? flags.seed : null;
   const { maxPositions } = spec;
   const chats = chat
@@ -203,10 +203,22 @@ function interpolationOf(
   };
 }
 
-/** The positions to read; by default the first five, and in chats those of the prompt before them. */
-function flagPositions({ positions, chat }: DiffFlags, tokens: number): number[] {
+/**
+ * Which positions are read (by default the first five, and in chats those of the prompt before them), and how many tokens each
+ * document must have: where that was left open, as many as the positions need.
+ */
+function positionsAndTokens(
+  { positions: asked, chat, tokens: given, bosOnly }: DiffFlags,
+  usual: number,
+  context: number,
+): { positions: number[]; tokens: number } {
   const least = chat ? -PROMPT_POSITIONS : 0;
-  if (positions !== undefined) return parseRanges(positions, tokens - 1, "position", least);
-  const last = Math.min(DEFAULT_LAST_POSITION, tokens - 1);
-  return Array.from({ length: last - least + 1 }, (_, i) => least + i);
+  if (asked === undefined) {
+    const last = Math.min(DEFAULT_LAST_POSITION, usual - 1);
+    const positions = Array.from({ length: last - least + 1 }, (_, i) => least + i);
+    return { positions, tokens: usual };
+  }
+  const open = given === undefined && !bosOnly;
+  const positions = parseRanges(asked, (open ? context : usual) - 1, "position", least);
+  return { positions, tokens: Math.max(usual, positions.at(-1)! + 1) };
 }

@@ -43,7 +43,8 @@ export const DIFF_COMMAND = {
     tokens: {
       kind: "int",
       min: 1,
-      help: "tokens of each document, of each answer in chats (default: 128; embedded models: 16)",
+      help:
+        "tokens of each document, of each answer in chats (default: 128; embedded models: 16; or as many as --positions needs)",
     },
     layers: {
       kind: "list",

@@ -8,20 +8,20 @@ type Json = any;
 
 Deno.test("diff: every layer at a deep position, in a table of a line each", async () => {
   await withFolder(async (out) => {
-    const flags = ["--documents", "6", "--tokens", "16", "--layers", "all", "--positions", "15"];
+    const flags = ["--documents", "6", "--layers", "all", "--positions", "100"];
     const args = ["diff", ...flags, "--spectrum", "--sibling", "none", "--out", out];
     const { code, out: table, err } = await cli(args);
     assertEquals(code, 0, err);
-    assertStringIncludes(table, "logit lens at 15");
+    assertStringIncludes(table, "logit lens at 100");
     assert(table.split("\n").length < 50, "it can be read");
     const json = await cliJson(args);
     assertEquals(json.layers.map((layer: Json) => layer.layer), [0, 1, 2, 3, 4, 5]);
     const spectra = json.layers.map((layer: Json) => layer.spectrum);
-    for (const { positions } of json.layers) assertEquals(positions[0].position, 15);
+    for (const { positions } of json.layers) assertEquals(positions[0].position, 100);
     spectra.forEach((spectrum: Json, layer: number) => {
       assertEquals([spectrum.layer, spectrum.documents, spectrum.of_documents], [layer, 6, 6]);
       const [{ position, mean_share, uncentred, centred }] = spectrum.positions;
-      assertEquals(position, 15);
+      assertEquals(position, 100);
       assert(mean_share > 0 && mean_share < 1);
       assert(uncentred.directions[50] <= uncentred.directions[90]);
       assert(centred.directions[99] <= 5, "six documents around their mean");
@@ -29,6 +29,8 @@ Deno.test("diff: every layer at a deep position, in a table of a line each", asy
     assertEquals(json.spectrum, spectra[0]);
   });
 });
+    const { fingerprint } = JSON.parse(await Deno.readTextFile(`${out}/manifest.json`));
+    assertEquals(fingerprint.tokens, 101, "as many as the position needs");
 
 Deno.test("diff: spectrum, stability and interpolation go on in the run's folder", async (t) => {
   await withFolder(async (folder) => {
