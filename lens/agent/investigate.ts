@@ -7,6 +7,7 @@
 
 import { UsageError } from "../../engine/errors.ts";
 import type { ToolCompletion, ToolModel } from "../graders/llm/client.ts";
+import { ContextFailure } from "../graders/llm/failures.ts";
 import { type Clock, patiently } from "../graders/llm/patience.ts";
 import type { JsonValue } from "../results/stable_json.ts";
 import type { Blinding } from "./blinding.ts";
@@ -86,9 +87,12 @@ class Investigation {
       () => run.spent.failed_requests++,
       signal,
     ).catch(async (error) => {
+      // Its context is full. One that cannot read even the overview is the wrong LLM: that is no investigation.
+      if (error instanceof ContextFailure && run.spent.llm_calls > 0) return null;
       await this.#keep();
       throw error;
     });
+    if (answer === null) return await this.#end("context");
     this.#count(answer, most);
     const calls = this.#protocol.calls(answer, run.spent.llm_calls);
     run.transcript.push({
@@ -206,7 +210,7 @@ class Investigation {
     await this.#keep();
   }
 
-  async #end(end: "llm_calls" | "tokens"): Promise<void> {
+  async #end(end: "llm_calls" | "tokens" | "context"): Promise<void> {
     this.run.end = end;
     await this.#keep();
   }

@@ -147,6 +147,27 @@ Deno.test("tokens are bounded before a message is asked for", async () => {
   assert(uncounted.run.spent.tokens <= 40_000 && uncounted.run.spent.uncounted > 1);
 });
 
+Deno.test("one that has said more than its LLM can read ends, with no answer; an overview that is too long is an error", async () => {
+  const full = (error: Record<string, string>): Behaviour => {
+    return { kind: "status", status: 400, body: { error } };
+  };
+  const ways: Record<string, string>[] = [
+    { code: "context_length_exceeded", message: "Too many" },
+    { message: "This model's maximum context length is 8192 tokens" },
+    { type: "exceed_context_size_error", message: "the request is too long" },
+  ];
+  for (const error of ways) {
+    const { run, server } = await play([calls(["ask_model", { prompts: ["?"] }]), full(error)]);
+    assertEquals([run.end, run.hypothesis, run.spent.llm_calls], ["context", null, 1]);
+    assertEquals(server.seen.length, 2, "it is not asked again");
+  }
+  await assertRejects(
+    () => play([full(ways[0])]),
+    ChatFailure,
+    'the conversation is longer than the model reads: "Too many"; serve the model with a longer',
+  );
+});
+
 Deno.test("failures that pass are waited out and cost no message; others end in an error that keeps all", async () => {
   const { run } = await play("flaky");
   assertEquals([run.end, run.spent.llm_calls, run.spent.failed_requests], ["answered", 2, 3]);

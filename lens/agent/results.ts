@@ -112,8 +112,8 @@ const turn = z.discriminatedUnion("role", [
 /** One message of a transcript. */
 export type Turn = z.infer<typeof turn>;
 
-/** How a run ended: with an answer, or with a budget used up. Null while it is under way. */
-export const RUN_ENDS = ["answered", "llm_calls", "tokens"] as const;
+/** How a run ended: with an answer, a budget used up, or more said than the LLM can read. Null while it is under way. */
+export const RUN_ENDS = ["answered", "llm_calls", "tokens", "context"] as const;
 
 /** `run_AGENT_INTERACTIONS_RUN.json`: one investigation. */
 export const agentRunSchema = z.object({

@@ -18,6 +18,9 @@ export class ChatFailure extends GraderError {
   }
 }
 
+/** A conversation that is longer than what the model can read: asked again, it still is. */
+export class ContextFailure extends ChatFailure {}
+
 /** Whom a server stands in for, in messages: what it is called, and where its user sets it. */
 export interface Asked {
   who: string;
@@ -39,6 +42,9 @@ export const AGENT: Asked = { who: "agent", flags: "--llm", key: "PALIMPSEST_LLM
 
 /** Characters shown of what a server says. */
 export const SHOWN = 160;
+
+/** How servers say it (OpenAI and ours, vLLM, llama.cpp): in the code, the type or the message. */
+const TOO_LONG = /context[_ ](?:length|size|window)/i;
 
 const PASSING = new Set([408, 409, 425, 429]);
 
@@ -86,6 +92,13 @@ function refusedRequest(
   }
   if (error.code === "insufficient_quota") {
     return new ChatFailure(`the account has no credit left: ${said}`, false);
+  }
+  if (TOO_LONG.test([error.code, error.type, saidBy(error)].join(" "))) {
+    const way = "serve the model with a longer context";
+    return new ContextFailure(
+      `the conversation is longer than the model reads: ${said}; ${way}`,
+      false,
+    );
   }
   const answers = `the server answers ${status}: ${said}`;
   if (PASSING.has(status) || status >= 500) {
