@@ -9,6 +9,7 @@ import {
   type Alpha,
   type Drawing,
   findAlpha,
+  type GradedStrength,
   type PromptSamples,
   sampleTexts,
   type SteeringPrompt,
@@ -86,8 +87,10 @@ async function steerAt(run: SteerRun, position: number): Promise<Steering> {
         provenance,
       },
       async () => {
-        const alpha = await search(run, position);
+        const graded: GradedStrength[] = [];
+        const alpha = await search(run, position, (strength) => graded.push(strength));
         await run.grading.grades.file();
+        await folder.writeJson(`search_${at}.json`, graded as unknown as JsonValue);
         return { ...alpha, graded_by: await run.grading.account?.() ?? null };
       },
     );
@@ -116,7 +119,11 @@ function targetOf(run: SteerRun, position: number, side: "base" | "finetuned"): 
   return { ...run, model: () => models[side](), vector };
 }
 
-async function search(run: SteerRun, position: number): Promise<Alpha> {
+async function search(
+  run: SteerRun,
+  position: number,
+  onGraded: (graded: GradedStrength) => void,
+): Promise<Alpha> {
   let bar: StepProgress | undefined;
   const target = targetOf(run, position, "finetuned");
   const { search: drawing, decisions } = run;
@@ -128,7 +135,7 @@ async function search(run: SteerRun, position: number): Promise<Alpha> {
     target,
     run.searchPrompts,
     run.grading.grader,
-    { drawing, decisions },
+    { drawing, decisions, onGraded },
     progress,
   )
     .finally(() => bar?.done());

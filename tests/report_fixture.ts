@@ -17,7 +17,12 @@ import { RunFolder } from "../lens/results/run_folder.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
 import { compareTexts } from "../lens/similarity/similarity.ts";
 import { fitTfIdf } from "../lens/similarity/tf_idf.ts";
-import { COHERENT_SHARE, LEVELS } from "../lens/steering/steer.ts";
+import {
+  COHERENT_SHARE,
+  coherentShare,
+  type GradedStrength,
+  LEVELS,
+} from "../lens/steering/steer.ts";
 import { searchStrength, STRONGEST } from "../lens/steering/strength.ts";
 import { summarize } from "../lens/summary.ts";
 import { gradeLists, meanRelevance } from "../lens/token_relevance.ts";
@@ -56,8 +61,12 @@ function numbers(count: number, seed: number): number[] {
 
 const asJson = (value: unknown) => value as JsonValue;
 
-/** Writes the run, its report among it, into a new folder at `path`. */
-export async function writeRun(path: string, texts: FixtureTexts = PLAIN_TEXTS): Promise<void> {
+/** Writes the run, and its report unless it is not wanted, into a new folder at `path`. */
+export async function writeRun(
+  path: string,
+  texts: FixtureTexts = PLAIN_TEXTS,
+  report = true,
+): Promise<void> {
   const common = {
     version: "0.1.0",
     seed: SEED,
@@ -99,7 +108,7 @@ export async function writeRun(path: string, texts: FixtureTexts = PLAIN_TEXTS):
   });
   await outer.writeJson("summary.json", asJson(summary));
   await outer.finish("summary");
-  await writeReport(path, outer);
+  if (report) await writeReport(path, outer);
 }
 
 function meansAt(seed: number) {
@@ -236,8 +245,19 @@ async function writeSteering(path: string, common: Common, texts: FixtureTexts) 
     fingerprint: { ...common, command: "steer", layer: LAYER },
   });
   const decisions = 6;
-  const share = (strengths: readonly number[]) =>
-    Promise.resolve(strengths.map((strength) => strength < 9 ? 0.9 : 0.2));
+  const graded: GradedStrength[] = [];
+  const share = (strengths: readonly number[]) => {
+    const tried = strengths.map((strength) => {
+      const coherent = strength < 9 ? 9 : 2;
+      const written = Array.from({ length: 10 }, (_, i) => ({
+        text: `${texts.steered[0]} ${strength} ${i}`,
+        coherent: i < coherent,
+      }));
+      return { prompt: texts.prompt, strength, texts: written };
+    });
+    graded.push(...tried);
+    return Promise.resolve(tried.map((one) => coherentShare(one.texts)));
+  };
   const passes = (coherent: number) => coherent >= COHERENT_SHARE;
   const first = await searchStrength(
     { highest: STRONGEST, decisions, levels: LEVELS },
@@ -247,7 +267,9 @@ async function writeSteering(path: string, common: Common, texts: FixtureTexts) 
   const { prompt, steered, unsteered } = texts;
   const found = { alpha: first.strength, searches: [{ prompt, ...first }], graded_by: null };
   await folder.writeJson(`alpha_${LAYER}_1.json`, asJson(found));
-  await folder.finish(`alpha_${LAYER}_1`, { settings: { decisions } });
+  await folder.writeJson(`search_${LAYER}_1.json`, asJson(graded));
+  const grader = { grader: "offline" };
+  await folder.finish(`alpha_${LAYER}_1`, { settings: { decisions, grader } });
   const steering = {
     layer: LAYER,
     position: 1,

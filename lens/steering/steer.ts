@@ -113,6 +113,18 @@ export interface PromptSearch {
   rounds: SearchRound[];
 }
 
+/** The texts of one strength that was tried, and which of them the grader calls coherent. */
+export interface GradedStrength {
+  prompt: string;
+  strength: number;
+  texts: { text: string; coherent: boolean }[];
+}
+
+/** The share of texts that are coherent. */
+export function coherentShare(texts: GradedStrength["texts"]): number {
+  return texts.filter(({ coherent }) => coherent).length / texts.length;
+}
+
 /** The strength to steer with. */
 export interface Alpha {
   /** The mean over the prompts. */
@@ -131,7 +143,13 @@ export async function findAlpha(
   target: SteeringTarget,
   prompts: readonly SteeringPrompt[],
   grader: Grader,
-  options: { drawing?: Drawing; decisions?: number; highest?: number } = {},
+  options: {
+    drawing?: Drawing;
+    decisions?: number;
+    highest?: number;
+    /** Told of every strength that is tried, in order. */
+    onGraded?: (graded: GradedStrength) => void;
+  } = {},
   progress?: (done: number, total: number) => void,
 ): Promise<Alpha> {
   const { drawing = SEARCH_DRAWING, decisions = DECISIONS, highest = STRONGEST } = options;
@@ -153,9 +171,13 @@ export async function findAlpha(
         })),
       );
       progress?.(++done, total);
-      return strengths.map((_, s) => {
-        const own = graded.slice(s * drawing.samples, (s + 1) * drawing.samples);
-        return own.filter(Boolean).length / own.length;
+      return strengths.map((strength, s) => {
+        const own = texts[s].map(({ text }, k) => ({
+          text,
+          coherent: graded[s * drawing.samples + k],
+        }));
+        options.onGraded?.({ prompt: prompt.text, strength, texts: own });
+        return coherentShare(own);
       });
     };
     const first = searches[0]?.strength;

@@ -6,8 +6,6 @@ import type { Means } from "../../engine/activation_means.ts";
 import { typicalNorm } from "../diff.ts";
 import { isGenericToken } from "../generic_tokens.ts";
 import { OfflineGrader } from "../graders/offline.ts";
-import { parseGrades } from "../graders/llm/log.ts";
-import { replayGrader } from "../graders/llm/llm_grader.ts";
 import type { Grader } from "../graders/grader.ts";
 import { pointOnLine } from "../interpolation.ts";
 import { decodeMeans } from "../means_file.ts";
@@ -20,6 +18,7 @@ import { ENOUGH_COSINE, ENOUGH_OVERLAP } from "../stability.ts";
 import { type GradedList, gradeLists, meanRelevance } from "../token_relevance.ts";
 import { topicRelevance } from "../topic.ts";
 import type { Derived, Problem } from "./problem.ts";
+import { type GraderSettings, replayed } from "./replay.ts";
 
 /** Everything of a comparison that can be derived again. */
 export async function deriveDiff(diff: DiffResults): Promise<Derived[]> {
@@ -151,14 +150,6 @@ function withBestScales(readout: LayerReadout): LayerReadout {
   };
 }
 
-/** Who graded, as the manifest has it. */
-interface GraderSettings {
-  /** `offline`, or `llm`. */
-  grader: string;
-  /** The LLM's name. */
-  model?: string;
-}
-
 /** What a grading was made with, as the manifest has it. */
 interface Settings extends GraderSettings {
   description: string;
@@ -208,12 +199,6 @@ async function graderOf(part: PartFiles, settings: Settings): Promise<Grader> {
   const tokenizer = { vocabSize: 0, specialIds: new Set<number>(), tokenText: () => "" } as never;
   const models = { base: nothing, finetuned: nothing };
   return new OfflineGrader({ models, tokenizer, seed: settings.seed });
-}
-
-async function replayed(part: PartFiles, { model, grader }: GraderSettings): Promise<Grader> {
-  const file = "grades.jsonl";
-  const text = new TextDecoder().decode(await part.bytes(file));
-  return replayGrader(model ?? grader, parseGrades(text, file));
 }
 
 async function interpolationNumbers(

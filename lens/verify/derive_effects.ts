@@ -10,10 +10,11 @@ import type { RunResults } from "../report/run_results.ts";
 import type { Steering } from "../run_steer.ts";
 import { compareTexts, meansOfScores, type SimilarityKept } from "../similarity/similarity.ts";
 import { tfIdfOf } from "../similarity/tf_idf.ts";
-import { COHERENT_SHARE, LEVELS } from "../steering/steer.ts";
+import { COHERENT_SHARE, coherentShare, type GradedStrength, LEVELS } from "../steering/steer.ts";
 import { searchStrength, STRONGEST } from "../steering/strength.ts";
 import { type PipelineSummary, summarize } from "../summary.ts";
 import type { Derived } from "./problem.ts";
+import { type GraderSettings, replayed } from "./replay.ts";
 
 /** The strength of every position, from the shares of coherent texts at those that were tried. */
 export async function deriveSteering(part: PartFiles): Promise<Derived[]> {
@@ -22,7 +23,11 @@ export async function deriveSteering(part: PartFiles): Promise<Derived[]> {
     const { alpha, searches } = await part.json<Steering>(file);
     const found = part.files.includes(`alpha_${at}.json`) && searches.length > 0;
     if (!found) continue;
-    const settings = part.manifest.steps[`alpha_${at}`].settings as { decisions: number };
+    const settings = part.manifest.steps[`alpha_${at}`].settings as unknown as {
+      decisions: number;
+      grader: GraderSettings;
+    };
+    derived.push(...await coherenceNumbers(part, { at, searches, grader: settings.grader }));
     derived.push({
       file: within(part, file),
       stored: { alpha, searches },
@@ -34,6 +39,43 @@ export async function deriveSteering(part: PartFiles): Promise<Derived[]> {
         return { alpha, searches };
       }),
       derived: { alpha, searches },
+    });
+  }
+  return derived;
+}
+
+/** The shares from the texts, and what an LLM said of each text from its answers. */
+async function coherenceNumbers(
+  part: PartFiles,
+  { at, searches, grader }: {
+    at: string;
+    searches: Steering["searches"];
+    grader: GraderSettings;
+  },
+): Promise<Derived[]> {
+  const file = `search_${at}.json`;
+  const graded = await part.json<GradedStrength[]>(file);
+  const derived: Derived[] = [{
+    file: within(part, `steer_${at}.json`),
+    stored: searches.flatMap(({ prompt, rounds }) =>
+      rounds.flatMap(({ strengths, coherent }) =>
+        strengths.map((strength, i) => ({ prompt, strength, coherent: coherent[i] }))
+      )
+    ),
+    derived: graded.map(({ prompt, strength, texts }) => ({
+      prompt,
+      strength,
+      coherent: coherentShare(texts),
+    })),
+  }];
+  if (grader.grader === "offline") return derived;
+  const judge = await replayed(part, grader);
+  for (const { prompt, texts } of graded) {
+    const asked = texts.map(({ text }) => ({ prompt, promptIds: [], text, ids: [] }));
+    derived.push({
+      file: within(part, file),
+      stored: texts.map(({ coherent }) => coherent),
+      derived: await judge.areCoherent(asked),
     });
   }
   return derived;

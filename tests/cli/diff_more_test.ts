@@ -1,6 +1,8 @@
 /** `diff` end to end: what may be asked for beside the readout. */
 
 import { assert, assertAlmostEquals, assertEquals, assertStringIncludes } from "@std/assert";
+import { percent } from "../../lens/report/format.ts";
+import { assertFound, reportOf } from "../forge.ts";
 import { CHEAP, cli, cliJson, EMBEDDED, readTensors, refusal, withFolder } from "./cli_helpers.ts";
 
 // deno-lint-ignore no-explicit-any
@@ -27,10 +29,10 @@ Deno.test("diff: every layer at a deep position, in a table of a line each", asy
       assert(centred.directions[99] <= 5, "six documents around their mean");
     });
     assertEquals(json.spectrum, spectra[0]);
-  });
-});
     const { fingerprint } = JSON.parse(await Deno.readTextFile(`${out}/manifest.json`));
     assertEquals(fingerprint.tokens, 101, "as many as the position needs");
+  });
+});
 
 Deno.test("diff: spectrum, stability and interpolation go on in the run's folder", async (t) => {
   await withFolder(async (folder) => {
@@ -76,6 +78,30 @@ Deno.test("diff: spectrum, stability and interpolation go on in the run's folder
       assert(half.relative_norm > 0.2 && half.relative_norm < 0.8 && half.cosine > 0.8);
       const tensors = await readTensors(`${out}/interpolate_0.5.safetensors`);
       assertEquals([...tensors.get("blocks.5.hook_resid_post.delta")!.shape], [16, 192]);
+    });
+
+    await t.step("the report shows them, and verify derives what follows", async () => {
+      const html = await reportOf(out);
+      const cell = (value: number) => `<td>${percent(value)}</td>`;
+      const { spectrum: { positions: [, at] }, stability, interpolate } = json;
+      for (const id of ["spectrum", "stability", "interpolation"]) {
+        assertStringIncludes(html, `<section id="${id}"`);
+      }
+      assertStringIncludes(html, cell(at.mean_share));
+      assertStringIncludes(html, `the first has ${percent(at.uncentred.shares[0])} of the energy`);
+      assertStringIncludes(html, percent(stability.positions[1].relative_norm.value));
+      const [half] = interpolate.layers[0].positions[1].points;
+      assertStringIncludes(html, `<td>${half.cosine.toFixed(3)}</td>${cell(half.off_line)}`);
+      await assertFound(
+        out,
+        { part: "", file: "stability_5.json", step: "stability_5" },
+        (value) => value.positions[0].enough.cosine = 1000,
+      );
+      await assertFound(
+        out,
+        { part: "", file: "interpolate.json", step: "interpolate" },
+        (value) => value.layers[0].positions[1].points[0].off_line += 0.01,
+      );
     });
 
     await t.step("other strengths are added to those that are there", async () => {

@@ -1,6 +1,8 @@
 /** `run` and `mixing` end to end: all steps in one folder, once. */
 
 import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
+import { percent, signed } from "../../lens/report/format.ts";
+import { assertFound, reportOf } from "../forge.ts";
 import { cli, cliJson, EMBEDDED, refusal, sha256OfFile, withFolder } from "./cli_helpers.ts";
 
 const STEERING = ["--alpha", "2", "--samples", "1", "--new-tokens", "6"];
@@ -135,5 +137,15 @@ Deno.test("mixing: a row and a point for each ratio, one strength for all", asyn
     assertEquals(again.code, 0, again.err);
     assert(!/Comparing|Measuring/.test(again.err), "nothing is measured again");
     assertStringIncludes(again.out, "mixing.svg");
+
+    const html = await reportOf(out);
+    assertStringIncludes(html, '<section id="mixing"');
+    assertStringIncludes(html, `<td>${percent(mixed.relative_norm)}</td>`);
+    assertStringIncludes(html, signed(mixed.causal.generic.change, 4));
+    await assertFound(
+      out,
+      { part: "", file: "mixing.json", step: "mixing" },
+      (value) => value.rows[1].relative_norm *= 0.9,
+    );
   });
 });
