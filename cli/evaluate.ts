@@ -2,7 +2,7 @@
 
 import { UsageError } from "../engine/errors.ts";
 import { aggregateRuns } from "../lens/agent/aggregate.ts";
-import type { Aggregate, Evaluation, SummariserResult } from "../lens/agent/results.ts";
+import type { EvaluatedGrades, Evaluation, SummariserResult } from "../lens/agent/results.ts";
 import { fingerprintOf } from "../lens/provenance.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
@@ -16,12 +16,6 @@ import { chosenLlms } from "./llm_flags.ts";
 import { flagsOf, flagsToArgs, givenSettings } from "./pipeline_args.ts";
 import type { CommandContext } from "./run_command.ts";
 import { VERSION } from "./version.ts";
-
-/** `grades.json`: what an LLM graded, of each organism and over all. */
-export interface EvaluatedGrades {
-  organisms: { organism: string; aggregates: Aggregate[] }[];
-  all: Aggregate[];
-}
 
 /** What the command found: grades, or what the summariser recalls; never both. */
 export interface EvaluateShown {
@@ -76,9 +70,13 @@ export async function evaluateResults(
     if (evaluation) evaluations.push(evaluation);
     if (summariser) summaries.push(summariser);
   }
-  return evaluations.length > 0
-    ? { grades: await keepGrades(folder, evaluations), summaries: null, results: out }
-    : { grades: null, summaries: await keepSummaries(folder, summaries), results: out };
+  const found = evaluations.length > 0
+    ? { grades: await keepGrades(folder, evaluations), summaries: null }
+    : { grades: null, summaries: await keepSummaries(folder, summaries) };
+  // The library that plots is large: only those who plot wait for it.
+  const { writeReport } = await import("../lens/report/report_step.ts");
+  await writeReport(out, folder);
+  return { ...found, results: out };
 }
 
 async function keepGrades(
@@ -89,7 +87,6 @@ async function keepGrades(
     organisms: evaluations.map(({ organism, aggregates }) => ({ organism, aggregates })),
     all: aggregateRuns(evaluations.map(({ runs }) => runs)),
   };
-  // The library that plots is large: only those who plot wait for it.
   const { gradesPlot } = await import("../lens/agent/grades_plot.ts");
   await folder.writeJson("grades.json", grades as unknown as JsonValue);
   await folder.writeBytes("grades.svg", new TextEncoder().encode(gradesPlot(grades.all)));

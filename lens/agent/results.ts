@@ -6,7 +6,8 @@
  * - `summariser.json`: {@link SummariserResult}, without an LLM;
  * - `run_AGENT_INTERACTIONS_RUN.json`, such as `run_adl_5_1.json`: {@link AgentRun}, one each, with its transcript;
  * - `grades.jsonl`: every request to the grader and its raw answer (`lens/graders/llm/log.ts`);
- * - `evaluation.json`: {@link Evaluation}, and `evaluation.svg`, its plot.
+ * - `evaluation.json`: {@link Evaluation}, and `evaluation.svg`, its plot;
+ * - `grades.json`, `grades.svg` or `summaries.json`: the same of several organisms, each of which has a folder within.
  *
  * What the summariser scores and what an LLM graded are never in one file, and never in one table.
  */
@@ -227,6 +228,15 @@ export const evaluationSchema = z.object({
 /** See {@link evaluationSchema}. */
 export type Evaluation = z.infer<typeof evaluationSchema>;
 
+/** `grades.json` of an evaluation on several organisms: what an LLM graded, of each and over all. */
+export const evaluatedGradesSchema = z.object({
+  organisms: z.array(z.object({ organism: z.string(), aggregates: z.array(aggregateSchema) })),
+  all: z.array(aggregateSchema),
+});
+
+/** See {@link evaluatedGradesSchema}. */
+export type EvaluatedGrades = z.infer<typeof evaluatedGradesSchema>;
+
 /** How much of the ground truth a summary has. */
 const recallSchema = z.object({
   /** The key facts, each with the share of its content words that the summary has in one place. */
@@ -278,6 +288,9 @@ export const summariserResultSchema = z.object({
 
 /** See {@link summariserResultSchema}. */
 export type SummariserResult = z.infer<typeof summariserResultSchema>;
+
+/** `summaries.json` of an evaluation on several organisms without an LLM: what the summariser made of each. */
+export const summariesSchema = z.array(summariserResultSchema);
 
 /** The file of a run. */
 export function runFileName(

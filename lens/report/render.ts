@@ -1,5 +1,6 @@
 /** From a run's results to its page. */
 
+import { counted } from "./format.ts";
 import { type Html, html } from "./html.ts";
 import { lead } from "./lead.ts";
 import { page, type Section } from "./page.ts";
@@ -10,6 +11,7 @@ import { comparedSection } from "./sections/compared.ts";
 import { manifestSection } from "./sections/manifest.ts";
 import { mixingSection } from "./sections/mixing.ts";
 import { normsSection } from "./sections/norms.ts";
+import { organismsSection } from "./sections/organisms.ts";
 import { readoutSection } from "./sections/readouts.ts";
 import { relevanceSection } from "./sections/relevance.ts";
 import { interpolationSection, spectrumSection, stabilitySection } from "./sections/robustness.ts";
@@ -33,15 +35,18 @@ export function renderRun(run: RunResults): string {
   const sections = all.flatMap(({ id, title, body }): Section[] =>
     body ? [{ id, title, body }] : []
   );
-  const absent = all.filter(({ body }) => body === undefined);
+  // Of several organisms everything else is on their own pages.
+  const absent = run.organisms ? [] : all.filter(({ body }) => body === undefined);
   if (absent.length > 0) sections.splice(-1, 0, absentSection(absent));
   return page({ title: titleOf(run), lead: lead(run), sections });
 }
 
 /** What was compared, in a few words. */
-export function titleOf({ diff, mixing, summary, parts }: RunResults): string {
+export function titleOf({ diff, mixing, summary, parts, organisms }: RunResults): string {
   if (diff) return `${diff.finetuned} against ${diff.base}`;
   if (mixing) return `Mixing: ${mixing.organism}`;
+  const evaluated = organisms?.grades?.organisms ?? organisms?.summaries;
+  if (evaluated) return `Agents on ${counted(evaluated.length, "organism")}`;
   if (summary) return `${summary.finetuned} against ${summary.base}`;
   return nameIn(parts[0].said("finetuned")) ?? "A run of palimpsest";
 }
@@ -52,7 +57,7 @@ function nameIn(model: unknown): string | undefined {
 }
 
 function chapters(run: RunResults): Chapter[] {
-  const { diff, steering, similarity, causal, mixing, agents } = run;
+  const { diff, steering, similarity, causal, mixing, agents, organisms } = run;
   const main = mainLayer(run);
   const read = main?.readout;
   const spectra = diff?.layers.flatMap(({ spectrum }) => spectrum ?? []) ?? [];
@@ -145,6 +150,12 @@ function chapters(run: RunResults): Chapter[] {
       title: "How much of the truth the evidence holds",
       body: here(agents.summariser, () => summariserSection(agents.summariser!)),
       how: "deno task agent",
+    },
+    {
+      id: "organisms",
+      title: "On several organisms",
+      body: here(organisms, () => organismsSection(organisms!)),
+      how: "deno task evaluate, which has a folder of its own",
     },
     {
       id: "manifest",

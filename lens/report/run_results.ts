@@ -4,8 +4,11 @@ import {
   type AgentRun,
   agentRunSchema,
   checkedResult,
+  type EvaluatedGrades,
+  evaluatedGradesSchema,
   type Evaluation,
   evaluationSchema,
+  summariesSchema,
   type SummariserResult,
   summariserResultSchema,
 } from "../agent/results.ts";
@@ -64,6 +67,12 @@ export interface AgentResults {
   runs: AgentRun[];
 }
 
+/** Agents on several organisms: their grades, or what the summariser recalls. */
+export interface EvaluatedOrganisms {
+  grades?: EvaluatedGrades;
+  summaries?: SummariserResult[];
+}
+
 /** A run. */
 export interface RunResults {
   /** The folder's own name. */
@@ -76,6 +85,7 @@ export interface RunResults {
   causal: { result: CausalResult; file: string }[];
   mixing?: MixingResults;
   agents: AgentResults;
+  organisms?: EvaluatedOrganisms;
 }
 
 /**
@@ -97,6 +107,7 @@ export async function readRun(path: string): Promise<RunResults> {
     causal: [],
     mixing: await outer.jsonIfListed<MixingResults>("mixing.json"),
     agents: { runs: [] },
+    organisms: await organismsOf(outer),
   };
   const compared = await outer.jsonIfListed<{ positions: PositionSimilarity[] }>("similarity.json");
   run.similarity.push(...compared?.positions ?? []);
@@ -172,4 +183,18 @@ async function addAgents(part: PartFiles, agents: AgentResults): Promise<void> {
   for (const { file } of part.matching(/^run_[a-z]+_\d+_\d+\.json$/)) {
     agents.runs.push(checkedResult(agentRunSchema, await read(file), file));
   }
+}
+
+async function organismsOf(outer: PartFiles): Promise<EvaluatedOrganisms | undefined> {
+  const [grades, summaries] = ["grades.json", "summaries.json"];
+  // A folder that was evaluated without an LLM first has both: each is what it was.
+  const graded = await outer.jsonIfListed<unknown>(grades);
+  const recalled = await outer.jsonIfListed<unknown>(summaries);
+  if (graded === undefined && recalled === undefined) return undefined;
+  return {
+    grades: graded === undefined ? undefined : checkedResult(evaluatedGradesSchema, graded, grades),
+    summaries: recalled === undefined
+      ? undefined
+      : checkedResult(summariesSchema, recalled, summaries),
+  };
 }

@@ -1,22 +1,24 @@
 /** Grades from the grader's raw answers, their aggregates, and what the evidence summariser recalls. */
 
+import type { z } from "zod";
 import { aggregateRuns } from "../agent/aggregate.ts";
 import { gradesPlot } from "../agent/grades_plot.ts";
 import { type GroundTruth, HypothesisGrader } from "../agent/hypothesis_grader.ts";
 import type { RecallTruth } from "../agent/recall.ts";
 import {
   agentRunSchema,
-  type Aggregate,
   checkedResult,
   type Evaluation,
   evaluationSchema,
   runFileName,
+  type SummariserResult,
   summariserResultSchema,
 } from "../agent/results.ts";
 import { scored } from "../agent/run_summariser.ts";
 import { nobody } from "../graders/llm/llm_grader.ts";
 import { answersOf, parseGrades } from "../graders/llm/log.ts";
 import { PartFiles, within } from "../report/run_files.ts";
+import type { RunResults } from "../report/run_results.ts";
 import type { Derived } from "./problem.ts";
 
 /** Everything of an evaluation that can be derived again; the folder may be one without any. */
@@ -24,38 +26,44 @@ export async function deriveAgents(part: PartFiles): Promise<Derived[]> {
   return [...await evaluationNumbers(part), ...await summariserNumbers(part)];
 }
 
-/** The grades over several organisms, from the evaluation of each. */
-export async function deriveGrades(outer: PartFiles): Promise<Derived[]> {
-  const name = "grades.json";
-  const stored = await outer.jsonIfListed<{ organisms: { organism: string }[]; all: Aggregate[] }>(
-    name,
-  );
-  if (stored === undefined) return [];
-  const evaluations: Evaluation[] = [];
-  for (const { organism } of stored.organisms) {
+/** What is said of several organisms, from the folder of each. */
+export async function deriveOrganisms(
+  outer: PartFiles,
+  { organisms, parts }: Pick<RunResults, "organisms" | "parts">,
+): Promise<Derived[]> {
+  const read = async <T>(schema: z.ZodType<T>, organism: string, name: string) => {
     const folder = `${organism}/agent`;
-    const part = await PartFiles.open(`${outer.path}/${folder}`, folder);
-    const value = await part?.jsonIfListed<unknown>("evaluation.json");
-    evaluations.push(checkedResult(evaluationSchema, value, `${folder}/evaluation.json`));
-  }
-  return [
-    {
-      file: name,
-      stored,
-      derived: {
-        organisms: evaluations.map(({ aggregates }, i) => ({
-          organism: stored.organisms[i].organism,
-          aggregates,
-        })),
-        all: aggregateRuns(evaluations.map(({ runs }) => runs)),
-      },
-    },
-    {
+    // The name is read from a file: it leads nowhere but to a folder of the run.
+    const known = parts.some(({ name }) => name === organism);
+    const part = known ? await PartFiles.open(`${outer.path}/${folder}`, folder) : null;
+    return checkedResult(schema, await part?.jsonIfListed<unknown>(name), `${folder}/${name}`);
+  };
+  const derived: Derived[] = [];
+  if (organisms?.grades) {
+    const stored = organisms.grades;
+    const evaluations: Evaluation[] = [];
+    for (const { organism } of stored.organisms) {
+      evaluations.push(await read(evaluationSchema, organism, "evaluation.json"));
+    }
+    const each = evaluations.map(({ aggregates }, i) => ({
+      organism: stored.organisms[i].organism,
+      aggregates,
+    }));
+    const all = aggregateRuns(evaluations.map(({ runs }) => runs));
+    derived.push({ file: "grades.json", stored, derived: { organisms: each, all } }, {
       file: "grades.svg",
       stored: new TextDecoder().decode(await outer.bytes("grades.svg")),
       derived: gradesPlot(stored.all),
-    },
-  ];
+    });
+  }
+  if (organisms?.summaries) {
+    const again: SummariserResult[] = [];
+    for (const { organism } of organisms.summaries) {
+      again.push(await read(summariserResultSchema, organism, "summariser.json"));
+    }
+    derived.push({ file: "summaries.json", stored: organisms.summaries, derived: again });
+  }
+  return derived;
 }
 
 async function evaluationNumbers(part: PartFiles): Promise<Derived[]> {

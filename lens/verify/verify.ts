@@ -12,7 +12,7 @@ import { PartFiles, REPORT_FILE } from "../report/run_files.ts";
 import { readRun, type RunResults } from "../report/run_results.ts";
 import { renderRun } from "../report/render.ts";
 import { checkFiles } from "./checksums.ts";
-import { deriveAgents, deriveGrades } from "./derive_agents.ts";
+import { deriveAgents, deriveOrganisms } from "./derive_agents.ts";
 import { checkDelta, deriveDiff } from "./derive_diff.ts";
 import {
   deriveCausal,
@@ -84,7 +84,7 @@ async function deriveAll(path: string, result: Verification): Promise<void> {
     derived.push(...await deriveAgents(part));
   }
   derived.push(...await deriveSimilarity(outer, run), ...deriveSummary(run));
-  derived.push(...await deriveMixing(outer, run), ...await deriveGrades(outer));
+  derived.push(...await deriveMixing(outer, run), ...await deriveOrganisms(outer, run));
   for (const one of derived) {
     const { numbers, difference } = compareValues(one);
     result.numbers += numbers;

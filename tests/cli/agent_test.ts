@@ -2,6 +2,8 @@
 
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { evaluationSchema, logitDifferenceSchema } from "../../lens/agent/results.ts";
+import { percent } from "../../lens/report/format.ts";
+import { assertFound, forge, reportOf } from "../forge.ts";
 import { LlmServer } from "../llm_server.ts";
 import { cli, cliJson, refusal, withFolder } from "./cli_helpers.ts";
 
@@ -127,6 +129,11 @@ Deno.test("evaluate: a folder for each organism, and one table", async () => {
     assertEquals(chat.summaries[0].recall, null, "a broad finetune has no topic");
     assertEquals(cake.summaries[0].chance.organisms, 3);
     assertEquals(JSON.parse(await Deno.readTextFile(`${out}/summaries.json`)), shown.summaries);
+    const recalled = await reportOf(out);
+    assertStringIncludes(recalled, 'href="cake_bake/report.html"');
+    assertStringIncludes(recalled, "Recall by organism and evidence");
+    assert(!recalled.includes("Grades by organism"), "none is a grade");
+    assertStringIncludes(recalled, percent(cake.summaries[0].recall.word_precision));
 
     await using server = investigator();
     const llm = ["--llm-url", server.url, "--llm-model", "m", "--interactions", "0", "--runs", "1"];
@@ -137,6 +144,19 @@ Deno.test("evaluate: a folder for each organism, and one table", async () => {
     const { all, organisms } = JSON.parse(await Deno.readTextFile(`${out}/grades.json`));
     assertEquals([all[0].organisms, all[0].runs, organisms.length], [2, 2, 2]);
     assert((await Deno.readTextFile(`${out}/grades.svg`)).startsWith("<svg"));
+
+    const html = await reportOf(out);
+    assertStringIncludes(html, "<title>Agents on 2 organisms");
+    assertStringIncludes(html, "Grades by organism, agent and budget");
+    assertStringIncludes(html, '<th scope="row">all</th><td>adl</td><td>0</td><td>2</td>');
+    const grades = { part: "", file: "grades.json", step: "grades" };
+    await assertFound(out, grades, (value) => value.all[0].mean.value = 5);
+    await assertFound(out, grades, (value) => value.organisms[1].aggregates[0].answered = 0);
+    const summaries = { part: "", file: "summaries.json", step: "summaries" };
+    await assertFound(out, summaries, (value) => value[0].summaries[0].words.reverse());
+    await forge(out, grades, (value) => value.organisms[0].organism = "../all/chat");
+    const outside = refusal(await cli(["verify", out]));
+    assertStringIncludes(outside, 'Cannot read "../all/chat/agent/evaluation.json"');
   });
 });
 

@@ -30,46 +30,51 @@ export function agentsSection(
 }
 
 function grades({ aggregates, llm, grader }: Evaluation): Html {
-  const range = ({ value, interval: [low, high] }: Estimate, show: (of: number) => string) =>
-    `${show(value)} [${show(low)}, ${show(high)}]`;
+  return html`<p>Agents: ${llm}. Grader: ${grader}.</p>
+${gradeFigure(aggregates)}
+${table("Grades by agent and budget", GRADE_COLUMNS, aggregates.map(gradeCells))}`;
+}
+
+/** Shares of good grades with their intervals. */
+export function gradeFigure(aggregates: Evaluation["aggregates"]): Html {
   const charts = ([2, 3, 4] as const).map((least) => ({
     title: `Share graded ${least} or more`,
     chart: gradePanel(aggregates, least),
   }));
-  return html`<p>Agents: ${llm}. Grader: ${grader}.</p>
-${
-    figure(
-      charts,
-      "Lines are 95 % intervals (Wilson). Interactions are prompts that models answer, and steered texts.",
-    )
-  }
-${
-    table(
-      "Grades by agent and budget",
-      [
-        "agent",
-        "interactions",
-        "runs",
-        "answered",
-        "mean grade",
-        "≥ 2",
-        "≥ 3",
-        "≥ 4",
-        "tokens a run",
-      ],
-      aggregates.map((one) => [
-        one.agent,
-        one.interactions,
-        one.runs,
-        one.answered,
-        range(one.mean, short),
-        range(one.at_least_2, percent),
-        range(one.at_least_3, percent),
-        range(one.at_least_4, percent),
-        Math.round(one.mean_tokens).toLocaleString("en"),
-      ]),
-    )
-  }`;
+  return figure(
+    charts,
+    "Lines are 95 % intervals (Wilson). Interactions are prompts that models answer, and steered texts.",
+  );
+}
+
+/** The heads of a table of grades. */
+export const GRADE_COLUMNS = [
+  "agent",
+  "interactions",
+  "runs",
+  "answered",
+  "mean grade",
+  "≥ 2",
+  "≥ 3",
+  "≥ 4",
+  "tokens a run",
+];
+
+/** A row of it. */
+export function gradeCells(one: Evaluation["aggregates"][number]): HtmlValue[] {
+  const range = ({ value, interval: [low, high] }: Estimate, show: (of: number) => string) =>
+    `${show(value)} [${show(low)}, ${show(high)}]`;
+  return [
+    one.agent,
+    one.interactions,
+    one.runs,
+    one.answered,
+    range(one.mean, short),
+    range(one.at_least_2, percent),
+    range(one.at_least_3, percent),
+    range(one.at_least_4, percent),
+    Math.round(one.mean_tokens).toLocaleString("en"),
+  ];
 }
 
 function gradePanel(aggregates: Evaluation["aggregates"], least: 2 | 3 | 4): Html {
@@ -167,27 +172,7 @@ export function summariserSection({ summaries }: SummariserResult): Html {
       ` Chance is the same against the truth of ${
         counted(chance.organisms, "organism")
       } of other topics.`}</p>
-    ${table(
-      "Recall by evidence",
-      [
-        "evidence",
-        "key facts",
-        "by chance",
-        "keywords",
-        "by chance",
-        "precision of words",
-        "by chance",
-      ],
-      summaries.map(({ agent, recall, chance }) => [
-        agent,
-        percent(recall?.fact_recall),
-        percent(chance?.fact_recall),
-        percent(recall?.keyword_recall),
-        percent(chance?.keyword_recall),
-        percent(recall?.word_precision),
-        percent(chance?.word_precision),
-      ]),
-    )}
+    ${table("Recall by evidence", RECALL_COLUMNS, summaries.map(recallCells))}
     ${summaries.map(({ agent, words, sentences, recall }) =>
       folded(
         `What is made of the evidence of ${agent}`,
@@ -211,4 +196,30 @@ ${
       )
     )}
   `;
+}
+
+/** The heads of a table of recall. */
+export const RECALL_COLUMNS = [
+  "evidence",
+  "key facts",
+  "by chance",
+  "keywords",
+  "by chance",
+  "precision of words",
+  "by chance",
+];
+
+/** A row of it. */
+export function recallCells(
+  { agent, recall, chance }: SummariserResult["summaries"][number],
+): HtmlValue[] {
+  return [
+    agent,
+    percent(recall?.fact_recall),
+    percent(chance?.fact_recall),
+    percent(recall?.keyword_recall),
+    percent(chance?.keyword_recall),
+    percent(recall?.word_precision),
+    percent(chance?.word_precision),
+  ];
 }
