@@ -17,7 +17,7 @@ export const MIXING_COMMAND = {
   usage: "deno task mixing",
   summary:
     "Measures how the trace of a finetuning shrinks when generic texts are mixed into it, on the embedded organisms, as a " +
-    "table and a plot. It takes about a quarter of an hour on two CPU cores; what is finished is not done again.",
+    "table and a plot. It takes some seven minutes on two CPU cores; what is finished is not done again.",
   flags: {
     ratios: {
       kind: "list",

@@ -50,8 +50,10 @@ Deno.test("steer: a strength by hand, in both models, from a diff's results", as
     assertNotEquals(base_steered, base_unsteered);
     assertNotEquals(unsteered, base_unsteered);
     // Another strength replaces the texts; none leaves them as they are without.
-    const none = await cliJson([...given, "--alpha", "0"]);
+    const none = await cliJson([...given, "--alpha", "0", "--positions", "1,3"]);
     assertEquals(none.samples[0].steered, unsteered);
+    assertEquals(none.positions.map(({ position }: { position: number }) => position), [1, 3]);
+    assertEquals(none.positions[1].samples, none.samples, "nothing of any position is added");
     const { steps } = await readJson(`${folder}/run/manifest.json`);
     assertEquals(steps.steer_2_1.settings.alpha, 0);
     const wrong = [...given, "--alpha", "1", "--organism", "bad_advice"];
