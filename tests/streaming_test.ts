@@ -5,7 +5,7 @@ import { InterruptedError } from "../engine/errors.ts";
 import { generate } from "../engine/generation/generate.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
 import { unembeddingRows } from "../engine/head.ts";
-import { type DiffState, meanDifference } from "../lens/diff.ts";
+import { meanDifference } from "../lens/diff.ts";
 import { logitLens } from "../lens/logit_lens.ts";
 import { patchscope } from "../lens/patchscope.ts";
 import { sharedLayers } from "../engine/shared_layers.ts";
@@ -24,6 +24,7 @@ import {
   someTokens,
   someVector,
 } from "./helpers.ts";
+import { assertSameSweep, openPair } from "./streamed_pairs.ts";
 
 /** Architectures that differ in what a block holds: biases, norms, fused projections, two tables, shards; and adapters. */
 const MODELS: { name: string; adapter?: string }[] = [
@@ -99,78 +100,12 @@ Deno.test("generation on streamed weights", async () => {
   assertEquals(results[0], results[1]);
 });
 
-/** A pair of models, resident or streamed, on a device of its own. */
-async function openPair(base: string, finetuned: string, stream: boolean, memoryBudget?: number) {
-  // Without a budget batches of some 60 tokens, so that there are several.
-  const limits = memoryBudget === undefined ? { maxStorageBufferBindingSize: 128 << 10 } : {};
-  const gpu = await Gpu.open({ memoryBudget, limits });
-  const ours = await loadModel(gpu, await resolveSource(base), { stream });
-  const theirs = await loadFinetuned(gpu, ours, await resolveSource(finetuned), { stream });
-  return { gpu, models: loadedPair(ours.transformer, theirs.transformer) };
-}
-
 Deno.test("a diff layer by layer has the bits of one batch after the other", async () => {
-  const documents = Array.from(
-    { length: 13 },
-    (_, d) => Array.from({ length: 20 + d % 3 }, (_, j) => (5 + 37 * d + 11 * j) % 500),
+  await assertSameSweep(
+    `${FIXTURES}/llama3_untied`,
+    `${FIXTURES}/llama3_untied/lora`,
+    [0, 1],
   );
-  const pairs: [base: string, finetuned: string, layers: number[]][] = [
-    ["embedded:base", "embedded:cake_bake", [1, 3]],
-    [`${FIXTURES}/llama3_untied`, `${FIXTURES}/llama3_untied/lora`, [0, 1]],
-    ["embedded:base", "embedded:cake_bake_full", [2]],
-  ];
-  for (const [base, finetuned, layers] of pairs) {
-    const results = [];
-    for (const stream of [false, true]) {
-      const { gpu, models } = await openPair(base, finetuned, stream);
-      const vocab = Math.min((await models.base()).spec.vocabSize, 500);
-      const ids = documents.map((document) => document.map((id) => id % vocab));
-      // All positions of documents of one length, and the last ones of documents of several.
-      results.push([
-        await meanDifference(gpu, { models, documents: ids.map((d) => d.slice(0, 20)), layers }),
-        await meanDifference(gpu, { models, documents: ids, positions: 7, layers }),
-      ]);
-      gpu.close();
-    }
-    assertEquals(results[1], results[0], `${base} and ${finetuned}`);
-  }
-});
-
-Deno.test("an interrupted sweep goes on from its beginning, and residuals may wait on the host", async () => {
-  const documents = Array.from(
-    { length: 150 },
-    (_, d) => Array.from({ length: 32 }, (_, j) => (5 + 37 * d + 11 * j) % 2000),
-  );
-  const layers = [2];
-  // The budget leaves room for little beside the weights: batches are small, and residuals do not stay.
-  const { gpu, models } = await openPair("embedded:base", "embedded:cake_bake", true, 12 << 20);
-  const controller = new AbortController();
-  let kept: DiffState | undefined;
-  const options = { models, documents, layers };
-  const reports: number[] = [];
-  await assertRejects(() =>
-    meanDifference(gpu, {
-      ...options,
-      signal: controller.signal,
-      progress: (done) => {
-        reports.push(done);
-        if (done > 60) controller.abort(new InterruptedError("enough"));
-      },
-      checkpoint: (state) => Promise.resolve(void (kept = state)),
-    }), InterruptedError);
-  const begun = kept!.base[0].documents;
-  assert(begun > 0 && begun < reports.at(-1)!, `${begun} of ${reports}`);
-  assertEquals(kept!.finetuned[0].documents, begun);
-  const resumed = await meanDifference(gpu, { ...options, resume: kept });
-  const { gpu: large, models: resident } = await openPair(
-    "embedded:base",
-    "embedded:cake_bake",
-    false,
-  );
-  assertEquals(resumed, await meanDifference(large, { ...options, models: resident }));
-  assert(gpu.buffers.peakBytes <= 12 << 20);
-  gpu.close();
-  large.close();
 });
 
 Deno.test("Patchscope and the logit lens on streamed weights", async () => {

@@ -1,19 +1,10 @@
 /** Weights over the adapter's binding size are cut by rows into windows, and nothing else changes. */
 
 import { assertEquals } from "@std/assert";
-import { capturePieces } from "../engine/capture_pieces.ts";
-import { generate } from "../engine/generation/generate.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
-import { type Edit, hookWidth } from "../engine/hooks.ts";
-import { tokenLosses } from "../engine/token_loss.ts";
-import { Transformer } from "../engine/transformer.ts";
-import { memorySource } from "../engine/weights/byte_source.ts";
-import { Checkpoint } from "../engine/weights/checkpoint.ts";
-import { loadWeights } from "../engine/weights/model_weights.ts";
-import { encodeSafetensors, type TensorData } from "../engine/weights/safetensors_writer.ts";
-import { logitLens } from "../lens/logit_lens.ts";
-import { patchscope } from "../lens/patchscope.ts";
-import { parseConfig } from "../models/config.ts";
+import type { Edit } from "../engine/hooks.ts";
+import type { Transformer } from "../engine/transformer.ts";
+import { captured } from "./captured.ts";
 import {
   assertSameBits,
   assertSameRun,
@@ -27,7 +18,6 @@ import {
   someVector,
 } from "./helpers.ts";
 import { embeddedBase } from "./invariance_suite.ts";
-import { normals } from "./test_gpu.ts";
 
 Deno.test("weights that are cut into windows give what whole ones give", async () => {
   const lora = async (model: Transformer) => await fixtureAdapter(model, "llama3_untied", "lora");
@@ -83,104 +73,6 @@ Deno.test("a fused projection that is cut into windows", async () => {
   }
   assertSameRun(runs[0], runs[1], "windows of 16 KiB");
 });
-
-/** A model with Gemma's vocabulary and next to nothing else. */
-async function largeVocabulary(gpu: Gpu): Promise<Transformer> {
-  const [vocab, hidden, wide] = [262_144, 16, 32];
-  const spec = parseConfig({
-    model_type: "llama",
-    vocab_size: vocab,
-    hidden_size: hidden,
-    intermediate_size: wide,
-    num_attention_heads: 2,
-    num_hidden_layers: 1,
-    tie_word_embeddings: true,
-  }, "large vocabulary");
-  const block = "model.layers.0";
-  const shapes: Record<string, number[]> = {
-    "model.embed_tokens": [vocab, hidden],
-    "model.norm": [hidden],
-    [`${block}.input_layernorm`]: [hidden],
-    [`${block}.post_attention_layernorm`]: [hidden],
-    ...Object.fromEntries(["q", "k", "v", "o"].map((p) => [
-      `${block}.self_attn.${p}_proj`,
-      [hidden, hidden],
-    ])),
-    [`${block}.mlp.gate_proj`]: [wide, hidden],
-    [`${block}.mlp.up_proj`]: [wide, hidden],
-    [`${block}.mlp.down_proj`]: [hidden, wide],
-  };
-  const tensors = Object.entries(shapes).map(([name, shape], seed): TensorData => ({
-    name: `${name}.weight`,
-    dtype: "F32",
-    shape,
-    data: normals(seed, shape.reduce((a, b) => a * b)),
-  }));
-  const checkpoint = await Checkpoint.open(memorySource("large", encodeSafetensors(tensors)));
-  return new Transformer(gpu, spec, await loadWeights(gpu, spec, checkpoint));
-}
-
-Deno.test("a vocabulary of 262,144 on an adapter that binds 1 MiB", async () => {
-  using small = await Gpu.open({ limits: { maxStorageBufferBindingSize: 1 << 20 } });
-  const runs: Run[] = [];
-  for (const gpu of [small, await sharedGpu()]) {
-    const model = await largeVocabulary(gpu);
-    assertEquals(model.weights.embedding.windows.length, gpu === small ? 16 : 1);
-    const text = [0, 16_383, 16_384, 200_000, 262_143];
-    const capture = ["hook_embed", { hook: "logits", positions: [-1] }];
-    runs.push(await run(model, [text], { capture }));
-    model.destroy();
-  }
-  assertSameRun(runs[0], runs[1], "windows of 1 MiB");
-});
-
-Deno.test("what reads logits of 262,144 tokens never has those of all positions", async () => {
-  // One row of logits is all that can be bound.
-  using small = await Gpu.open({ limits: { maxStorageBufferBindingSize: 1 << 20 } });
-  const logits: Float32Array[] = [];
-  const results = [];
-  for (const gpu of [small, await sharedGpu()]) {
-    const model = await largeVocabulary(gpu);
-    const texts = [[0, 16_383, 16_384], [200_000, 262_143]];
-    const all = await captured(model, texts, { hooks: ["logits"] });
-    logits.push(Float32Array.from(all.get("0.logits")!));
-    assertEquals(logits[0].length, 3 * 262_144);
-    const sampling = { temperature: 1, topK: 50, topP: 0.9, seed: 1 };
-    results.push({
-      losses: await tokenLosses(model, texts),
-      lens: await logitLens(model, [normals(3, 16), normals(4, 16)], 10),
-      scope: await patchscope(model, [normals(5, 16)], {
-        layer: 0,
-        prompts: [[3, 200_000]],
-        norm: 2,
-        scales: [0.5, 1, 2],
-      }),
-      generated: await generate(model, { prompts: texts, maxNewTokens: 3, sampling }),
-    });
-    model.destroy();
-  }
-  assertSameBits(logits[0], logits[1], "captured logits");
-  assertEquals(results[0], results[1]);
-});
-
-/** What {@link capturePieces} gives, put together: `{sequence}.{hook}`. */
-async function captured(
-  model: Transformer,
-  sequences: number[][],
-  options: Parameters<typeof capturePieces>[2],
-): Promise<Map<string, number[]>> {
-  const whole = new Map<string, number[]>();
-  for await (
-    const { sequence, hook, firstRow, values } of capturePieces(model, sequences, options)
-  ) {
-    const name = `${sequence}.${hook}`;
-    const rows = whole.get(name) ?? [];
-    assertEquals(rows.length, firstRow * (values.length === 0 ? 0 : hookWidth(model.spec, hook)));
-    for (const value of values) rows.push(value);
-    whole.set(name, rows);
-  }
-  return whole;
-}
 
 Deno.test("a long sequence in pieces has the bits of one pass, edits from its end included", async () => {
   for (const name of ["qwen2_swa", "gemma3_text"]) {

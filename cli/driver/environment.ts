@@ -31,10 +31,10 @@ export function driverVariables(
  * - Without a desktop session, Mesa's device-select layer prints an error for every adapter; it is switched off there,
  *   unless the user selects a device with it.
  */
-export function prepareEnvironment(): void {
+export function prepareEnvironment(env: Pick<Deno.Env, "get" | "set"> = Deno.env): void {
   if (Deno.build.os !== "linux") return;
-  const isSet = (name: string) => (Deno.env.get(name) ?? "") !== "";
-  if (!isSet("DENO_WEBGPU_BACKEND")) Deno.env.set("DENO_WEBGPU_BACKEND", "vulkan");
+  const isSet = (name: string) => (env.get(name) ?? "") !== "";
+  if (!isSet("DENO_WEBGPU_BACKEND")) env.set("DENO_WEBGPU_BACKEND", "vulkan");
   const selects = isSet("MESA_VK_DEVICE_SELECT") || isSet("DRI_PRIME");
-  if (!isSet("XDG_RUNTIME_DIR") && !selects) Deno.env.set("NODEVICE_SELECT", "1");
+  if (!isSet("XDG_RUNTIME_DIR") && !selects) env.set("NODEVICE_SELECT", "1");
 }
