@@ -41,7 +41,7 @@ export async function checkModel(
   const config = SHAPES[name];
   if (blockParameters(config) + headParameters(config) > MOST_WEIGHTS) {
     const { gpu } = context;
-    const profile = gpu.profile === "gpu" ? "software" : "gpu";
+    const profile = gpu.profile === "software" ? "discrete" : "software";
     using other = await Gpu.open({ backend: gpu.backend, profile });
     const expected = await logitsOf(await context.load(name, other), first);
     if (expected.some((value, i) => !Object.is(value, logits[i]))) {

@@ -1,12 +1,12 @@
 /** `deno task audit`: every kernel against float64, and whole models for results that repeat. */
 
 import { type AuditDevice, auditKernels, trialsOf } from "../engine/audit/audit_kernels.ts";
-import { KERNEL_CASES } from "../engine/audit/cases.ts";
+import { KERNEL_CASES, SHAPED_OPS } from "../engine/audit/cases.ts";
 import { type AuditDocument, auditDocument } from "../engine/audit/document.ts";
 import { auditName, matchesGlob } from "../engine/audit/names.ts";
 import { UsageError } from "../engine/errors.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
-import { adapterName } from "../engine/gpu/profile.ts";
+import { adapterName, type DeviceProfile } from "../engine/gpu/profile.ts";
 import { writeAtomically } from "../lens/results/atomic_file.ts";
 import { makeFolder } from "../lens/results/files.ts";
 import { parseCommand, type Values } from "./args.ts";
@@ -72,6 +72,14 @@ export async function audit(args: string[], context: CommandContext): Promise<nu
   return found.holds ? 0 : 1;
 }
 
+/** Beside a class of adapters: one with other kernels, and one with other shapes of some (Apple's are those of the discrete ones). */
+const OTHERS: Record<DeviceProfile, { kernels: DeviceProfile; shapes: DeviceProfile }> = {
+  software: { kernels: "discrete", shapes: "integrated" },
+  integrated: { kernels: "software", shapes: "discrete" },
+  discrete: { kernels: "software", shapes: "integrated" },
+  apple: { kernels: "software", shapes: "integrated" },
+};
+
 async function runAudit(
   flags: AuditFlags,
   cases: typeof KERNEL_CASES,
@@ -80,11 +88,11 @@ async function runAudit(
   using first = await openGpu(flags);
   const { backend } = first;
   // The adapter's own variants come first: the others are compared with them.
-  using second = await Gpu.open({
-    backend,
-    profile: first.profile === "software" ? "gpu" : "software",
-  });
+  const others = OTHERS[first.profile];
+  using second = await Gpu.open({ backend, profile: others.kernels });
+  using third = await Gpu.open({ backend, profile: others.shapes });
   const devices: AuditDevice[] = [first, second].map((gpu) => ({ name: gpu.profile, gpu }));
+  const shaped = { name: third.profile, gpu: third, ops: SHAPED_OPS };
   const extent = flags.quick ? PLANS.quick : PLANS.full;
   const plan = { cases, quick: flags.quick, ...extent };
   const bar = startProgress({
@@ -93,7 +101,7 @@ async function runAudit(
     unit: "inputs",
     quiet: flags.json,
   });
-  const kernels = await auditKernels(devices, plan, { progress: bar.update, signal })
+  const kernels = await auditKernels([...devices, shaped], plan, { progress: bar.update, signal })
     .finally(() => bar.done());
   const { checks, models } = flags.only ? { checks: [], models: [] } : await auditModels(
     devices,

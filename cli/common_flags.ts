@@ -3,6 +3,7 @@
 import { UsageError } from "../engine/errors.ts";
 import type { BackendChoice } from "../engine/gpu/backend.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
+import { DEVICE_PROFILES, type DeviceProfile } from "../engine/gpu/profile.ts";
 import type { Hub } from "../models/hub/hub.ts";
 import type { SourceOptions } from "../models/source.ts";
 import type { Flags } from "./args.ts";
@@ -88,9 +89,25 @@ export async function openGpu(flags: {
     ? undefined
     : parseBytes(flags.memoryBudget);
   await ensureAdapter({ backend: flags.backend });
-  const gpu = await Gpu.open({ backend: flags.backend, memoryBudget });
+  const gpu = await Gpu.open({ backend: flags.backend, memoryBudget, profile: askedProfile() });
   gpu.tuning = await knownTuning(gpu, (line) => console.error(`warning: ${visible(line)}`));
   return gpu;
+}
+
+/**
+ * The class of adapters that PALIMPSEST_PROFILE names, where an adapter's own names mislead: results never depend on it.
+ *
+ * @throws {UsageError} if there is none of that name
+ */
+export function askedProfile(
+  env: (name: string) => string | undefined = Deno.env.get,
+): DeviceProfile | undefined {
+  const name = env("PALIMPSEST_PROFILE");
+  const profile = DEVICE_PROFILES.find((profile) => profile === name);
+  if (!name || profile) return profile;
+  throw new UsageError(
+    `Cannot use PALIMPSEST_PROFILE=${name}: the profiles are ${DEVICE_PROFILES.join(", ")}`,
+  );
 }
 
 /**

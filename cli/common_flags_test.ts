@@ -1,6 +1,6 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../engine/errors.ts";
-import { parseBytes, parseRanges, sourceOptions } from "./common_flags.ts";
+import { askedProfile, parseBytes, parseRanges, sourceOptions } from "./common_flags.ts";
 
 Deno.test("parseBytes() knows decimal and binary units, in any case", () => {
   assertEquals(parseBytes("4096"), 4096);
@@ -43,4 +43,17 @@ Deno.test("sourceOptions() leaves it to the environment whether to be offline, u
   assertEquals(sourceOptions({ offline: true }).offline, true);
   assertEquals(sourceOptions({ offline: false }).offline, undefined);
   assertEquals(sourceOptions({ offline: false }, signal).signal, signal);
+});
+
+Deno.test("askedProfile() takes the classes of adapters, and nothing else", () => {
+  assertEquals(askedProfile(() => undefined), undefined);
+  assertEquals(askedProfile(() => ""), undefined);
+  assertEquals(askedProfile(() => "apple"), "apple");
+  for (const name of ["gpu", "Apple", "toString"]) {
+    assertThrows(
+      () => askedProfile(() => name),
+      UsageError,
+      "software, integrated, discrete, apple",
+    );
+  }
 });

@@ -1,7 +1,7 @@
 /** `deno task doctor`: what this machine offers, whether it works, and what is missing. */
 
 import { type Backend, BACKENDS, requestAdapter } from "../engine/gpu/backend.ts";
-import { adapterName, describeAdapter } from "../engine/gpu/profile.ts";
+import { adapterName, describeAdapter, profileOf } from "../engine/gpu/profile.ts";
 import { type Command, type Flags, parseCommand } from "./args.ts";
 import { checkAdapter } from "./doctor_check.ts";
 import { APT_ADVICE, restartOnDriver } from "./driver/ensure.ts";
@@ -116,7 +116,7 @@ function rows(report: BackendReport): string[][] {
   const { backend, works, adapter, features, limits, problem } = report;
   const out = [[`backend ${backend}`, works ? "works" : `does not work: ${problem}`]];
   if (adapter && features && limits) {
-    out.push(["  adapter", `${adapterName(adapter)}${adapter.software ? " (software)" : ""}`]);
+    out.push(["  adapter", `${adapterName(adapter)} (${profileOf(adapter)})`]);
     const ids = [adapter.vendor, adapter.architecture, adapter.device].filter(Boolean);
     out.push(["  vendor, device", ids.map(formatId).join(", ")]);
     const has = (name: string) => `${name} ${features.includes(name) ? "yes" : "no"}`;

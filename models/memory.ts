@@ -45,10 +45,10 @@ export function weightBytes(
 }
 
 /**
- * Bytes that weights may still take. An adapter does not tell how much it has; of one that computes on the CPU it is known, and
+ * Bytes that weights may still take. An adapter does not tell how much it has; where its memory is the machine's it is known, and
  * going over it would end the process.
  */
-export function roomForWeights({ buffers, profile }: Gpu): number {
-  if (profile !== "software") return buffers.unusedBytes;
+export function roomForWeights({ adapter, buffers, profile }: Gpu): number {
+  if (profile === "discrete" && !adapter.software) return buffers.unusedBytes;
   return Math.min(buffers.unusedBytes, MEMORY_SHARE * Deno.systemMemoryInfo().available);
 }

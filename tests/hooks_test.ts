@@ -279,7 +279,7 @@ Deno.test("an edit goes on: resid_post of a block, or resid_pre of the next, is 
 
 Deno.test("what is not asked for costs no dispatch, and a pass ends after the last hook", async () => {
   // On a real GPU each op is one dispatch; for software adapters some are cut into many.
-  using gpu = await Gpu.open({ profile: "gpu" });
+  using gpu = await Gpu.open({ profile: "discrete" });
   const model = await fixtureModel(gpu, "llama3_untied");
   const { layers, hiddenSize } = model.spec;
   const batch = model.batch(texts(model));

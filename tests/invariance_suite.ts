@@ -3,6 +3,7 @@
 import { assertEquals } from "@std/assert";
 import type { KeyPlacement } from "../engine/batch.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
+import { DEVICE_PROFILES } from "../engine/gpu/profile.ts";
 import { KvCache } from "../engine/kv_cache.ts";
 import type { Captured, Transformer } from "../engine/transformer.ts";
 import { loadModel } from "../models/load_model.ts";
@@ -159,9 +160,9 @@ export function invarianceTests(
     model.destroy();
   });
 
-  Deno.test(`${name}: the kernels for real GPUs and those for software adapters`, async () => {
+  Deno.test(`${name}: the variants of every class of adapter`, async () => {
     const runs: Run[] = [];
-    for (const profile of ["software", "gpu"] as const) {
+    for (const profile of DEVICE_PROFILES) {
       using gpu = await Gpu.open({ profile, backend: BACKEND });
       const model = await open(gpu);
       const texts = [somewhatLong(model), someTokens(model, 5, 1)];
@@ -173,7 +174,9 @@ export function invarianceTests(
       }));
       runs.push(await run(model, texts, { capture: everything(model), edits }));
     }
-    assertSameRun(runs[1], runs[0], "gpu and software");
+    DEVICE_PROFILES.forEach((profile, i) =>
+      assertSameRun(runs[i], runs[0], `${profile} and software`)
+    );
   });
 }
 

@@ -15,8 +15,8 @@ export { type Reference, U } from "../engine/ops/reference.ts";
 /** Where the tests run: PALIMPSEST_BACKEND=dawn has them try the other implementation of WebGPU. */
 export const BACKEND = (Deno.env.get("PALIMPSEST_BACKEND") ?? "auto") as BackendChoice;
 
-/** Both sets of kernel variants; each runs on any adapter. */
-export const PROFILES: readonly DeviceProfile[] = ["software", "gpu"];
+/** The two that choose other kernels; where shapes of tiles and blocks matter, tests take all of `DEVICE_PROFILES`. Each runs on any adapter. */
+export const PROFILES: readonly DeviceProfile[] = ["software", "discrete"];
 
 const opened = new Map<DeviceProfile, Promise<Gpu>>();
 

@@ -1,16 +1,25 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { closeTestGpus, PROFILES, testGpu } from "../../tests/test_gpu.ts";
+import { closeTestGpus, testGpu } from "../../tests/test_gpu.ts";
+import { DEFAULTS } from "../gpu/tuning.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import { elementGrid } from "../ops/grid.ts";
-import { auditKernels, type AuditPlan } from "./audit_kernels.ts";
+import { auditKernels, type AuditPlan, keyOf } from "./audit_kernels.ts";
 import { allRows, kernelCase } from "./case.ts";
-import { KERNEL_CASES } from "./cases.ts";
-import { rowsOf } from "./inputs.ts";
+import { KERNEL_CASES, SHAPED_OPS } from "./cases.ts";
+import { Draw, rowsOf } from "./inputs.ts";
+import { runJob } from "./run_job.ts";
 
 Deno.test.afterAll(closeTestGpus);
 
+/** All classes of adapters; Apple's has the shapes of the discrete ones. */
+const CLASSES = ["software", "discrete", "integrated"] as const;
+
 const devices = async () =>
-  await Promise.all(PROFILES.map(async (name) => ({ name, gpu: await testGpu(name) })));
+  await Promise.all(CLASSES.map(async (name) => ({
+    name,
+    gpu: await testGpu(name),
+    ops: name === "integrated" ? SHAPED_OPS : undefined,
+  })));
 
 /** Every case on its small shapes, normal inputs and those with outliers. */
 const PLAN: Omit<AuditPlan, "cases"> = {
@@ -33,6 +42,19 @@ for (const one of KERNEL_CASES) {
     for (const { name } of kernels) ran.add(name);
   });
 }
+
+Deno.test("what is not audited on every class of GPUs has the same kernels on all of them", async () => {
+  assertEquals(DEFAULTS.apple, DEFAULTS.discrete);
+  const [discrete, integrated] = [await testGpu("discrete"), await testGpu("integrated")];
+  const shaped: string[] = [];
+  for (const { op, shapes, make } of KERNEL_CASES) {
+    const job = make(shapes[0], new Draw("normal", 1));
+    const [a, b] = [await runJob(discrete, job), await runJob(integrated, job)]
+      .map(({ kernels }) => kernels.map(keyOf).join());
+    if (a !== b) shaped.push(op);
+  }
+  assertEquals(shaped, SHAPED_OPS);
+});
 
 // Comes after the others, and fails where they were filtered.
 Deno.test("every .wgsl file is audited", () => {
@@ -106,7 +128,7 @@ Deno.test("an audit finds what is wrong with a kernel, and nothing in a right on
 
 Deno.test("a kernel that does not give the same every time is found", async () => {
   // In the place of a race, which a software adapter may win every time: every seventh run differs.
-  const gpu = await testGpu("gpu");
+  const gpu = await testGpu("discrete");
   const one = doubling("if (i < params.count) { out[i] = params.two * x[i]; }");
   let run = 0;
   const flaky = {
@@ -122,7 +144,7 @@ Deno.test("a kernel that does not give the same every time is found", async () =
       };
     },
   };
-  const { results } = await auditKernels([{ name: "gpu", gpu }], {
+  const { results } = await auditKernels([{ name: "discrete", gpu }], {
     ...PLAN,
     repeats: 20,
     cases: [flaky],

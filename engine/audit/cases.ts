@@ -56,3 +56,21 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   nucleus,
   sample,
 ];
+
+/** The ops whose kernels for GPUs have other shapes of tiles and blocks from class to class of adapters. */
+export const SHAPED_OPS: readonly string[] = [
+  "rmsnorm",
+  "matmul",
+  "project",
+  "row_norm",
+  "softmax",
+  "token_loss",
+  "kth_largest",
+  "top_k",
+  "logprobs",
+  "intersect_mean",
+  "argmax",
+  "penalise",
+  "nucleus",
+  "sample",
+];

@@ -18,7 +18,7 @@ const spec = {
 
 function roomOf(bound: number, left: number, change: Partial<ModelSpec> = {}) {
   const gpu = {
-    profile: "gpu",
+    profile: "discrete",
     limits: { maxBufferSize: 2 ** 31, maxStorageBufferBindingSize: bound },
     buffers: { trim() {}, remainingBytes: left },
   };

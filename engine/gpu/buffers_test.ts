@@ -10,7 +10,7 @@ import { sizeClass } from "./buffers.ts";
 import { Gpu, type GpuOptions } from "./gpu.ts";
 
 /** The profile without a smallest buffer of its own. */
-const open = (options: GpuOptions = {}) => Gpu.open({ ...options, profile: "gpu" });
+const open = (options: GpuOptions = {}) => Gpu.open({ ...options, profile: "discrete" });
 
 Deno.test("a size class holds the size and wastes an eighth at most", () => {
   for (const bytes of [0, 1, 256, 257, 511, 1000, 4096, 4097, 1e5, 1e6, 123_456_789, 2 ** 31]) {

@@ -4,7 +4,12 @@ import { DeviceError, OutOfMemoryError } from "../errors.ts";
 import { type Backend, type BackendChoice, chooseAdapter } from "./backend.ts";
 import { BufferPool } from "./buffers.ts";
 import { type Kernel, KernelCache } from "./kernel.ts";
-import { type AdapterDescription, describeAdapter, type DeviceProfile } from "./profile.ts";
+import {
+  type AdapterDescription,
+  describeAdapter,
+  type DeviceProfile,
+  profileOf,
+} from "./profile.ts";
 import { type Bound, Recorder } from "./recorder.ts";
 import { DeviceTensor } from "./tensor.ts";
 import { TexelPool } from "./texels.ts";
@@ -38,7 +43,7 @@ export interface GpuOptions {
   backend?: BackendChoice;
   /** The most device memory to use, in bytes; unlimited when absent. */
   memoryBudget?: number;
-  /** Kernel variants of another class than the adapter's own, for tests and audits. */
+  /** Kernel variants of another class than the adapter's own, where its names mislead, and for tests and audits. */
   profile?: DeviceProfile;
   /** Which variants of kernels run at which size; without it the ops go by their own rules. */
   tuning?: Tuning;
@@ -125,7 +130,7 @@ export class Gpu {
       throw new DeviceError(`Cannot open the ${backend} adapter: ${reason}`, { cause });
     }
     const description = describeAdapter(adapter);
-    const profile = options.profile ?? (description.software ? "software" : "gpu");
+    const profile = options.profile ?? profileOf(description);
     const budget = options.memoryBudget ?? Infinity;
     const gpu = new Gpu(device, backend, description, profile, limits, budget);
     if (options.tuning) gpu.tuning = options.tuning;

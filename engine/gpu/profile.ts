@@ -1,7 +1,15 @@
-/** What class of adapter this is. Kernels come in variants, and the class chooses among them. */
+/** What class of adapter this is. Kernels come in variants, and the class chooses among them; whatever it is, the bits are the same. */
 
-/** `software`: WebGPU on CPU cores. `gpu`: a real GPU, which wants shared memory and wide workgroups. */
-export type DeviceProfile = "software" | "gpu";
+/**
+ * - `software`: WebGPU on CPU cores, which wants neither workgroup memory nor barriers
+ * - `integrated`: a GPU that shares the machine's memory, with few and narrow cores
+ * - `discrete`: a GPU with a memory of its own
+ * - `apple`: Apple's, which share the machine's memory and are as wide as the discrete ones
+ */
+export const DEVICE_PROFILES = ["software", "integrated", "discrete", "apple"] as const;
+
+/** One of {@link DEVICE_PROFILES}. */
+export type DeviceProfile = typeof DEVICE_PROFILES[number];
 
 /** Describes the adapter in words, for manifests and tables. */
 export interface AdapterDescription {
@@ -12,10 +20,10 @@ export interface AdapterDescription {
   software: boolean;
 }
 
-const SOFTWARE = /llvmpipe|lavapipe|swiftshader|softpipe|basic render|cpu/i;
+const SOFTWARE = /llvmpipe|lavapipe|swiftshader|softpipe|basic render|\bcpu\b/i;
 
 /** Reads the adapter's own words; a missing field is an empty string. */
-export function describeAdapter(adapter: GPUAdapter): AdapterDescription {
+export function describeAdapter(adapter: Pick<GPUAdapter, "info">): AdapterDescription {
   const info = adapter.info as Partial<GPUAdapterInfo> & { isFallbackAdapter?: boolean };
   const words = `${info.vendor} ${info.architecture} ${info.device} ${info.description}`;
   return {
@@ -31,4 +39,43 @@ export function describeAdapter(adapter: GPUAdapter): AdapterDescription {
 export function adapterName(info: AdapterDescription): string {
   return info.description ||
     [info.vendor, info.architecture, info.device].filter(Boolean).join(" ");
+}
+
+/** PCI ids of vendors, by which Deno names them, as decimal numbers. Apple has none there: its adapters are known by their names. */
+const VENDORS: Record<string, string> = {
+  "4098": "amd",
+  "4203": "apple",
+  "4318": "nvidia",
+  "32902": "intel",
+};
+
+/** Nvidia's systems on a chip. */
+const TEGRA = /\b(tegra|xavier|orin|jetson)\b/;
+
+/** Intel's cards: Arc with a letter and a number (Arc alone, and Arc 130V, are in processors), by codename, or for servers. */
+const INTEL_CARD =
+  /\barc (tm )?(pro )?[ab]\d{2,3}[a-z]?\b|\b(dg1|dg2|bmg|gen 12hp|xe 2hpg)\b|\bdata center gpu\b/;
+
+/** AMD's graphics in processors, by the forms of their names and by the codenames that Mesa adds. */
+const AMD_PROCESSOR = new RegExp(
+  "\\bradeon (tm )?(r\\d )?graphics\\b|\\bradeon (tm )?\\d{3}m\\b|\\b80[456]0s\\b|\\bvega \\d{1,2} graphics\\b|\\bcustom gpu\\b|" +
+    "\\b(raven|picasso|renoir|lucienne|cezanne|barcelo|vangogh|rembrandt|mendocino|raphael|phoenix|hawk|strix)",
+);
+
+/**
+ * The class of an adapter. WebGPU does not tell it, so it is read from the names: Deno gives the vendor's PCI id and the driver's name of the
+ * device as the description, Dawn the vendor's name, the architecture, and the device's name in lower case with dashes.
+ * What is not known is taken for `integrated`, whose variants ask for the least.
+ */
+export function profileOf(adapter: AdapterDescription): DeviceProfile {
+  if (adapter.software) return "software";
+  const { vendor, architecture, device, description } = adapter;
+  const words = [VENDORS[vendor] ?? vendor, architecture, device, description].join(" ")
+    .toLowerCase().replace(/[^a-z0-9]+/g, " ");
+  const has = (word: string) => ` ${words} `.includes(` ${word} `);
+  if (has("apple")) return "apple";
+  if (has("nvidia")) return TEGRA.test(words) ? "integrated" : "discrete";
+  if (has("intel")) return INTEL_CARD.test(words) ? "discrete" : "integrated";
+  if (has("amd") || has("radeon")) return AMD_PROCESSOR.test(words) ? "integrated" : "discrete";
+  return "integrated";
 }

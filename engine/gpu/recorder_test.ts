@@ -120,7 +120,7 @@ Deno.test("bind groups follow their buffers, not their sizes or parameters", asy
 });
 
 Deno.test("a recorder whose kernel fails gives its uploads back", async () => {
-  const gpu = await testGpu("gpu");
+  const gpu = await testGpu("discrete");
   const broken = gpu.kernels.get("broken", "this is no shader");
   const recorder = gpu.record();
   const upload = recorder.upload(values(1));

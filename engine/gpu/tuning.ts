@@ -1,6 +1,7 @@
 /** Which variant of a kernel runs at which size. Whatever is chosen, the bits are the same: only the time differs. */
 
 import { UsageError } from "../errors.ts";
+import type { DeviceProfile } from "./profile.ts";
 
 /** A choice among variants of a kernel, made for each class of sizes. */
 interface Knob {
@@ -44,6 +45,28 @@ export type KnobName = keyof typeof KNOBS;
 
 /** What may be chosen for a knob. */
 export type Choice<K extends KnobName = KnobName> = typeof KNOBS[K]["choices"][number];
+
+/**
+ * What each class of adapter begins with, where nothing was tuned. Those of `software` were measured on lavapipe; the others follow from what is
+ * published of the hardware, and were not measured on it:
+ *
+ * - Nvidia's warps and Apple's SIMD groups are 32 wide, AMD's waves 32 or 64, and their cores hold several workgroups of 256
+ *   threads with 16 KiB each: tiles of 64 × 64, and 32 threads a row.
+ * - Cores of integrated GPUs run 8 to 32 wide (Intel 8, 16 or 32; Mali 16; Adreno 64 or 128) and have fewer registers for each
+ *   thread, and on some of them workgroup memory is a part of the cache: tiles of 32 × 32 by 64 threads in 8 KiB, 8 threads a row.
+ */
+export const DEFAULTS: Readonly<
+  Record<DeviceProfile, {
+    matmul: Choice<"matmul">;
+    row_block: Choice<"row_block">;
+    long_row: Choice<"long_row">;
+  }>
+> = {
+  software: { matmul: "texel", row_block: "1x8", long_row: "8" },
+  integrated: { matmul: "tile 32", row_block: "8x4", long_row: "128" },
+  discrete: { matmul: "tile 64", row_block: "32x8", long_row: "256" },
+  apple: { matmul: "tile 64", row_block: "32x8", long_row: "256" },
+};
 
 /** Choices by `knob/class/…`, such as `matmul/16/1048576` for at most so many rows and weights, `max` for more. */
 export type Choices = Readonly<Record<string, string>>;

@@ -149,7 +149,7 @@ async function attend(
 
 Deno.test("attention is within its bound, and all variants give the same bits", async () => {
   const actual = await attend("software", CASES);
-  const workgroup = await attend("gpu", CASES);
+  const workgroup = await attend("discrete", CASES);
   const inRuns = await attend("software", CASES, true);
   CASES.forEach((one, i) => {
     assertWithin(actual[i], attentionReference(one.q, one.k, one.v, one.info, one), one.name);

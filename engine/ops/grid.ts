@@ -3,6 +3,7 @@
 import { UsageError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { foldGrid, type Grid } from "../gpu/recorder.ts";
+import { DEFAULTS } from "../gpu/tuning.ts";
 
 /**
  * Elements in one chunk of a sum over features: each chunk is summed in order with fma, then the chunks in order.
@@ -42,8 +43,7 @@ export function rowBlock(
     );
   }
   const chunks = Math.ceil(width / CHUNK);
-  const choice = gpu.tuning.choice("row_block", width) ??
-    (gpu.profile === "software" ? "1x8" : "32x8");
+  const choice = gpu.tuning.choice("row_block", width) ?? DEFAULTS[gpu.profile].row_block;
   const [lanes, most] = choice.split("x").map(Number);
   const rows = 2 ** Math.floor(Math.log2(Math.min(most, MAX_PARTIALS / chunks)));
   const partials = 2 ** Math.ceil(Math.log2(rows * chunks));
@@ -63,8 +63,7 @@ export const MOST_TURNS = 60_000;
  */
 export function longRowLanes(gpu: Device, turns: number): { LANES: number } {
   const software = gpu.profile === "software";
-  // On a CPU one thread a lane of its vectors is fastest.
-  let LANES = Number(gpu.tuning.choice("long_row", turns) ?? (software ? 8 : 256));
+  let LANES = Number(gpu.tuning.choice("long_row", turns) ?? DEFAULTS[gpu.profile].long_row);
   while (software && LANES < 256 && turns / LANES > MOST_TURNS / 2) LANES *= 2;
   return { LANES };
 }

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../errors.ts";
+import { DEVICE_PROFILES } from "../gpu/profile.ts";
 import { foldGrid } from "../gpu/recorder.ts";
 import { Tuning } from "../gpu/tuning.ts";
 import { CHUNK, KEY_CHUNK, longRowLanes, MAX_PARTIALS, MOST_TURNS, rowBlock } from "./grid.ts";
@@ -38,7 +39,7 @@ Deno.test("every shader has the chunk sizes of grid.ts", () => {
 });
 
 Deno.test("the partial sums of a workgroup's rows fit, and too wide a row is refused", () => {
-  for (const profile of ["software", "gpu"] as const) {
+  for (const profile of DEVICE_PROFILES) {
     const gpu = { profile, tuning: Tuning.none };
     for (const width of [1, 64, 65, 768, 5120, 16384, 16385, 65536, 131072]) {
       const { ROWS, LANES, PARTIALS } = rowBlock(gpu, width);

@@ -82,6 +82,6 @@ for (const profile of PROFILES) {
 
 Deno.test("both variants of logprobs give the same bits", async () => {
   // In rising order of ids on the device, whatever the variant.
-  const [software, gpu] = [await logprobs("software"), await logprobs("gpu")];
+  const [software, gpu] = [await logprobs("software"), await logprobs("discrete")];
   cases.forEach(({ width }, c) => assertSameBits(gpu[c], software[c], `width ${width}`));
 });

@@ -6,7 +6,7 @@ import matmulTiledCode from "../../shaders/matmul_tiled.wgsl" with { type: "text
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
-import type { Choice } from "../gpu/tuning.ts";
+import { type Choice, DEFAULTS } from "../gpu/tuning.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import type { WeightMatrix, WeightWindow } from "../weights/matrix.ts";
 
@@ -25,7 +25,7 @@ export function matmul(recorder: Recorder, args: MatmulArgs): void {
   const { gpu } = recorder;
   const { rows, weight } = args;
   const choice = gpu.tuning.choice("matmul", rows, weight.rows * weight.columns) ??
-    (rows >= TEXEL_ROWS && gpu.profile === "software" ? "texel" : onStorage(gpu, rows));
+    (rows >= TEXEL_ROWS ? DEFAULTS[gpu.profile].matmul : onStorage(gpu, rows));
   if (choice !== "texel") return storageMatmul(recorder, args, variant(gpu, args, choice));
   if (fitsTexels(gpu, args) && texelMatmul(recorder, args)) return;
   return storageMatmul(recorder, args, variant(gpu, args, onStorage(gpu, rows)));
@@ -33,7 +33,8 @@ export function matmul(recorder: Recorder, args: MatmulArgs): void {
 
 /** The variant without textures, where nothing was tuned. A thread's block of rows costs the same however many of them there are. */
 function onStorage({ profile }: Gpu, rows: number): Exclude<Choice<"matmul">, "texel"> {
-  if (profile === "gpu") return "tile 64";
+  const { matmul } = DEFAULTS[profile];
+  if (matmul !== "texel") return matmul;
   return rows <= 1 ? "rows 1" : rows <= 2 ? "rows 2" : rows <= 4 ? "rows 4" : "rows 8";
 }
 

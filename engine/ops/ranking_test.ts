@@ -40,7 +40,7 @@ async function softmaxes(profile: DeviceProfile) {
 }
 
 Deno.test("softmax is within its bound, and both variants give the same bits", async () => {
-  const [actual, gpu] = [await softmaxes("software"), await softmaxes("gpu")];
+  const [actual, gpu] = [await softmaxes("software"), await softmaxes("discrete")];
   WIDTHS.forEach((width, i) => {
     assertWithin(actual[i], softmaxReference(softmaxInputs[i], 3, width), `width ${width}`);
     assertSameBits(gpu[i], actual[i], `width ${width}`);
@@ -144,7 +144,7 @@ for (const profile of PROFILES) {
 
 Deno.test("both variants of top_k give the same bits", async () => {
   const software = await rankings("software");
-  const gpu = await rankings("gpu");
+  const gpu = await rankings("discrete");
   software.forEach(({ data, name }, i) =>
     assertEquals(new Uint32Array(gpu[i].data), new Uint32Array(data), name)
   );

@@ -205,7 +205,7 @@ async function exchanged(profile: typeof PROFILES[number]) {
 }
 
 Deno.test("project takes components from rows of another tensor", async () => {
-  const [software, gpu] = [await exchanged("software"), await exchanged("gpu")];
+  const [software, gpu] = [await exchanged("software"), await exchanged("discrete")];
   software.cases.forEach(({ x, vectors, others, entries, width }, i) => {
     const expected = componentReference(x, vectors, others, entries, width);
     assertWithin(software.actual[i], expected, `width ${width}`);
@@ -216,9 +216,9 @@ Deno.test("project takes components from rows of another tensor", async () => {
 });
 
 Deno.test("both variants of the norms give the same bits", async () => {
-  const [software, gpu] = [await rmsnorms("software"), await rmsnorms("gpu")];
+  const [software, gpu] = [await rmsnorms("software"), await rmsnorms("discrete")];
   software.forEach((result, i) => assertSameBits(gpu[i], result, `rmsnorm ${inputs[i].name}`));
-  const [a, b] = [await rowNorms("software"), await rowNorms("gpu")];
+  const [a, b] = [await rowNorms("software"), await rowNorms("discrete")];
   a.forEach((result, i) => assertSameBits(b[i], result, `row_norm ${inputs[i].name}`));
 });
 

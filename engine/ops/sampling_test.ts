@@ -183,7 +183,7 @@ Deno.test("tokens are those of the reference, and both variants take the same", 
       assert(from - error <= draw && draw <= to + error, `${what} is not at ${draw}`);
     });
   });
-  const gpu = await drawAll("gpu", SETTING_DRAWS);
+  const gpu = await drawAll("discrete", SETTING_DRAWS);
   assertEquals(gpu.map(({ ids }) => ids), software.map(({ ids }) => ids));
 });
 

@@ -2,6 +2,7 @@ import { assertEquals } from "@std/assert";
 import { closeTestGpus, run, testGpu } from "../../tests/test_gpu.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Clock } from "../gpu/measure.ts";
+import { DEVICE_PROFILES } from "../gpu/profile.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { classKey, KNOBS, Tuning } from "../gpu/tuning.ts";
 import { choicesOf, tune } from "./tune.ts";
@@ -81,7 +82,7 @@ Deno.test("the tuning ends when it is told to, with what there is", async () => 
 });
 
 Deno.test("every class of every knob has a workload, on each kind of adapter its own", () => {
-  for (const profile of ["software", "gpu"] as const) {
+  for (const profile of DEVICE_PROFILES) {
     const keys = workloads({ profile }).map(({ key }) => key);
     assertEquals(new Set(keys).size, keys.length);
     const classes = Object.entries(KNOBS).flatMap(([knob, { sizes }]) =>

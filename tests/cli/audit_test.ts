@@ -12,9 +12,9 @@ Deno.test("audit: one op is audited, reported, and compared with itself and with
       found.results.map(({ op, device }: { op: string; device: string }) => [op, device]),
       [
         ["add_bias", "software"],
-        ["add_bias", "gpu"],
+        ["add_bias", "discrete"],
         ["add", "software"],
-        ["add", "gpu"],
+        ["add", "discrete"],
       ],
     );
     const page = await Deno.readTextFile(found.report);
