@@ -3,25 +3,95 @@
 import type { Batch } from "./batch.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import type { KeyStore } from "./key_stores.ts";
-import type { BLOCK_NORMS } from "./model_spec.ts";
+import type { BLOCK_NORMS, BlockLinear } from "./model_spec.ts";
 import { attention, rope } from "./ops/attention.ts";
+import { attentionDecode, fitsDecode } from "./ops/attention_decode.ts";
 import { matmul } from "./ops/matmul.ts";
-import { addBias, copyRows, glu, rmsnorm } from "./ops/rows.ts";
+import { addBias, type Columns, copyRows, glu, rmsnorm } from "./ops/rows.ts";
+import { oneTokenEach } from "./query_runs.ts";
 import type { Scratch } from "./scratch.ts";
 import type { Transformer } from "./transformer.ts";
 import type { BlockWeights, Linear } from "./weights/model_weights.ts";
 
+/** What goes into attention, in the order in which attention_decode.wgsl has it. */
+const QKV = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"] as const;
+
 /** Records the sublayers of one pass's blocks. */
 export class BlockPass {
+  /** Keys before the furthest token of the batch, itself among them. */
+  readonly #keys: number;
+  readonly #oneTokenEach: boolean;
+
   constructor(
     private readonly model: Transformer,
     private readonly recorder: Recorder,
     private readonly scratch: Scratch,
     private readonly batch: Batch,
-  ) {}
+  ) {
+    this.#keys = furthestPosition(batch) + 1;
+    this.#oneTokenEach = oneTokenEach(batch);
+  }
 
-  /** What attention adds to the residual stream `[tokens, hidden]`: a buffer of its own. */
-  attention(layer: number, resid: GPUBuffer, keys: KeyStore): GPUBuffer {
+  /**
+   * Attention's share of the residual stream `[tokens, hidden]`, in a buffer of its own; or, where nobody else wants it, added to
+   * `resid` at once, as far as that takes no other sums.
+   */
+  attention(layer: number, resid: GPUBuffer, keys: KeyStore, add: boolean): GPUBuffer | undefined {
+    const block = this.model.weights.blocks[layer];
+    const x = this.#normOrSame(block, "attentionIn", resid);
+    const attend = this.#decodes(layer) ? this.#attendAtOnce : this.#attend;
+    const heads = attend.call(this, layer, x, keys);
+    if (x !== resid) this.scratch.drop(x);
+    return this.#output(block, "attentionOut", "self_attn.o_proj", heads, add ? resid : undefined);
+  }
+
+  /** Whether one dispatch does a layer's attention from the projections on. */
+  #decodes(layer: number): boolean {
+    const { spec, gpu } = this.model;
+    if (!this.#oneTokenEach || spec.attentionSoftcap !== null || spec.qkNorm === "projection") {
+      return false;
+    }
+    return fitsDecode(gpu, { ...spec, keys: this.#keys, window: spec.attention[layer].window });
+  }
+
+  /** The heads `[tokens, heads · headDim]` of tokens of which no two are of one sequence. */
+  #attendAtOnce(layer: number, x: GPUBuffer, keys: KeyStore): GPUBuffer {
+    const { recorder, scratch, model: { spec }, batch: { tokens } } = this;
+    const { heads, kvHeads, headDim } = spec;
+    const { linears, qNorm, kNorm } = this.model.weights.blocks[layer];
+    const stride = (heads + 2 * kvHeads) * headDim;
+    const qkv = scratch.take(stride);
+    let first = 0;
+    for (const name of QKV) {
+      this.#product(x, linears[name], qkv, { stride, first });
+      first += linears[name].weight.rows;
+    }
+    const { window, rope: ropeSpec } = spec.attention[layer];
+    const own = keys.cached ? undefined : [0, 1].map(() => scratch.take(kvHeads * headDim));
+    const out = scratch.take(heads * headDim);
+    attentionDecode(recorder, {
+      qkv,
+      norms: qNorm && kNorm && { q: qNorm, k: kNorm, eps: spec.normEps },
+      tables: this.model.ropeTable(ropeSpec, this.#keys),
+      rotaryDim: ropeSpec.rotaryDim,
+      info: keys.info,
+      k: keys.cached?.k ?? own![0],
+      v: keys.cached?.v ?? own![1],
+      out,
+      tokens,
+      heads,
+      kvHeads,
+      headDim,
+      keys: this.#keys,
+      scale: spec.attentionScale,
+      window,
+    });
+    for (const buffer of [qkv, ...own ?? []]) scratch.drop(buffer);
+    return out;
+  }
+
+  /** The heads `[tokens, heads · headDim]`, step by step. */
+  #attend(layer: number, x: GPUBuffer, keys: KeyStore): GPUBuffer {
     const block = this.model.weights.blocks[layer];
     const { recorder, scratch } = this;
     const { tokens } = this.batch;
@@ -30,13 +100,11 @@ export class BlockPass {
     const { window, rope: ropeSpec } = spec.attention[layer];
     const { info, cached, runs } = keys;
 
-    const x = this.#normOrSame(block, "attentionIn", resid);
     const flatQ = this.#projection(x, block.linears["self_attn.q_proj"], heads, block.qNorm);
     const flatK = this.#projection(x, block.linears["self_attn.k_proj"], kvHeads, block.kNorm);
     const freshV = this.#linear(x, block.linears["self_attn.v_proj"]);
-    if (x !== resid) scratch.drop(x);
 
-    const tables = this.model.ropeTable(ropeSpec, furthestPosition(this.batch) + 1);
+    const tables = this.model.ropeTable(ropeSpec, this.#keys);
     const turn = { tables, info, tokens, headDim, rotaryDim: ropeSpec.rotaryDim };
     const q = scratch.take(heads * headDim);
     rope(recorder, { ...turn, x: flatQ, out: q, heads, toCache: false });
@@ -51,18 +119,16 @@ export class BlockPass {
     }
 
     const out = scratch.take(heads * headDim);
-    const sizes = { tokens, heads, kvHeads, headDim, keys: furthestPosition(this.batch) + 1 };
+    const sizes = { tokens, heads, kvHeads, headDim, keys: this.#keys };
     const score = { scale: attentionScale, softcap: attentionSoftcap, window };
     attention(recorder, { q, k, v, info, out, runs, ...sizes, ...score });
     // Those of the cache are not the scratch's, and stay.
     for (const buffer of [q, k, freshV]) scratch.drop(buffer);
-    const projected = this.#linear(out, block.linears["self_attn.o_proj"]);
-    scratch.drop(out);
-    return this.#normed(block, "attentionOut", projected);
+    return out;
   }
 
-  /** What the gated feed-forward layer adds to the residual stream `[tokens, hidden]`: a buffer of its own. */
-  mlp(layer: number, resid: GPUBuffer): GPUBuffer {
+  /** The share of the gated feed-forward layer, as {@link attention} gives its own. */
+  mlp(layer: number, resid: GPUBuffer, add: boolean): GPUBuffer | undefined {
     const block = this.model.weights.blocks[layer];
     const { scratch, recorder } = this;
     const { intermediateSize, activation } = this.model.spec;
@@ -72,9 +138,26 @@ export class BlockPass {
     if (x !== resid) scratch.drop(x);
     glu(recorder, gate, up, this.batch.tokens * intermediateSize, activation);
     scratch.drop(up);
-    const out = this.#linear(gate, block.linears["mlp.down_proj"]);
-    scratch.drop(gate);
-    return this.#normed(block, "mlpOut", out);
+    return this.#output(block, "mlpOut", "mlp.down_proj", gate, add ? resid : undefined);
+  }
+
+  /** The last product of a sublayer and the norm after it, and `x` goes: a buffer of its own, or nothing when it went into `resid`. */
+  #output(
+    block: BlockWeights,
+    place: typeof BLOCK_NORMS[number],
+    name: BlockLinear,
+    x: GPUBuffer,
+    resid: GPUBuffer | undefined,
+  ): GPUBuffer | undefined {
+    const { recorder, scratch, batch: { tokens: rows } } = this;
+    const linear = block.linears[name];
+    const alone = !block.norms[place] && !linear.bias && !linear.lora;
+    let out: GPUBuffer | undefined;
+    if (resid && alone) {
+      matmul(recorder, { x, weight: linear.weight, y: resid, rows, addScaled: 1 });
+    } else out = this.#normed(block, place, this.#linear(x, linear));
+    scratch.drop(x);
+    return out;
   }
 
   /** `x` through a norm of the block into a new buffer; `x` itself where the block has no norm at that place. */
@@ -111,19 +194,24 @@ export class BlockPass {
   }
 
   /** `W x`, the bias and the adapter's share if there are any: `[tokens, out]`. */
-  #linear(x: GPUBuffer, { weight, bias, lora }: Linear): GPUBuffer {
+  #linear(x: GPUBuffer, linear: Linear): GPUBuffer {
+    const y = this.scratch.take(linear.weight.rows);
+    this.#product(x, linear, y);
+    return y;
+  }
+
+  /** The same into a buffer, or into some columns of it. */
+  #product(x: GPUBuffer, { weight, bias, lora }: Linear, y: GPUBuffer, columns?: Columns): void {
     const { recorder, scratch } = this;
     const rows = this.batch.tokens;
-    const y = scratch.take(weight.rows);
-    matmul(recorder, { x, weight, y, rows });
-    if (bias) addBias(recorder, { x: y, bias, rows, width: weight.rows });
+    matmul(recorder, { x, weight, y, rows, columns });
+    if (bias) addBias(recorder, { x: y, bias, rows, width: weight.rows, columns });
     if (lora) {
       const low = scratch.take(lora.a.rows);
       matmul(recorder, { x, weight: lora.a, y: low, rows });
-      matmul(recorder, { x: low, weight: lora.b, y, rows, addScaled: lora.scale });
+      matmul(recorder, { x: low, weight: lora.b, y, rows, addScaled: lora.scale, columns });
       scratch.drop(low);
     }
-    return y;
   }
 }
 

@@ -105,16 +105,20 @@ export class ForwardPass {
 
     if (at("hook_resid_pre", resid)) return true;
     for (const stage of this.model.weights.blocks[layer].stages ?? []) this.recorder.need(stage);
-    const attended = this.#blocks.attention(layer, resid, stores.of(layer));
-    if (at("hook_attn_out", attended)) return true;
-    addInPlace(this.recorder, resid, attended, count);
-    this.#scratch.drop(attended);
+    const added = (point: string) => !this.#hooks.uses(`blocks.${layer}.${point}`);
+    const add = (x: GPUBuffer) => {
+      addInPlace(this.recorder, resid, x, count);
+      this.#scratch.drop(x);
+    };
+    const keys = stores.of(layer);
+    const attended = this.#blocks.attention(layer, resid, keys, added("hook_attn_out"));
+    if (attended && at("hook_attn_out", attended)) return true;
+    if (attended) add(attended);
     if (at("hook_resid_mid", resid)) return true;
 
-    const mixed = this.#blocks.mlp(layer, resid);
-    if (at("hook_mlp_out", mixed)) return true;
-    addInPlace(this.recorder, resid, mixed, count);
-    this.#scratch.drop(mixed);
+    const mixed = this.#blocks.mlp(layer, resid, added("hook_mlp_out"));
+    if (mixed && at("hook_mlp_out", mixed)) return true;
+    if (mixed) add(mixed);
     return at("hook_resid_post", resid);
   }
 

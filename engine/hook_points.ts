@@ -95,6 +95,13 @@ export class HookPoints {
     return this.#last === -Infinity;
   }
 
+  /** Whether anything happens at a hook: an edit, a capture, or the end of the pass. */
+  uses(hook: HookName): boolean {
+    return this.#edits.some((edit) => edit.hook === hook) ||
+      this.#captures.some((capture) => capture.hook === hook) ||
+      hookOrder(this.spec, hook) >= this.#last;
+  }
+
   /**
    * Applies the edits of a hook, keeps its captures, and tells whether the pass is over. `rows` are the batch rows
    * that `x` holds, all of them when absent.

@@ -63,3 +63,33 @@ function rowsSeen(info: Uint32Array): { first: number; end: number } {
   }
   return { first, end };
 }
+
+/**
+ * Whether every sequence of the batch brings one token, and none sees a row of keys that another brings: attention may then write a
+ * sequence's row and read it in one dispatch.
+ */
+export function oneTokenEach({ tokens, starts, info }: Batch): boolean {
+  if (tokens !== starts.length) return false;
+  const rowOf = (t: number) => info[4 * t + 2] + info[4 * t + 3] - info[4 * t + 1];
+  const rows = Uint32Array.from({ length: tokens }, (_, t) => rowOf(t)).sort();
+  const among = (first: number, end: number) => {
+    const at = lowerBound(rows, first);
+    return at < rows.length && rows[at] < end;
+  };
+  for (let t = 0; t < tokens; t++) {
+    const [prefixStart, prefixLength, ownStart] = info.subarray(4 * t, 4 * t + 3);
+    if (among(prefixStart, prefixStart + prefixLength) || among(ownStart, rowOf(t))) return false;
+  }
+  return rows.every((row, i) => i === 0 || row !== rows[i - 1]);
+}
+
+/** The place of the first of rising numbers that is not below `least`. */
+function lowerBound(rising: Uint32Array, least: number): number {
+  let [low, high] = [0, rising.length];
+  while (low < high) {
+    const middle = (low + high) >> 1;
+    if (rising[middle] < least) low = middle + 1;
+    else high = middle;
+  }
+  return low;
+}

@@ -1,12 +1,14 @@
 // Bias of a linear layer, in place.
 //
-//   x[r, i] ← x[r, i] + bias[i]
+//   x[r, first + i] ← x[r, first + i] + bias[i]
 //
-// x [rows, width] f32; bias [width] f32. Sums: none. Error: one rounding.
+// x [rows, stride] f32, of which width columns from first on are meant; bias [width] f32. Sums: none. Error: one rounding.
 
 struct Params {
   rows: u32,
   width: u32,
+  stride: u32,
+  first: u32,
 }
 
 @group(0) @binding(0) var<storage, read> bias: array<f32>;
@@ -21,6 +23,7 @@ fn main(
 ) {
   let i = (group.y * groups.x + group.x) * 64u + lane;
   if (i < params.rows * params.width) {
-    x[i] = x[i] + bias[i % params.width];
+    let at = i / params.width * params.stride + params.first + i % params.width;
+    x[at] = x[at] + bias[i % params.width];
   }
 }

@@ -291,23 +291,27 @@ Deno.test("what is not asked for costs no dispatch, and a pass ends after the la
     return count;
   };
   const whole = dispatches({ capture: ["logits"] });
-  // Embedding; a block's two norms, seven matrices, two rotations, attention, SwiGLU, two sums; final norm and head.
-  assertEquals(whole, 1 + 15 * layers + 2);
-  assertEquals(dispatches({ capture: allHooks(model) }), whole);
+  // Embedding; a block's two norms, seven matrices, two rotations, attention, SwiGLU; final norm and head.
+  assertEquals(whole, 1 + 13 * layers + 2);
+  // What a sublayer adds to the residual stream is a buffer of its own, and a sum, only where somebody wants it.
+  assertEquals(dispatches({ capture: allHooks(model) }), whole + 2 * layers);
   const vector = someVector(hiddenSize, 9);
   const edit: Edit = { hook: "blocks.1.hook_mlp_out", op: "add", vector };
-  assertEquals(dispatches({ capture: ["logits"], edits: [edit] }), whole + 1);
-  assertEquals(dispatches({ capture: ["logits"], edits: [{ ...edit, positions: [99] }] }), whole);
+  assertEquals(dispatches({ capture: ["logits"], edits: [edit] }), whole + 2);
+  assertEquals(
+    dispatches({ capture: ["logits"], edits: [{ ...edit, positions: [99] }] }),
+    whole + 1,
+  );
   assertEquals(dispatches({}), 0);
 
   const hooks = allHooks(model);
   const counts = hooks.map((hook) => dispatches({ capture: [hook] }));
   assertEquals(counts[0], 1);
-  assertEquals(counts[hooks.indexOf("blocks.0.hook_resid_post")], 1 + 15);
+  assertEquals(counts[hooks.indexOf("blocks.0.hook_resid_post")], 1 + 13);
   assertEquals(counts.at(-1), whole);
   assertEquals(counts, counts.toSorted((a, b) => a - b));
   // An edit after the last capture is never reached.
-  assertEquals(dispatches({ capture: ["blocks.0.hook_resid_post"], edits: [edit] }), 1 + 15);
+  assertEquals(dispatches({ capture: ["blocks.0.hook_resid_post"], edits: [edit] }), 1 + 13);
   model.destroy();
 });
 

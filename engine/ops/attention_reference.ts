@@ -14,13 +14,18 @@ export interface AttentionShape {
   softcap: number | null;
 }
 
-/** attention.wgsl: `q` `[tokens, heads, headDim]`, `k`, `v` `[rows, kvHeads, headDim]`, `info` `[tokens, 4]`. */
+/**
+ * attention.wgsl: `q` `[tokens, heads, headDim]`, `k`, `v` `[rows, kvHeads, headDim]`, `info` `[tokens, 4]`.
+ *
+ * @param given the errors that `q` and `k` come with
+ */
 export function attentionReference(
-  q: Float32Array,
-  k: Float32Array,
-  v: Float32Array,
+  q: Float32Array | Float64Array,
+  k: Float32Array | Float64Array,
+  v: Float32Array | Float64Array,
   info: Uint32Array,
   shape: AttentionShape,
+  given?: { q: Float64Array; k: Float64Array },
 ): Reference {
   const { heads, kvHeads, headDim } = shape;
   const expected = new Float64Array(q.length);
@@ -38,7 +43,7 @@ export function attentionReference(
         const row = j < prefixLength ? prefixStart + j : ownStart + j - prefixLength;
         return (row * kvHeads + group) * headDim;
       });
-      const scored = places.map((place) => scoreOf(q, query, k, place, shape));
+      const scored = places.map((place) => scoreOf(q, query, k, place, shape, given));
       const top = Math.max(...scored.map(({ score }) => score));
       const weights = scored.map(({ score }) => Math.exp(score - top));
       const total = weights.reduce((a, b) => a + b);
@@ -61,20 +66,25 @@ export function attentionReference(
 
 /** A score, and its error in units of u. */
 function scoreOf(
-  q: Float32Array,
+  q: Float32Array | Float64Array,
   query: number,
-  k: Float32Array,
+  k: Float32Array | Float64Array,
   key: number,
   { headDim, scale, softcap }: AttentionShape,
+  given?: { q: Float64Array; k: Float64Array },
 ): { score: number; error: number } {
   let dot = 0;
   let size = 0;
+  let carried = 0;
   for (let d = 0; d < headDim; d++) {
     const product = Math.fround(scale) * q[query + d] * k[key + d];
     dot += product;
     size += Math.abs(product);
+    if (!given) continue;
+    const [dq, dk] = [given.q[query + d], given.k[key + d]];
+    carried += Math.abs(scale) * (dq * (Math.abs(k[key + d]) + dk) + dk * Math.abs(q[query + d]));
   }
-  const error = (64 + Math.ceil(headDim / 64)) * size;
+  const error = (64 + Math.ceil(headDim / 64)) * size + carried / U;
   if (softcap === null) return { score: dot, error };
   const cap = Math.fround(softcap);
   const bent = Math.tanh(dot / cap);
@@ -85,7 +95,7 @@ function scoreOf(
  * rope.wgsl with each token in its own row: `x` `[tokens, heads, headDim]`, `tables` `[positions, rotaryDim / 2, 2]`.
  */
 export function ropeReference(
-  x: Float32Array,
+  x: Float32Array | Float64Array,
   tables: Float32Array,
   positions: readonly number[],
   { heads, headDim, rotaryDim }: { heads: number; headDim: number; rotaryDim: number },

@@ -9,6 +9,7 @@ import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { type Choice, DEFAULTS } from "../gpu/tuning.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import type { WeightMatrix, WeightWindow } from "../weights/matrix.ts";
+import type { Columns } from "./rows.ts";
 
 /** `x` `[rows, columns of W]` and `y` `[rows, rows of W]`, f32; buffers of a multiple of 16 bytes. */
 export interface MatmulArgs {
@@ -18,6 +19,8 @@ export interface MatmulArgs {
   rows: number;
   /** When given, `y += addScaled · W x` instead of `y = W x`. */
   addScaled?: number;
+  /** Where `y` is wider than the product. */
+  columns?: Columns;
 }
 
 /** `y[r] = W x[r]`. Every variant sums in the same order: see matmul.wgsl. */
@@ -64,14 +67,15 @@ function variant(
 
 function storageMatmul(recorder: Recorder, args: MatmulArgs, { kernel, groups }: Variant): void {
   const { x, weight, y, rows, addScaled } = args;
+  const { stride, first } = args.columns ?? { stride: weight.rows, first: 0 };
   for (const window of weight.windows) {
     const params = [
       u32(rows),
       u32(window.rows),
       u32(weight.columns),
       u32(weight.stride),
-      u32(weight.rows),
-      u32(window.firstRow),
+      u32(stride),
+      u32(first + window.firstRow),
       u32(addScaled === undefined ? 0 : 1),
       f32(addScaled ?? 1),
     ];
@@ -93,6 +97,7 @@ function fitsTexels({ texels }: Gpu, { weight }: MatmulArgs): boolean {
 /** The product through textures, part by part of both sides. Tells whether there was memory for them; else it does nothing. */
 function texelMatmul(recorder: Recorder, args: MatmulArgs): boolean {
   const { x, weight, y, rows, addScaled } = args;
+  const { stride, first } = args.columns ?? { stride: weight.rows, first: 0 };
   const { texels, kernels } = recorder.gpu;
   const { largest } = texels;
   const parts = texelParts({ buffer: x, firstRow: 0, rows }, 4 * weight.columns, largest);
@@ -110,9 +115,9 @@ function texelMatmul(recorder: Recorder, args: MatmulArgs): boolean {
           u32(part.rows),
           u32(piece.rows),
           u32(weight.columns),
-          u32(weight.rows),
+          u32(stride),
           u32(part.firstRow),
-          u32(piece.firstRow),
+          u32(first + piece.firstRow),
           u32(addScaled === undefined ? 0 : 1),
           f32(addScaled ?? 1),
         ];

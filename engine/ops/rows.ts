@@ -100,14 +100,22 @@ export function addInPlace(recorder: Recorder, x: GPUBuffer, y: GPUBuffer, count
   recorder.dispatch(kernel, [y, x], [u32(count)], elementGrid(count));
 }
 
-/** `x[r] ← x[r] + bias`, in place: `x` `[rows, width]`, `bias` `[width]`. */
+/** Columns of a wider matrix: `width` of them from `first` on belong to what is written. */
+export interface Columns {
+  /** Of the whole matrix. */
+  stride: number;
+  first: number;
+}
+
+/** `x[r] ← x[r] + bias`, in place: `x` `[rows, width]`, or those columns of a wider matrix; `bias` `[width]`. */
 export function addBias(
   recorder: Recorder,
-  args: { x: GPUBuffer; bias: GPUBuffer; rows: number; width: number },
+  args: { x: GPUBuffer; bias: GPUBuffer; rows: number; width: number; columns?: Columns },
 ): void {
-  const { x, bias, rows, width } = args;
+  const { x, bias, rows, width, columns = { stride: width, first: 0 } } = args;
   const kernel = recorder.gpu.kernels.get("add_bias", addBiasCode);
-  recorder.dispatch(kernel, [bias, x], [u32(rows), u32(width)], elementGrid(rows * width));
+  const params = [u32(rows), u32(width), u32(columns.stride), u32(columns.first)];
+  recorder.dispatch(kernel, [bias, x], params, elementGrid(rows * width));
 }
 
 /** What a gated feed-forward layer puts its gate through; `gelu_tanh` is the tanh approximation of GELU. */

@@ -1,0 +1,153 @@
+/** One token of each of several sequences, which share a prefix or stand alone, from the projections to attention. */
+
+import { attentionDecode } from "../../ops/attention_decode.ts";
+import { attentionDecodeReference } from "../../ops/attention_decode_reference.ts";
+import type { Reference } from "../../ops/reference.ts";
+import { ropeTable } from "../../rope.ts";
+import { allRows, kernelCase } from "../case.ts";
+import { type Distribution, type Draw, rowsOf } from "../inputs.ts";
+
+interface Sizes {
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  /** Elements of a head that turn (default: all). */
+  rotaryDim?: number;
+  window?: number;
+  /** The length of the prefix that every other sequence shares. */
+  prefix?: number;
+  /** Whether queries and keys are normed. */
+  norm?: boolean;
+  distributions?: readonly Distribution[];
+}
+
+/** @param lengths keys of each sequence, the new one among them and those of the prefix left out */
+function shape(lengths: readonly number[], sizes: Sizes) {
+  const { heads, kvHeads, headDim, rotaryDim = headDim, window = null, prefix = 0, norm = false } =
+    sizes;
+  const notes = [
+    `after ${lengths.map((length) => length - 1)}`,
+    `${heads}/${kvHeads} heads of ${headDim}`,
+    ...(rotaryDim < headDim ? [`${rotaryDim} turn`] : []),
+    ...(prefix ? [`prefix ${prefix}`] : []),
+    ...(window ? [`window ${window}`] : []),
+    ...(norm ? ["normed"] : []),
+  ];
+  const { distributions } = sizes;
+  const all = { heads, kvHeads, headDim, rotaryDim, window, prefix, norm, distributions };
+  return { label: notes.join(", "), rows: lengths.length, lengths, ...all };
+}
+
+export const attentionDecodeCase = kernelCase({
+  op: "attention_decode",
+  shapes: [
+    shape([3, 70, 1], { heads: 6, kvHeads: 2, headDim: 12, prefix: 67, norm: true }),
+    shape([66, 5], { heads: 4, kvHeads: 1, headDim: 72, rotaryDim: 20, window: 63, prefix: 3 }),
+    shape([1], { heads: 1, kvHeads: 1, headDim: 4 }),
+    shape([130, 64], { heads: 14, kvHeads: 2, headDim: 64 }),
+    shape([65], { heads: 16, kvHeads: 2, headDim: 128, norm: true, prefix: 9 }),
+    shape([17], { heads: 2, kvHeads: 1, headDim: 256, norm: true }),
+    shape([4096], { heads: 4, kvHeads: 2, headDim: 64, distributions: ["normal", "outliers"] }),
+  ],
+  random(draw) {
+    const kvHeads = 1 + draw.below(3);
+    const headDim = 4 * (1 + draw.below(32));
+    return shape([1 + draw.below(80), 1 + draw.below(80)], {
+      heads: kvHeads * (1 + draw.below(8)),
+      kvHeads,
+      headDim,
+      rotaryDim: 2 * (1 + draw.below(headDim / 2)),
+      window: draw.below(2) ? 1 + draw.below(100) : undefined,
+      prefix: draw.below(100),
+      norm: draw.below(2) === 1,
+    });
+  },
+  make(sizes, draw, picked = allRows(sizes.rows)) {
+    const { heads, kvHeads, headDim, rotaryDim, window, norm, lengths, prefix } = sizes;
+    const width = (heads + 2 * kvHeads) * headDim;
+    const qkv = rowsOf(projections(draw, sizes), width, picked);
+    const { info: all, rows } = places(lengths, prefix);
+    const info = rowsOf(all, 4, picked);
+    const k = keys(draw, rows * kvHeads * headDim, headDim);
+    const v = draw.values(rows * kvHeads * headDim, headDim, 100);
+    const weights = [0, 1].map(() => draw.normals(headDim));
+    const norms = norm ? { q: weights[0], k: weights[1], eps: 1e-5 } : undefined;
+    const most = prefix + Math.max(...lengths);
+    const tables = ropeTable({ theta: 10_000, rotaryDim, scaling: { kind: "none" } }, most);
+    const scale = 1 / Math.sqrt(headDim);
+    let expected: Record<"k" | "v" | "out", Reference> | undefined;
+    const reference = (name: "k" | "v" | "out") => () =>
+      (expected ??= attentionDecodeReference(
+        { qkv, norms, tables, info, k, v },
+        { heads, kvHeads, headDim, rotaryDim, window, scale },
+      ))[name];
+    return {
+      buffers: {
+        qkv,
+        q_norm: weights[0],
+        k_norm: weights[1],
+        tables,
+        info,
+        k,
+        v,
+        out: { words: picked.length * heads * headDim },
+      },
+      record: (recorder, at) =>
+        attentionDecode(recorder, {
+          qkv: at.qkv.buffer,
+          norms: norms && { q: at.q_norm.buffer, k: at.k_norm.buffer, eps: norms.eps },
+          tables: at.tables.buffer,
+          rotaryDim,
+          info: at.info.buffer,
+          k: at.k.buffer,
+          v: at.v.buffer,
+          out: at.out.buffer,
+          tokens: picked.length,
+          heads,
+          kvHeads,
+          headDim,
+          keys: most,
+          scale,
+          window,
+        }),
+      expect: {
+        k: { rowWords: 0, reference: reference("k") },
+        v: { rowWords: 0, reference: reference("v") },
+        out: { rowWords: heads * headDim, reference: reference("out") },
+      },
+    };
+  },
+});
+
+/** Queries and keys such that softmax has more than one term, and values of any size. */
+function projections(draw: Draw, { rows, heads, kvHeads, headDim }: ReturnType<typeof shape>) {
+  const q = draw.normals(rows * heads * headDim);
+  const k = keys(draw, rows * kvHeads * headDim, headDim);
+  const v = draw.values(rows * kvHeads * headDim, headDim, 100);
+  const all = new Float32Array(q.length + k.length + v.length);
+  const [wide, narrow] = [heads * headDim, kvHeads * headDim];
+  for (let row = 0; row < rows; row++) {
+    const at = row * (wide + 2 * narrow);
+    all.set(q.subarray(row * wide, (row + 1) * wide), at);
+    all.set(k.subarray(row * narrow, (row + 1) * narrow), at + wide);
+    all.set(v.subarray(row * narrow, (row + 1) * narrow), at + wide + narrow);
+  }
+  return all;
+}
+
+function keys(draw: Draw, count: number, headDim: number): Float32Array<ArrayBuffer> {
+  return draw.distribution === "large" ? draw.normals(count) : draw.values(count, headDim);
+}
+
+/** Token info of the sequences' last tokens, and the rows of keys in all: own rows one after the other, then the prefix. */
+function places(lengths: readonly number[], prefix: number) {
+  const own = lengths.reduce((sum, length) => sum + length, 0);
+  let start = 0;
+  const info = lengths.flatMap((length, s) => {
+    const shared = s % 2 === 0 ? prefix : 0;
+    const place = [own, shared, start, shared + length - 1];
+    start += length;
+    return place;
+  });
+  return { info: Uint32Array.from(info), rows: own + prefix };
+}

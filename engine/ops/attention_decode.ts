@@ -1,0 +1,77 @@
+/** Attention where every sequence brings one token, with what comes between the projections and it, in one dispatch. */
+
+import attentionDecodeCode from "../../shaders/attention_decode.wgsl" with { type: "text" };
+import type { Gpu } from "../gpu/gpu.ts";
+import { foldGrid, type Recorder } from "../gpu/recorder.ts";
+import { f32, u32 } from "../gpu/uniforms.ts";
+import { MOST_TURNS } from "./grid.ts";
+
+/** Sizes and choices that {@link attentionDecode} is specialised for. */
+export interface DecodeShape {
+  heads: number;
+  kvHeads: number;
+  headDim: number;
+  /** The most keys that stand before a token, itself among them. */
+  keys: number;
+  window: number | null;
+}
+
+/** What {@link attentionDecode} reads and writes; shapes in attention_decode.wgsl. */
+export interface AttentionDecodeArgs extends DecodeShape {
+  qkv: GPUBuffer;
+  /** Of each head, before it turns; absent where the model has none. */
+  norms?: { q: GPUBuffer; k: GPUBuffer; eps: number };
+  tables: GPUBuffer;
+  rotaryDim: number;
+  info: GPUBuffer;
+  /** Get the tokens' rows. */
+  k: GPUBuffer;
+  v: GPUBuffer;
+  out: GPUBuffer;
+  tokens: number;
+  scale: number;
+}
+
+/** Whether {@link attentionDecode} can do this on the adapter. */
+export function fitsDecode(
+  gpu: Gpu,
+  { heads, kvHeads, headDim, keys, window }: DecodeShape,
+): boolean {
+  const { LANES, HEADS, GROUP, QUERIES } = constantsOf(gpu, heads / kvHeads, headDim);
+  const shared = 4 * (GROUP + 1) + 16 * (QUERIES + LANES + 64);
+  if (shared > gpu.limits.maxComputeWorkgroupStorageSize) return false;
+  if (gpu.profile !== "software") return true;
+  const turns = headDim / 256 + Math.ceil(headDim / 4 / LANES) + (LANES + 1) / 64;
+  return GROUP / HEADS * turns * (Math.min(keys, window ?? Infinity) + 128) <= MOST_TURNS;
+}
+
+/**
+ * Norm of q and k, rotation, the way of keys and values into their rows, and attention to them, as `rmsnorm`, `rope`,
+ * `copyRows` and `attention` do it one after the other: the same bits. No two tokens may be of one sequence.
+ */
+export function attentionDecode(recorder: Recorder, args: AttentionDecodeArgs): void {
+  const { qkv, norms, tables, info, k, v, out, tokens, heads, kvHeads, headDim } = args;
+  const { gpu } = recorder;
+  const constants = { ...constantsOf(gpu, heads / kvHeads, headDim), NORM: norms ? 1 : 0 };
+  const kernel = gpu.kernels.get("attention_decode", attentionDecodeCode, constants);
+  const params = [
+    u32(tokens),
+    u32(heads),
+    u32(kvHeads),
+    u32(headDim / 4),
+    u32(args.rotaryDim / 2),
+    u32(Math.min(args.window ?? Infinity, 2 ** 32 - 1)),
+    f32(args.scale),
+    f32(norms?.eps ?? 0),
+  ];
+  // What is not read must be bound all the same.
+  const buffers = [qkv, norms?.q ?? tables, norms?.k ?? tables, tables, info, k, v, out];
+  recorder.dispatch(kernel, buffers, params, foldGrid(tokens * kvHeads));
+}
+
+function constantsOf(gpu: Gpu, GROUP: number, headDim: number) {
+  // One lane a lane of the CPU's vectors; a barrier is then next to nothing.
+  const LANES = gpu.profile === "software" ? 8 : 16;
+  const HEADS = [4, 3, 2].find((heads) => GROUP % heads === 0) ?? 1;
+  return { LANES, HEADS, GROUP, QUERIES: GROUP * headDim / 4 };
+}
