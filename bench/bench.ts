@@ -3,9 +3,8 @@
 import { type Command, type Flags, parseCommand } from "../cli/args.ts";
 import { DEVICE_FLAGS, openGpu } from "../cli/common_flags.ts";
 import { runCommand } from "../cli/run_command.ts";
-import { DeviceError, UsageError } from "../engine/errors.ts";
+import { UsageError } from "../engine/errors.ts";
 import type { Gpu } from "../engine/gpu/gpu.ts";
-import { adapterName } from "../engine/gpu/profile.ts";
 import { BenchContext } from "./context.ts";
 import { benchDecode } from "./decode.ts";
 import { benchDiff } from "./diff.ts";
@@ -14,7 +13,7 @@ import { benchKernels } from "./kernels.ts";
 import { copyCase } from "./kernels/ceilings.ts";
 import { Clock } from "../engine/gpu/measure.ts";
 import { benchPrefill } from "./prefill.ts";
-import { formatRows, markdownRows } from "./row.ts";
+import { PRINT_FLAGS, printRows } from "./print_rows.ts";
 import { shapeNames, SHAPES } from "./shapes.ts";
 import { benchStart } from "./start.ts";
 
@@ -36,15 +35,7 @@ const COMMAND = {
       help: "keep the random weights there (default: a temporary folder)",
     },
     quick: { kind: "bool", help: "smaller sizes and fewer turns: to see that it works" },
-    limit: {
-      kind: "int",
-      placeholder: "SECONDS",
-      min: 1,
-      max: 86_400,
-      help: "end after so long with the rows that there are",
-    },
-    json: { kind: "bool", help: "print one JSON object" },
-    markdown: { kind: "bool", help: "print the table as Markdown" },
+    ...PRINT_FLAGS,
   },
   examples: [
     { command: "deno task bench", does: "everything, some minutes on CPU cores" },
@@ -63,7 +54,7 @@ const COMMAND = {
 const OF_MODELS = [benchPrefill, benchDecode, benchStart];
 const OF_THE_REST = [benchHooks, benchDiff];
 
-/** Runs the command: a run that is cut short prints the rows that it has. */
+/** Runs the command. */
 async function bench(args: string[], signal: AbortSignal): Promise<number> {
   const parsed = parseCommand(COMMAND, args);
   if (parsed.kind === "help") {
@@ -77,23 +68,8 @@ async function bench(args: string[], signal: AbortSignal): Promise<number> {
   try {
     const options = { ...flags, only: flags.only ?? [], models, folder, signal };
     const context = new BenchContext(gpu, await openClock(gpu), options);
-    const limit = flags.limit === undefined ? [] : [AbortSignal.timeout(1000 * flags.limit)];
-    const cut = await cutShort(askAll(context), AbortSignal.any([signal, ...limit]));
-    const { rows } = context;
-    if (rows.length > 0 || cut === undefined) {
-      const adapter = adapterName(gpu.adapter);
-      const { backend, tuning } = gpu;
-      const why = cut === undefined ? undefined : cutReason(cut, flags.limit);
-      const tuned = Object.keys(tuning.choices).length;
-      if (flags.json) console.log(JSON.stringify({ adapter, backend, tuned, rows, cut: why }));
-      else {
-        const title = `${adapter}, ${backend}${tuned ? `, tuned (${tuned} sizes)` : ""}`;
-        const table = (flags.markdown ? markdownRows : formatRows)(rows);
-        console.log([title, table, ...(why ? [`Cut short: ${why}`] : [])].join("\n\n"));
-      }
-    }
-    if (cut === undefined || (rows.length > 0 && isTimeout(cut))) return 0;
-    throw isTimeout(cut) ? new DeviceError(`Cannot measure anything in ${flags.limit} s`) : cut;
+    await printRows(gpu, context.rows, askAll(context), flags, signal);
+    return 0;
   } finally {
     // What was cut short may still be writing there.
     if (flags.folder === undefined) await Deno.remove(folder, { recursive: true }).catch(() => {});
@@ -112,21 +88,6 @@ async function askAll(context: BenchContext): Promise<void> {
   if (context.rows.every(({ name }) => name.startsWith("ceiling/"))) {
     throw new UsageError(`Cannot measure --only ${only}: no row has such a name`);
   }
-}
-
-/** Waits for work until it is done or given up; tells why it was given up, or what it failed with. */
-async function cutShort(work: Promise<void>, signal: AbortSignal): Promise<unknown> {
-  const { promise: aborted, resolve } = Promise.withResolvers<unknown>();
-  signal.addEventListener("abort", () => resolve(signal.reason));
-  if (signal.aborted) resolve(signal.reason);
-  return await Promise.race([work.then(() => undefined, (error) => error), aborted]);
-}
-
-const isTimeout = (why: unknown) => why instanceof DOMException && why.name === "TimeoutError";
-
-function cutReason(why: unknown, limit: number | undefined): string {
-  if (isTimeout(why)) return `the limit of ${limit} s is over`;
-  return why instanceof Error ? why.message : String(why);
 }
 
 /** A clock that was tried on the copy's work. */

@@ -3,8 +3,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import { checkModel } from "../bench/check_model.ts";
 import { BenchContext, someTokens } from "../bench/context.ts";
+import type { Gpu } from "../engine/gpu/gpu.ts";
 import { type Clock, median, medians } from "../engine/gpu/measure.ts";
-import { markdownRows, reached, row } from "../bench/row.ts";
+import { Tuning } from "../engine/gpu/tuning.ts";
+import { printRows } from "../bench/print_rows.ts";
+import { markdownRows, reached, type Row, row } from "../bench/row.ts";
 import { passFlops, SHAPES } from "../bench/shapes.ts";
 import { closeTestGpus, testGpu } from "./test_gpu.ts";
 
@@ -38,6 +41,40 @@ Deno.test("Subjects take turns, each as often as it needs, and medians come of i
   assertEquals(times, [5, 20]);
   assertEquals(order, ["a1", "a1", "a9", "b1", "b1", "a4", "b1", "a4", "b1"]);
   assertEquals([median([3, 1, 2]), median([4, 1, 2, 3])], [2, 2.5]);
+});
+
+Deno.test("Rows are printed however the work ends, with a word on why there are no more", async () => {
+  const gpu = { adapter: { description: "a GPU" }, backend: "deno", tuning: Tuning.none } as Gpu;
+  const half = [row("x", 5, "GB/s")];
+  const endless = new Promise<void>(() => {});
+  const printed = async (
+    { rows = half, work = Promise.resolve(), limit, signal = new AbortController().signal }: {
+      rows?: Row[];
+      work?: Promise<void>;
+      limit?: number;
+      signal?: AbortSignal;
+    },
+  ) => {
+    const lines: string[] = [];
+    const options = { limit, json: true, markdown: false };
+    const error = await printRows(gpu, rows, work, options, signal, (line) => lines.push(line))
+      .then(() => undefined, (error) => error.message);
+    return { error, ...(lines.length > 0 && JSON.parse(lines[0])) };
+  };
+  const common = { adapter: "a GPU", backend: "deno", tuned: 0, rows: half };
+  assertEquals(await printed({}), { error: undefined, ...common });
+  const failed = Promise.reject(new Error("its answer is wrong"));
+  const wrong = { error: "its answer is wrong", ...common, cut: "its answer is wrong" };
+  assertEquals(await printed({ work: failed }), wrong);
+  const signal = AbortSignal.abort(new Error("Interrupted"));
+  const interrupted = { error: "Interrupted", ...common, cut: "Interrupted" };
+  assertEquals(await printed({ work: endless, signal }), interrupted);
+  const timer = setTimeout(() => {}, 10_000); // a timeout signal keeps nothing awake
+  const late = { error: undefined, ...common, cut: "the limit of 0.01 s was reached" };
+  assertEquals(await printed({ work: endless, limit: 0.01 }), late);
+  const none = await printed({ work: endless, limit: 0.01, rows: [] });
+  assertEquals(none, { error: "Cannot measure anything in 0.01 s" });
+  clearTimeout(timer);
 });
 
 Deno.test("The operations of a pass are counted from its shapes", () => {

@@ -4,11 +4,11 @@ import { type Command, type Flags, parseCommand } from "../../cli/args.ts";
 import { DEVICE_FLAGS, openGpu } from "../../cli/common_flags.ts";
 import { runCommand } from "../../cli/run_command.ts";
 import { UsageError } from "../../engine/errors.ts";
-import { adapterName } from "../../engine/gpu/profile.ts";
 import { checkModel } from "../check_model.ts";
 import { BenchContext, someTokens } from "../context.ts";
 import { Clock } from "../../engine/gpu/measure.ts";
-import { formatRows, markdownRows, type Row } from "../row.ts";
+import { PRINT_FLAGS, printRows } from "../print_rows.ts";
+import type { Row } from "../row.ts";
 import { type ShapeName, shapeNames, SHAPES } from "../shapes.ts";
 import { checkPeer, compare, leftOut, SEQUENCES } from "./compare.ts";
 import { type Installed, installPeers } from "./install.ts";
@@ -33,8 +33,7 @@ const COMMAND = {
       placeholder: "DIR",
       help: "keep the weights there (default: a temporary folder)",
     },
-    json: { kind: "bool", help: "print one JSON object" },
-    markdown: { kind: "bool", help: "print the table as Markdown" },
+    ...PRINT_FLAGS,
   },
   examples: [
     {
@@ -83,7 +82,7 @@ async function comparePeers(
   }
 }
 
-async function main(args: string[]): Promise<number> {
+async function main(args: string[], signal: AbortSignal): Promise<number> {
   const parsed = parseCommand(COMMAND, args);
   if (parsed.kind === "help") {
     console.log(parsed.text);
@@ -107,15 +106,15 @@ async function main(args: string[]): Promise<number> {
     const context = new BenchContext(gpu, clock, { only: [], models, quick: false, folder });
     const rows: Row[] = [];
     const asked = { ...flags, peers: flags.peers as PeerName[] };
-    for (const name of models) rows.push(...await comparePeers(context, name, installed, asked));
-    const [adapter, { backend }] = [adapterName(gpu.adapter), gpu];
-    const format = flags.markdown ? markdownRows : formatRows;
-    if (flags.json) console.log(JSON.stringify({ adapter, backend, rows }));
-    else console.log(`${adapter}, ${backend}\n\n${format(rows)}`);
+    const all = async () => {
+      for (const name of models) rows.push(...await comparePeers(context, name, installed, asked));
+    };
+    await printRows(gpu, rows, all(), flags, signal);
     return 0;
   } finally {
-    if (flags.folder === undefined) await Deno.remove(folder, { recursive: true });
+    // What was cut short may still be using it.
+    if (flags.folder === undefined) await Deno.remove(folder, { recursive: true }).catch(() => {});
   }
 }
 
-if (import.meta.main) await runCommand(() => main(Deno.args));
+if (import.meta.main) await runCommand(({ signal }) => main(Deno.args, signal));

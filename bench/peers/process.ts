@@ -5,6 +5,14 @@ import { type Answer, type Job, lines, MARK } from "./worker.ts";
 /** Milliseconds that a job may take: llama.cpp compiles its pipelines in the first ones, for minutes on CPU cores. */
 const PATIENCE = 600_000;
 
+/** Ends a process with this one, should it still run then. */
+export function endWithUs(child: Deno.ChildProcess): Deno.ChildProcess {
+  const kill = () => child.kill("SIGKILL");
+  globalThis.addEventListener("unload", kill);
+  child.status.finally(() => globalThis.removeEventListener("unload", kill));
+  return child;
+}
+
 /** Asks a peer, one job at a time. */
 export class PeerProcess {
   readonly #answers: AsyncGenerator<string>;
@@ -29,7 +37,7 @@ export class PeerProcess {
       stdout: "piped",
       stderr: "null",
     }).spawn();
-    const peer = new PeerProcess(child);
+    const peer = new PeerProcess(endWithUs(child));
     try {
       await peer.#answer();
       return peer;

@@ -3,7 +3,6 @@
 import { type Command, type Flags, parseCommand } from "../../cli/args.ts";
 import { DEVICE_FLAGS, openGpu } from "../../cli/common_flags.ts";
 import { runCommand } from "../../cli/run_command.ts";
-import { adapterName } from "../../engine/gpu/profile.ts";
 import { layersAt, meanDifference } from "../../lens/diff.ts";
 import { loadFinetuned, loadModel } from "../../models/load_model.ts";
 import { loadedPair } from "../../models/model_shelf.ts";
@@ -11,8 +10,10 @@ import { resolveSource } from "../../models/source.ts";
 import { BenchContext, someTokens } from "../context.ts";
 import { writeRandomAdapter } from "../large/random_model.ts";
 import { Clock, median } from "../../engine/gpu/measure.ts";
-import { formatRows, markdownRows, type Row, row } from "../row.ts";
+import { PRINT_FLAGS, printRows } from "../print_rows.ts";
+import { row } from "../row.ts";
 import { type ShapeName, shapeNames, SHAPES } from "../shapes.ts";
+import { endWithUs } from "./process.ts";
 
 const COMMAND = {
   usage: "deno run -A bench/peers/torch.ts",
@@ -24,8 +25,7 @@ const COMMAND = {
     tokens: { kind: "int", default: 128, min: 1, help: "tokens of a document" },
     python: { kind: "string", default: "python3", help: "the interpreter that has torch" },
     folder: { kind: "string", required: true, placeholder: "DIR", help: "where weights are kept" },
-    json: { kind: "bool", help: "print one JSON object" },
-    markdown: { kind: "bool", help: "print the table as Markdown" },
+    ...PRINT_FLAGS,
   },
   examples: [{
     command: "deno run -A bench/peers/torch.ts --models 1B,1.7B --folder /tmp/weights",
@@ -56,8 +56,12 @@ async function byTorch(
   await Deno.writeTextFile(file, JSON.stringify({ ...job, delta }));
   const script = new URL("torch_diff.py", import.meta.url).pathname;
   try {
-    const { success, stdout, stderr } = await new Deno.Command(python, { args: [script, file] })
-      .output();
+    const command = new Deno.Command(python, {
+      args: [script, file],
+      stdout: "piped",
+      stderr: "piped",
+    });
+    const { success, stdout, stderr } = await endWithUs(command.spawn()).output();
     const text = (bytes: Uint8Array) => new TextDecoder().decode(bytes).trim();
     if (!success) return { error: text(stderr).split("\n").at(-1) ?? "it failed" };
     const answer = JSON.parse(text(stdout));
@@ -86,12 +90,12 @@ function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
 /** How far δ by f32 may be from ours; bf16 is told, not held to anything. */
 const BOUND = 1e-3;
 
-/** Rows of ours, of PyTorch's, and of one to the other. */
+/** Adds rows of ours, of PyTorch's, and of one to the other. */
 async function compareDiff(
   context: BenchContext,
   name: ShapeName,
   { documents: count, tokens, python }: { documents: number; tokens: number; python: string },
-): Promise<Row[]> {
+): Promise<void> {
   const { gpu } = context;
   const config = SHAPES[name];
   const folder = await context.modelFolder(name);
@@ -120,30 +124,28 @@ async function compareDiff(
   gpu.buffers.trim(); // makes room for PyTorch
   const speed = count / median(times);
   const label = `torch/diff/${name}`;
-  const rows = [row(`${label}/ours`, speed, "documents/s", { timed: "wall" })];
+  const add = (...of: Parameters<typeof row>) => context.add(row(...of));
+  add(`${label}/ours`, speed, "documents/s", { timed: "wall" });
   for (const dtype of DTYPES) {
     const job = { base: folder, adapter, documents, layer, batch: 32, dtype };
     const peer = await byTorch(python, folder, job);
     if ("error" in peer) {
-      rows.push(row(`${label}/${dtype}`, NaN, "documents/s", { note: `left out: ${peer.error}` }));
+      add(`${label}/${dtype}`, NaN, "documents/s", { note: `left out: ${peer.error}` });
       continue;
     }
     const error = relativeError(delta, peer.delta);
     const note = `${peer.device}; our δ is within ${error.toExponential(0)} of its`;
     if (dtype === "float32" && !(error <= BOUND)) {
-      rows.push(row(`${label}/${dtype}`, NaN, "documents/s", { note: `left out: ${note}` }));
+      add(`${label}/${dtype}`, NaN, "documents/s", { note: `left out: ${note}` });
       continue;
     }
-    rows.push(
-      row(`${label}/${dtype}`, count / peer.seconds, "documents/s", { timed: "wall", note }),
-    );
+    add(`${label}/${dtype}`, count / peer.seconds, "documents/s", { timed: "wall", note });
     const ratio = speed / (count / peer.seconds);
-    rows.push(row(`${label}/ours:${dtype}`, ratio, "×", { aim: "≥ 10" }));
+    add(`${label}/ours:${dtype}`, ratio, "×", { aim: "≥ 10" });
   }
-  return rows;
 }
 
-async function main(args: string[]): Promise<number> {
+async function main(args: string[], signal: AbortSignal): Promise<number> {
   const parsed = parseCommand(COMMAND, args);
   if (parsed.kind === "help") {
     console.log(parsed.text);
@@ -154,13 +156,11 @@ async function main(args: string[]): Promise<number> {
   using gpu = await openGpu({ ...flags, memoryBudget: undefined });
   const options = { only: [], models, quick: false, folder: flags.folder };
   const context = new BenchContext(gpu, Clock.byHost(gpu), options);
-  const rows: Row[] = [];
-  for (const name of models) rows.push(...await compareDiff(context, name, flags));
-  const [adapter, { backend }] = [adapterName(gpu.adapter), gpu];
-  const format = flags.markdown ? markdownRows : formatRows;
-  if (flags.json) console.log(JSON.stringify({ adapter, backend, rows }));
-  else console.log(`${adapter}, ${backend}\n\n${format(rows)}`);
+  const all = async () => {
+    for (const name of models) await compareDiff(context, name, flags);
+  };
+  await printRows(gpu, context.rows, all(), flags, signal);
   return 0;
 }
 
-if (import.meta.main) await runCommand(() => main(Deno.args));
+if (import.meta.main) await runCommand(({ signal }) => main(Deno.args, signal));
