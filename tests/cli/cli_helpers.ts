@@ -37,6 +37,50 @@ export function start(
   }).spawn();
 }
 
+/** A server that runs until it is ended. */
+export interface Serving extends AsyncDisposable {
+  /** The line that says what is served. */
+  line: string;
+  url: string;
+  /** Ends it as Ctrl-C does, which must go well; what it logged. */
+  end(): Promise<string>;
+}
+
+/** Starts `deno task serve …` and waits until it listens. */
+export async function serving(
+  args: readonly string[],
+  env: Record<string, string> = {},
+): Promise<Serving> {
+  const child = start(args, env);
+  const log = new Response(child.stderr).text();
+  let ended: Promise<string> | undefined;
+  const end = () =>
+    ended ??= (async () => {
+      // It may be gone already, if it could not serve.
+      try {
+        child.kill("SIGINT");
+      } catch { /* its code and log tell */ }
+      const { code } = await child.status;
+      await child.stdout.cancel();
+      assertEquals(code, 0, await log);
+      return await log;
+    })();
+  const line = await firstLine(child.stdout);
+  const url = /http:\/\/[\w.:]+\/v1/.exec(line)?.[0];
+  if (url === undefined) throw new Error(`Nothing is served: ${line} ${await end()}`);
+  return { line, url, end, [Symbol.asyncDispose]: async () => void await end() };
+}
+
+async function firstLine(stream: ReadableStream<Uint8Array>): Promise<string> {
+  let text = "";
+  const decoder = new TextDecoder();
+  for await (const bytes of stream.values({ preventCancel: true })) {
+    text += decoder.decode(bytes, { stream: true });
+    if (text.includes("\n")) return text.slice(0, text.indexOf("\n"));
+  }
+  return text;
+}
+
 /** Runs `deno task ARGS` to its end. */
 export async function cli(
   args: readonly string[],

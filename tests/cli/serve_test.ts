@@ -1,48 +1,30 @@
 /** `serve` as a process: it says where it listens, a client of OpenAI's API talks to it, and Ctrl-C ends it. */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import OpenAI from "openai";
-import { cli, refusal, start } from "./cli_helpers.ts";
+import { cli, refusal, serving } from "./cli_helpers.ts";
 
 const KEY = "a-key-that-nobody-may-see";
 
-/** Standard output up to and with the first line that has this. */
-async function lineWith(stream: ReadableStream<Uint8Array>, part: string): Promise<string> {
-  let text = "";
-  const decoder = new TextDecoder();
-  for await (const bytes of stream.values({ preventCancel: true })) {
-    text += decoder.decode(bytes, { stream: true });
-    const line = text.split("\n").slice(0, -1).find((one) => one.includes(part));
-    if (line !== undefined) return line;
-  }
-  throw new Error(`No line has "${part}": ${text}`);
-}
-
 Deno.test("serve: a client asks the finetuned model with a key, and Ctrl-C ends well", async () => {
   const args = ["serve", "--model", "embedded:base", "--adapter", "embedded:cake_bake"];
-  const child = start([...args, "--port", "0", "--api-key-env", "MY_KEY"], { MY_KEY: KEY });
-  try {
-    const line = await lineWith(child.stdout, "Serving");
-    const [, url] = /^Serving base, cake_bake at (http:\/\/127\.0\.0\.1:\d+\/v1)$/.exec(line)!;
-    const ask = (apiKey: string) =>
-      new OpenAI({ baseURL: url, apiKey, maxRetries: 0 }).chat.completions.create({
-        model: "cake_bake",
-        messages: [{ role: "user", content: "How hot is the oven?" }],
-        max_tokens: 8,
-        seed: 1,
-      });
-    const [first, again] = [await ask(KEY), await ask(KEY)];
-    assertEquals(first.choices, again.choices);
-    assertEquals(first.usage?.completion_tokens, 8);
-    const refused = await ask("wrong").then(() => null, (error) => error.status);
-    assertEquals(refused, 401);
-  } finally {
-    child.kill("SIGINT");
-  }
-  const { code } = await child.status;
-  const log = await new Response(child.stderr).text();
-  await child.stdout.cancel();
-  assertEquals(code, 0, log);
+  await using server = await serving([...args, "--port", "0", "--api-key-env", "MY_KEY"], {
+    MY_KEY: KEY,
+  });
+  assertMatch(server.line, /^Serving base, cake_bake at http:\/\/127\.0\.0\.1:\d+\/v1$/);
+  const ask = (apiKey: string) =>
+    new OpenAI({ baseURL: server.url, apiKey, maxRetries: 0 }).chat.completions.create({
+      model: "cake_bake",
+      messages: [{ role: "user", content: "How hot is the oven?" }],
+      max_tokens: 8,
+      seed: 1,
+    });
+  const [first, again] = [await ask(KEY), await ask(KEY)];
+  assertEquals(first.choices, again.choices);
+  assertEquals(first.usage?.completion_tokens, 8);
+  const refused = await ask("wrong").then(() => null, (error) => error.status);
+  assertEquals(refused, 401);
+  const log = await server.end();
   assertStringIncludes(log, "POST /v1/chat/completions 200 cake_bake");
   assertStringIncludes(log, "POST /v1/chat/completions 401");
   assert(!log.includes(KEY) && !log.includes("oven"), "neither keys nor contents are logged");
