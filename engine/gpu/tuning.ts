@@ -28,7 +28,7 @@ export const KNOBS = {
   },
   /** Threads a row × rows a workgroup of the kernels on rows of features. */
   row_block: {
-    kernels: ["rmsnorm"],
+    kernels: ["rmsnorm", "rmsnorm_vec4"],
     sizes: { width: [256, 1024] },
     choices: ["1x8", "4x8", "8x1", "8x4", "32x1", "32x8"],
   },
@@ -62,7 +62,7 @@ export const DEFAULTS: Readonly<
     long_row: Choice<"long_row">;
   }>
 > = {
-  software: { matmul: "texel", row_block: "1x8", long_row: "8" },
+  software: { matmul: "texel", row_block: "8x4", long_row: "8" },
   integrated: { matmul: "tile 32", row_block: "8x4", long_row: "128" },
   discrete: { matmul: "tile 64", row_block: "32x8", long_row: "256" },
   apple: { matmul: "tile 64", row_block: "32x8", long_row: "256" },

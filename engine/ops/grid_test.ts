@@ -34,6 +34,7 @@ Deno.test("every shader has the chunk sizes of grid.ts", () => {
     "matmul_tiled.wgsl CHUNK",
     "project.wgsl CHUNK",
     "rmsnorm.wgsl CHUNK",
+    "rmsnorm_vec4.wgsl CHUNK4",
     "row_norm.wgsl CHUNK",
   ]);
 });

@@ -7,6 +7,7 @@ import editCode from "../../shaders/edit.wgsl" with { type: "text" };
 import gluCode from "../../shaders/glu.wgsl" with { type: "text" };
 import projectCode from "../../shaders/project.wgsl" with { type: "text" };
 import rmsnormCode from "../../shaders/rmsnorm.wgsl" with { type: "text" };
+import rmsnormVec4Code from "../../shaders/rmsnorm_vec4.wgsl" with { type: "text" };
 import rowNormCode from "../../shaders/row_norm.wgsl" with { type: "text" };
 import softcapCode from "../../shaders/softcap.wgsl" with { type: "text" };
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
@@ -27,7 +28,10 @@ export function rmsnorm(
 ): void {
   const { x, weight, out, rows, width, eps } = args;
   const block = rowBlock(recorder.gpu, width);
-  const kernel = recorder.gpu.kernels.get("rmsnorm", rmsnormCode, block);
+  const { kernels } = recorder.gpu;
+  const kernel = width % 4 === 0
+    ? kernels.get("rmsnorm_vec4", rmsnormVec4Code, block)
+    : kernels.get("rmsnorm", rmsnormCode, block);
   const params = [u32(rows), u32(width), f32(eps)];
   recorder.dispatch(kernel, [x, weight, out], params, foldGrid(Math.ceil(rows / block.ROWS)));
 }

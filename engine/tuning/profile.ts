@@ -8,6 +8,7 @@ import matmul from "../../shaders/matmul.wgsl" with { type: "text" };
 import matmulTexel from "../../shaders/matmul_texel.wgsl" with { type: "text" };
 import matmulTiled from "../../shaders/matmul_tiled.wgsl" with { type: "text" };
 import rmsnorm from "../../shaders/rmsnorm.wgsl" with { type: "text" };
+import rmsnormVec4 from "../../shaders/rmsnorm_vec4.wgsl" with { type: "text" };
 import softmax from "../../shaders/softmax.wgsl" with { type: "text" };
 import { z } from "zod";
 import { sha256OfText } from "../audit/document.ts";
@@ -26,6 +27,7 @@ const SOURCES: Record<string, string> = {
   matmul_texel: matmulTexel,
   matmul_tiled: matmulTiled,
   rmsnorm,
+  rmsnorm_vec4: rmsnormVec4,
   softmax,
 };
 

@@ -1,4 +1,4 @@
-/** rmsnorm.wgsl. */
+/** rmsnorm.wgsl and rmsnorm_vec4.wgsl. */
 
 import { rmsnorm } from "../../ops/rows.ts";
 import { rmsnormReference } from "../../ops/rows_reference.ts";
@@ -16,6 +16,7 @@ export const rmsnormCase = kernelCase({
   op: "rmsnorm",
   shapes: [
     shape(9, 61),
+    shape(33, 132),
     shape(1, 1, 1e-5),
     shape(33, 64),
     shape(20, 65, 1e-5),
