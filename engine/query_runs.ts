@@ -13,7 +13,7 @@ const LEAST_TOKENS = 256;
  */
 export function queryRuns(
   recorder: Recorder,
-  batch: Batch,
+  batch: Pick<Batch, "tokens" | "starts" | "offsets">,
   info: Uint32Array,
 ): QueryRuns | undefined {
   const { profile, tuning } = recorder.gpu;

@@ -7,6 +7,7 @@ import type { Gpu } from "../engine/gpu/gpu.ts";
 import { type Clock, median, medians } from "../engine/gpu/measure.ts";
 import { Tuning } from "../engine/gpu/tuning.ts";
 import { printRows } from "../bench/print_rows.ts";
+import { FREE_ORDERS } from "../bench/lab/free/orders.ts";
 import { markdownRows, reached, type Row, row } from "../bench/row.ts";
 import { passFlops, SHAPES } from "../bench/shapes.ts";
 import { closeTestGpus, testGpu } from "./test_gpu.ts";
@@ -75,6 +76,14 @@ Deno.test("Rows are printed however the work ends, with a word on why there are 
   const none = await printed({ work: endless, limit: 0.01, rows: [] });
   assertEquals(none, { error: "Cannot measure anything in 0.01 s" });
   clearTimeout(timer);
+});
+
+Deno.test("The free orders of sums are made from the kernels as they are", async () => {
+  for (const [kernel, orders] of Object.entries(FREE_ORDERS)) {
+    const code = await Deno.readTextFile(new URL(`../shaders/${kernel}.wgsl`, import.meta.url));
+    const codes = orders.map((order) => order.of(code));
+    assertEquals(new Set([code, ...codes]).size, orders.length + 1, kernel);
+  }
 });
 
 Deno.test("The operations of a pass are counted from its shapes", () => {

@@ -1,6 +1,7 @@
 /** Attention in prefill, and in decoding with one and with many sequences. */
 
 import { attention } from "../../engine/ops/attention.ts";
+import { queryRuns } from "../../engine/query_runs.ts";
 import { attentionReference } from "../../engine/ops/attention_reference.ts";
 import { assertWithin, normals } from "../../tests/test_gpu.ts";
 import { type KernelCase, once, type PreparedCase } from "./case.ts";
@@ -42,6 +43,11 @@ function attentionCase(name: string, { keys, sequences, queries }: Queries): Ker
         Array.from({ length: sequences }, () => positions.flatMap((p) => [0, keys, 0, p])).flat(),
       );
       const [out, places] = [gpu.tensor([q.values.length]), gpu.tensorFrom(info, [info.length])];
+      const batch = {
+        tokens,
+        offsets: Uint32Array.from({ length: sequences + 1 }, (_, s) => s * queries),
+        starts: new Uint32Array(sequences).fill(positions[0]),
+      };
       const shape = { heads: HEADS, kvHeads: KV_HEADS, headDim: HEAD_DIM };
       const score = { scale: 1 / Math.sqrt(HEAD_DIM), window: null, softcap: null };
       const record: PreparedCase["record"] = (recorder) =>
@@ -53,6 +59,7 @@ function attentionCase(name: string, { keys, sequences, queries }: Queries): Ker
           out: out.buffer,
           tokens,
           keys: Math.max(...positions) + 1,
+          runs: queryRuns(recorder, batch, info),
           ...shape,
           ...score,
         });
