@@ -66,7 +66,7 @@ export async function audit(args: string[], context: CommandContext): Promise<nu
     );
   }
   const found = await runAudit(flags, cases, context);
-  const written = await writeAudit(found, flags.out);
+  const written = await writeAudit(found, flags);
   if (flags.json) console.log(JSON.stringify({ ...found, report: written }));
   else printAudit(found, written);
   return found.holds ? 0 : 1;
@@ -129,12 +129,15 @@ function driverOf(adapter: string): string {
 }
 
 /** Writes both files and returns the page's path. */
-async function writeAudit(found: AuditDocument, out: string | undefined): Promise<string> {
+async function writeAudit(
+  found: AuditDocument,
+  { out, driver }: Pick<AuditFlags, "out" | "driver">,
+): Promise<string> {
   const folder = out ?? ownAudits();
   await makeFolder(folder);
   // A part of an audit does not take the place of a whole one.
   const part = found.only ? "-part" : found.quick ? "-quick" : "";
-  const name = auditName(found.backend, found.adapter) + part;
+  const name = auditName(found.backend, found.adapter, driver) + part;
   const bytes = (text: string) => new TextEncoder().encode(text);
   await writeAtomically(folder, `${name}.json`, bytes(auditJson(found)));
   await writeAtomically(folder, `${name}.md`, bytes(auditMarkdown(found, `${name}.json`)));

@@ -20,7 +20,7 @@ export const AUDIT_COMMAND = {
     driver: {
       kind: "string",
       placeholder: "TEXT",
-      help: "the driver and its version, for the report: WebGPU does not tell them",
+      help: "the driver and its version, for the report and its name: WebGPU does not tell them",
     },
     out: {
       kind: "string",

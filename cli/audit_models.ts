@@ -35,9 +35,9 @@ export interface ModelAudit {
   models: ModelSums[];
 }
 
-/** Opens the base, or an adapter on it. */
-async function open(gpu: Gpu, name: string) {
-  const base = await loadModel(gpu, await resolveSource(BASE));
+/** Opens the base, or an adapter on it, resident or to be streamed. */
+async function open(gpu: Gpu, name: string, stream = false) {
+  const base = await loadModel(gpu, await resolveSource(BASE), { stream });
   if (name === BASE) return { model: base.transformer, close: () => base.transformer.destroy() };
   const tuned = await loadFinetuned(gpu, base, await resolveSource(name));
   const close = () => [tuned, base].forEach(({ transformer }) => transformer.destroy());
@@ -75,7 +75,7 @@ export async function auditModels(
   const texts = LENGTHS.map((length, s) => long[s].slice(0, length));
   const audited = [BASE, ADAPTED].map((name): AuditedModel => ({
     name,
-    open: (gpu) => open(gpu, name),
+    open: (gpu, stream) => open(gpu, name, stream),
     texts,
   }));
   const passes = audited.reduce((sum, one) => sum + passesOf(one, plan, devices.length), 0);

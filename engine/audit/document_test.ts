@@ -93,6 +93,8 @@ Deno.test("names of files and globs", () => {
   const adapter = { vendor: "", architecture: "", device: "", software: true };
   const name = auditName("deno", { ...adapter, description: "llvmpipe (LLVM 15.0.6, 256 bits)" });
   assertEquals(name, "deno-llvmpipe-llvm-15.0.6-256-bits");
+  const named = auditName("dawn", { ...adapter, description: "llvmpipe" }, "Mesa 25.0.7/../x");
+  assertEquals(named, "dawn-llvmpipe-mesa-25.0.7-..-x");
   assertEquals(auditName("dawn", { ...adapter, description: "../../etc" }), "dawn-..-..-etc");
   assertEquals([matchesGlob("softmax", ["soft*"]), matchesGlob("add_bias", ["add"])], [
     true,

@@ -18,8 +18,8 @@ import {
 export interface AuditedModel {
   /** As the user calls it: `embedded:base`. */
   name: string;
-  /** Opens it on a device; closing frees all that was opened. */
-  open(gpu: Gpu): Promise<{ model: Transformer; close(): void }>;
+  /** Opens it on a device, resident or to be streamed layer by layer; closing frees all that was opened. */
+  open(gpu: Gpu, stream?: boolean): Promise<{ model: Transformer; close(): void }>;
   /** Sequences of several lengths, the first longer than a chunk of keys. */
   texts: readonly (readonly number[])[];
 }
@@ -73,6 +73,7 @@ export async function checkModel(
       await batches(model, texts, plan.randomBatches, step),
       await cached(model, texts[0], sequenceOf(whole, 0), step),
     ];
+    checks.push(await streamed(devices[0], audited, whole, step));
     for (const device of devices.slice(1)) {
       checks.push(await sameOn(device, audited, whole, step));
     }
@@ -151,6 +152,28 @@ async function cached(
   }
   const check = "prefill against cached decoding";
   return { check, tried: pieces.length, holds: detail === "", detail };
+}
+
+async function streamed(
+  { gpu }: AuditDevice,
+  { open, texts }: AuditedModel,
+  whole: Activations,
+  step: Step,
+): Promise<Found> {
+  const { model, close } = await open(gpu, true);
+  try {
+    const hook = firstDifference(await activations(model, texts), whole);
+    step();
+    const brought = model.weights.stream !== undefined;
+    return {
+      check: "weights streamed layer by layer against resident",
+      tried: texts.length,
+      holds: brought && hook === undefined,
+      detail: hook ? `differs at ${hook}` : brought ? "" : "the weights were not streamed",
+    };
+  } finally {
+    close();
+  }
 }
 
 async function sameOn(

@@ -2,9 +2,13 @@
 
 import { type AdapterDescription, adapterName } from "../gpu/profile.ts";
 
-/** `deno`, "llvmpipe (LLVM 15.0.6, 256 bits)" → `deno-llvmpipe-llvm-15.0.6-256-bits`. */
-export function auditName(backend: string, adapter: AdapterDescription): string {
-  const words = `${backend} ${adapterName(adapter)}`.toLowerCase();
+/**
+ * `deno`, "llvmpipe (LLVM 15.0.6, 256 bits)", `Mesa 22.3.6` → `deno-llvmpipe-llvm-15.0.6-256-bits-mesa-22.3.6`.
+ *
+ * @param driver what the user knows of it: WebGPU tells no version, and two may be on one machine
+ */
+export function auditName(backend: string, adapter: AdapterDescription, driver = ""): string {
+  const words = `${backend} ${adapterName(adapter)} ${driver}`.toLowerCase();
   return words.replaceAll(/[^a-z0-9.]+/g, "-").replaceAll(/^[-.]+|[-.]+$/g, "");
 }
 

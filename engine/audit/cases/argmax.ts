@@ -7,9 +7,19 @@ import { rowsOf } from "../inputs.ts";
 
 const shape = (rows: number, width: number) => ({ label: `[${rows}, ${width}]`, rows, width });
 
+/** More than a dimension of a grid holds, and not the number of workgroups that it is folded into. */
+const MANY_ROWS = { ...shape(65_537, 2), distributions: ["normal"] as const };
+
 export const argmaxCase = kernelCase({
   op: "argmax",
-  shapes: [shape(5, 257), shape(1, 1), shape(3, 255), shape(9, 5003), shape(2, 262144)],
+  shapes: [
+    shape(5, 257),
+    shape(1, 1),
+    shape(3, 255),
+    MANY_ROWS,
+    shape(9, 5003),
+    shape(2, 262144),
+  ],
   random: (draw) => shape(1 + draw.below(9), 1 + draw.below(1500)),
   make({ rows, width }, draw, picked = allRows(rows)) {
     const x = rowsOf(draw.values(rows * width, width, 126), width, picked);
