@@ -105,21 +105,29 @@ export function shaderMutants(file: string, source: string, ops: readonly string
   const name = file.replace(/^.*\/(.*)\.wgsl$/, "$1");
   const tests = shaderTests(name, ops);
   const body = source.search(/^(?!\/\/|$)/m);
-  return OPERATORS.flatMap((operator) => {
+  const mutants = OPERATORS.flatMap((operator) => {
     const matches = [...source.matchAll(operator.pattern)].filter(({ index }) => index >= body);
     // From all over the file, not only its beginning.
     const step = Math.max(1, Math.floor(matches.length / PER_FILE));
-    return matches.filter((_, i) => i % step === 0).slice(0, PER_FILE).map((match) => {
-      const line = source.slice(0, match.index).split("\n").length;
-      const changed = operator.replace(match as RegExpExecArray);
-      return {
-        what: `${operator.name} (line ${line}: ${match[0].trim()})`,
-        file,
-        ...lineChange(source, match.index, match[0].length, changed),
-        tests,
-        generated: true,
-      };
-    });
+    return matches.filter((_, i) => i % step === 0).slice(0, PER_FILE).map((match) => ({
+      what: `${operator.name}: ${match[0].trim()}`,
+      file,
+      ...lineChange(
+        source,
+        match.index,
+        match[0].length,
+        operator.replace(match as RegExpExecArray),
+      ),
+      tests,
+      generated: true,
+    }));
+  });
+  // Named by what stands there, not by lines, which move.
+  const count = (what: string, end: number) =>
+    mutants.slice(0, end).filter((mutant) => mutant.what === what).length;
+  return mutants.map((mutant, i) => {
+    const before = count(mutant.what, i);
+    return before === 0 ? mutant : { ...mutant, what: `${mutant.what}, ${before + 1}` };
   });
 }
 

@@ -1,0 +1,53 @@
+/** Plants one bug and runs the tests. */
+
+import { UsageError } from "../../engine/errors.ts";
+import { type Mutant, planted } from "./mutant.ts";
+import type { Outcome } from "./outcomes.ts";
+import { runTests } from "./tree.ts";
+
+/** What `deno task test:fast` runs, without the command's own tests, which no mutant here is for. */
+const FAST = ["engine/", "models/", "lens/"];
+
+/** Runs a mutant's own tests, then all fast ones. */
+export async function judge(
+  copy: string,
+  mutant: Mutant,
+  quick: boolean,
+  signal: AbortSignal,
+): Promise<Outcome> {
+  const path = `${copy}/${mutant.file}`;
+  const original = await Deno.readTextFile(path);
+  await Deno.writeTextFile(path, planted(original, mutant));
+  try {
+    const runs = [
+      ...mutant.tests,
+      ...(quick ? [] : [{ files: FAST }, {
+        files: [
+          "tests/invariance_test.ts",
+          "tests/parity_test.ts",
+          "tests/hooks_test.ts",
+          "tests/generation_test.ts",
+          "tests/embedded_test.ts",
+        ],
+      }]),
+    ];
+    for (const { files, filter } of runs) {
+      const { passed, output } = await runTests(copy, files, filter, signal);
+      signal.throwIfAborted();
+      if (passed) continue;
+      const broken = /SyntaxError|Cannot compile kernel|is not defined|error: Module not found/
+        .test(output);
+      if (broken && !mutant.generated) {
+        throw new UsageError(
+          `Cannot judge "${mutant.what}" (${mutant.file}): it does not compile\n${
+            output.slice(-2000)
+          }`,
+        );
+      }
+      return { mutant, state: broken ? "invalid" : "caught", by: filter ?? files.join(", ") };
+    }
+    return { mutant, state: "survived", by: "" };
+  } finally {
+    await Deno.writeTextFile(path, original);
+  }
+}
