@@ -90,9 +90,23 @@ const NAMED: readonly Named[] = [
   [
     "the bias is added twice",
     "engine/block_pass.ts",
-    "if (bias) addBias(recorder, { x: y, bias, rows, width: weight.rows });",
-    "if (bias) { addBias(recorder, { x: y, bias, rows, width: weight.rows }); addBias(recorder, { x: y, bias, rows, width: weight.rows }); }",
+    "if (bias) addBias(recorder,",
+    "if (bias) addBias(recorder, { x: y, bias, rows, width: weight.rows, columns });\n    if (bias) addBias(recorder,",
     [PARITY],
+  ],
+  [
+    "a sublayer's output is in the stream before its hook",
+    "engine/forward_pass.ts",
+    "!this.#hooks.uses(`blocks.${layer}.${point}`)",
+    "true",
+    [HOOKS],
+  ],
+  [
+    "values of tokens decoded at once are the keys",
+    "engine/block_pass.ts",
+    "    first += linears[name].weight.rows;",
+    '    first += linears["self_attn.k_proj"].weight.rows;',
+    [PARITY, INVARIANCE],
   ],
   [
     "keys do not turn",
@@ -111,21 +125,17 @@ const NAMED: readonly Named[] = [
   [
     "the rotary table is one position short",
     "engine/block_pass.ts",
-    "ropeTable(ropeSpec, furthestPosition(this.batch) + 1)",
-    "ropeTable(ropeSpec, 1)",
+    "const tables = this.model.ropeTable(ropeSpec, this.#keys);",
+    "const tables = this.model.ropeTable(ropeSpec, 1);",
     ["tests/embedded_test.ts", INVARIANCE],
   ],
   [
     "hook_resid_mid comes before the addition",
     "engine/forward_pass.ts",
-    `    if (at("hook_attn_out", attended)) return true;
-    addInPlace(this.recorder, resid, attended, count);
-    this.#scratch.drop(attended);
+    `    if (attended) add(attended);
     if (at("hook_resid_mid", resid)) return true;`,
-    `    if (at("hook_attn_out", attended)) return true;
-    if (at("hook_resid_mid", resid)) return true;
-    addInPlace(this.recorder, resid, attended, count);
-    this.#scratch.drop(attended);`,
+    `    if (at("hook_resid_mid", resid)) return true;
+    if (attended) add(attended);`,
     [HOOKS, PARITY],
   ],
   [
@@ -138,8 +148,8 @@ const NAMED: readonly Named[] = [
   [
     "hook_mlp_out holds the residual",
     "engine/forward_pass.ts",
-    'if (at("hook_mlp_out", mixed)) return true;',
-    'if (at("hook_mlp_out", resid)) return true;',
+    'at("hook_mlp_out", mixed)',
+    'at("hook_mlp_out", resid)',
     [HOOKS],
   ],
   [
