@@ -3,6 +3,7 @@
 import { capturePieces } from "../engine/capture_pieces.ts";
 import { UsageError } from "../engine/errors.ts";
 import { expandHooks, hookWidth } from "../engine/hooks.ts";
+import { warmUp } from "../engine/warm_up.ts";
 import { layoutSafetensors, type TensorShape } from "../engine/weights/safetensors_writer.ts";
 import { writeInParts } from "../lens/results/atomic_file.ts";
 import { loadTokenizer } from "../models/load_model.ts";
@@ -10,6 +11,7 @@ import { type Command, type Flags, parseCommand } from "./args.ts";
 import { checkEdits, readEdits, readTokens } from "./sequence_files.ts";
 import { DEVICE_FLAGS, HUB_FLAGS, openGpu, sourceOptions } from "./common_flags.ts";
 import { startProgress } from "./progress.ts";
+import { likelyTokens } from "./generate_flags.ts";
 import { openModel } from "./open_model.ts";
 import type { CommandContext } from "./run_command.ts";
 import { Timing, TIMING_FLAGS } from "./timing.ts";
@@ -89,12 +91,22 @@ export async function capture(args: string[], { signal }: CommandContext): Promi
   using gpu = await openGpu(flags);
   const options = sourceOptions(flags, signal);
   const timing = new Timing(gpu, "first batch", flags.timing);
-  const { base, model } = await openModel(gpu, flags, options);
+  const names = flags.hooks.map((hook) => hook.trim());
+  const { base, model } = await openModel(gpu, flags, {
+    ...options,
+    planned: (model) => {
+      const tokens = given?.reduce((sum, { length }) => sum + length, 0) ??
+        likelyTokens(flags.prompt!);
+      const capture = expandHooks(model.spec, names)
+        .map((hook) => hook === "logits" ? { hook, positions: [-1] } : hook);
+      warmUp(model, [{ tokens, capture }]);
+    },
+  });
   const sequences = given ??
     [(await loadTokenizer(base.source, base.transformer.spec)).encode(flags.prompt!, {
       special: true,
     })];
-  const hooks = expandHooks(model.transformer.spec, flags.hooks.map((hook) => hook.trim()));
+  const hooks = expandHooks(model.transformer.spec, names);
   const edits = flags.edits === undefined ? [] : await readEdits(flags.edits, sequences.length);
   checkEdits(edits, model.transformer.spec, hooks, sequences);
 

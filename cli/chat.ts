@@ -2,7 +2,7 @@
 
 import { PalimpsestError, UsageError } from "../engine/errors.ts";
 import type { Transformer } from "../engine/transformer.ts";
-import { GENERATION, warmUp } from "../engine/warm_up.ts";
+import { warmUpGeneration } from "../engine/warm_up.ts";
 import type { LoadWatch, ModelPair } from "../models/model_shelf.ts";
 import { AnswerInterrupts } from "./answer_interrupts.ts";
 import { answer, type AnswerOptions } from "./answering.ts";
@@ -13,7 +13,7 @@ import { findChatFormat } from "./chat_format.ts";
 import { type Answer, type ChatView, chatView } from "./chat_view.ts";
 import { openGpu, sourceOptions } from "./common_flags.ts";
 import { type Asked, Conversation } from "./conversation.ts";
-import { samplingOf } from "./generate_flags.ts";
+import { likelyTokens, samplingOf } from "./generate_flags.ts";
 import { type OpenedPair, openPair, showLoading } from "./open_pair.ts";
 import { planPair } from "./pair.ts";
 import { oneQuestion, pipedQuestions, type Questions, typedQuestions } from "./questions.ts";
@@ -56,7 +56,11 @@ export async function chat(args: string[], { signal }: CommandContext): Promise<
   let loadingShown = true;
   const watch: LoadWatch = (name) => showLoading(name, !loadingShown);
   const options = sourceOptions(parsed.flags, signal);
-  const planned = (model: Transformer) => warmUp(model, GENERATION);
+  const coming = {
+    promptTokens: likelyTokens(`${parsed.flags.system ?? ""}${parsed.flags.prompt ?? ""}`),
+    sampling: samplingOf(parsed.flags),
+  };
+  const planned = (model: Transformer) => warmUpGeneration(model, coming);
   const pair = await openPair(gpu, plan, { ...options, planned }, watch);
   using _shelf = pair.shelf;
   const timing = new Timing(gpu, "first token", parsed.flags.timing);

@@ -2,7 +2,7 @@
 
 import { UsageError } from "../engine/errors.ts";
 import { generate as generateTokens, type Generated } from "../engine/generation/generate.ts";
-import { GENERATION, warmUp } from "../engine/warm_up.ts";
+import { warmUpGeneration } from "../engine/warm_up.ts";
 import type { ChatMessage } from "../engine/text/chat_template.ts";
 import type { Tokenizer } from "../engine/text/tokenizer.ts";
 import { loadChat, stopIds } from "../models/chat.ts";
@@ -10,7 +10,7 @@ import { type LoadedModel, loadTokenizer } from "../models/load_model.ts";
 import { parseCommand, type Values } from "./args.ts";
 import { readEdits, readTokens } from "./sequence_files.ts";
 import { openGpu, sourceOptions } from "./common_flags.ts";
-import { GENERATE_COMMAND, samplingOf } from "./generate_flags.ts";
+import { GENERATE_COMMAND, likelyTokens, samplingOf } from "./generate_flags.ts";
 import { GenerationView } from "./generation_view.ts";
 import { stopAt } from "./stop_strings.ts";
 import { Timing } from "./timing.ts";
@@ -32,9 +32,12 @@ export async function generate(args: string[], { signal }: CommandContext): Prom
   using gpu = await openGpu(flags);
   const options = sourceOptions(flags, signal);
   const timing = new Timing(gpu, "first token", flags.timing);
+  const promptTokens = given?.reduce((sum, { length }) => sum + length, 0) ??
+    likelyTokens(flags.prompt!);
+  const coming = { promptTokens, sampling: samplingOf(flags) };
   const { base, model } = await openModel(gpu, flags, {
     ...options,
-    planned: (model) => warmUp(model, GENERATION),
+    planned: (model) => warmUpGeneration(model, coming),
   });
   const tokenizer = await tokenizerFor(base, flags);
   const prompts = given ?? [await promptIds(base, tokenizer!, flags)];

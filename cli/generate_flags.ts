@@ -42,6 +42,11 @@ export function samplingOf(flags: Values<typeof SAMPLING_FLAGS>): Sampling {
   return { temperature, topK, topP, minP, repetitionPenalty, seed };
 }
 
+/** How many tokens a text will be, before there is a tokenizer: about one for four characters, and those of a chat around it. */
+export function likelyTokens(text: string): number {
+  return 16 + Math.ceil(text.length / 4);
+}
+
 /** The command. */
 export const GENERATE_COMMAND = {
   usage: "deno task generate",

@@ -1,6 +1,9 @@
 /** Kernels that are compiled before they are needed, such as while weights are still on their way. */
 
+import { OutOfMemoryError } from "./errors.ts";
 import { KvCache } from "./kv_cache.ts";
+import { copyRows } from "./ops/rows.ts";
+import { sampleTokens, type Sampling, uploadRows } from "./ops/sampling.ts";
 import type { ForwardRequest, Transformer } from "./transformer.ts";
 
 /** A pass such as will come. */
@@ -13,26 +16,50 @@ export interface ComingPass {
 
 const LAST_LOGITS = [{ hook: "logits", positions: [-1] }];
 
-/** What generation does: a prompt, then tokens one at a time. */
-export const GENERATION: readonly ComingPass[] = [
-  { tokens: 16, capture: LAST_LOGITS, cached: true },
-  { tokens: 1, capture: LAST_LOGITS, cached: true },
-];
+/** From so many tokens on, more of them need no other kernels. */
+const MANY_TOKENS = 256;
 
-/** Has the kernels of these passes compiled, and only those: records the passes and gives the recordings up. */
+/**
+ * Has the kernels of these passes compiled, and only those: records the passes and gives the recordings up. What there is no
+ * memory for now compiles when it runs.
+ */
 export function warmUp(model: Transformer, passes: readonly ComingPass[]): void {
   const { gpu, spec } = model;
   for (const { tokens, capture, cached } of passes) {
-    const ids = new Array<number>(Math.min(tokens, spec.maxPositions)).fill(0);
+    const ids = new Array<number>(Math.min(tokens, MANY_TOKENS, spec.maxPositions)).fill(0);
     const cache = cached ? new KvCache(gpu, spec, ids.length) : undefined;
     const recorder = gpu.record();
     try {
       const batch = model.batch([ids], cache && [ALONE]);
       model.record(recorder, batch, { capture, cache }).release();
+    } catch (error) {
+      if (!(error instanceof OutOfMemoryError)) throw error;
     } finally {
       recorder.close();
       cache?.destroy();
     }
+  }
+}
+
+/** Has the kernels of generation compiled: of prompts of so many tokens together, of single tokens, and of their sampling. */
+export function warmUpGeneration(
+  model: Transformer,
+  { promptTokens, sampling }: { promptTokens: number; sampling: Sampling },
+): void {
+  const pass = { capture: LAST_LOGITS, cached: true };
+  warmUp(model, [{ tokens: Math.max(1, promptTokens), ...pass }, { tokens: 1, ...pass }]);
+  const { gpu, spec: { vocabSize } } = model;
+  const recorder = gpu.record();
+  const [logits, one] = [gpu.tensor([1, vocabSize]), gpu.tensor([1])];
+  try {
+    const pairs = recorder.upload(Uint32Array.of(0, 0));
+    copyRows(recorder, { pairs, x: one.buffer, out: logits.buffer, count: 1, width: vocabSize });
+    const rows = uploadRows(recorder, [{ slot: 0, stream: 0, step: 0, sampling }]);
+    const state = { seen: one.buffer, words: 0, ids: one.buffer, history: one.buffer };
+    sampleTokens(recorder, logits, rows, state, 0);
+  } finally {
+    recorder.close();
+    for (const tensor of [logits, one]) tensor.release();
   }
 }
 

@@ -6,6 +6,7 @@ import { generate, type GenerateRequest, type Sampling } from "../engine/generat
 import { generationRoom } from "../engine/generation/room.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
 import type { Edit } from "../engine/hooks.ts";
+import { warmUpGeneration } from "../engine/warm_up.ts";
 import { sampleTokens, seenWords, uploadRows } from "../engine/ops/sampling.ts";
 import type { Transformer } from "../engine/transformer.ts";
 import {
@@ -18,6 +19,7 @@ import {
   someVector,
 } from "./helpers.ts";
 import { embeddedBase } from "./invariance_suite.ts";
+import { BACKEND } from "./test_gpu.ts";
 
 const GREEDY: Sampling = { temperature: 0, seed: 0 };
 
@@ -306,4 +308,22 @@ Deno.test("what is given up leaves nothing behind", async () => {
   await assertRejects(() => generate(model, { ...request, stop }), UsageError, "Cannot keep 99");
   assertEquals(settled(), before);
   assertEquals(gpu.buffers.openRecorders, 0);
+});
+
+Deno.test("what is warmed up is all that generation compiles, and no more", async () => {
+  for (const [promptTokens, sampling] of [[9, GREEDY], [70, SAMPLED]] as const) {
+    const compiled = async (work: (model: Transformer) => unknown) => {
+      using gpu = await Gpu.open({ backend: BACKEND });
+      const model = await fixtureModel(gpu, FIXTURE_MODELS[0]);
+      await work(model);
+      const kernels = gpu.kernels.list();
+      await Promise.all(kernels.map(({ pipeline }) => pipeline));
+      return kernels.map(({ name, constants }) => name + JSON.stringify(constants)).toSorted();
+    };
+    const warm = await compiled((model) => warmUpGeneration(model, { promptTokens, sampling }));
+    const needed = await compiled((model) =>
+      ids(model, { prompts: [someTokens(model, promptTokens, 3)], maxNewTokens: 3, sampling })
+    );
+    assertEquals(warm, needed);
+  }
 });

@@ -5,6 +5,7 @@ import type { Gpu } from "../../engine/gpu/gpu.ts";
 import type { Chat } from "../../engine/text/chat.ts";
 import type { Tokenizer } from "../../engine/text/tokenizer.ts";
 import type { Transformer } from "../../engine/transformer.ts";
+import { warmUpGeneration } from "../../engine/warm_up.ts";
 import { findChat, stopIds } from "../../models/chat.ts";
 import {
   type LoadedModel,
@@ -16,6 +17,9 @@ import {
 import type { ModelSource } from "../../models/source.ts";
 import { visible } from "../visible.ts";
 import { ApiError } from "./api_error.ts";
+
+/** What the first request will be like: the API's defaults, and a short question. */
+const LIKELY = { promptTokens: 64, sampling: { temperature: 1, seed: 0 } };
 
 /** A model under one name. */
 export interface ServedModel {
@@ -67,7 +71,8 @@ export class ServedModels {
         }" as an adapter: it is a whole checkpoint, to be served with --model`,
       );
     }
-    const base = await loadModel(gpu, source, options);
+    const planned = (model: Transformer) => warmUpGeneration(model, LIKELY);
+    const base = await loadModel(gpu, source, { planned, ...options });
     const tokenizer = await loadTokenizer(source, base.transformer.spec);
     const models = [await served(base, [source], tokenizer)];
     for (const adapter of adapters) {
