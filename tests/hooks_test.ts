@@ -155,6 +155,56 @@ Deno.test("project sets the component along a vector of any length, and removes 
   model.destroy();
 });
 
+Deno.test("components come from the rows at the same places of another tensor", async () => {
+  const model = await openModel();
+  const { gpu } = model;
+  for (const hook of ["hook_embed", "blocks.2.hook_resid_post"]) {
+    const width = hookWidth(model.spec, hook);
+    const rows = Array.from({ length: 40 }, (_, r) => someVector(width, r + 30));
+    const tensor = gpu.tensorFrom(concat(rows), [rows.length, width]);
+    const vectors = [someVector(width, 4), null, someVector(width, 5)];
+    const firstRows = [3, 0, 21];
+    const plain = await edited(model, hook, []);
+    const edits = [{ hook, op: "component" as const, vectors, from: { tensor, firstRows } }];
+    const found = (await run(model, texts(model), { capture: [hook], edits })).get(hook)!;
+    tensor.release();
+    assertSameBits(found[1], plain[1], `a sequence without a vector at ${hook}`);
+    for (const s of [0, 2]) {
+      const length = Math.hypot(...vectors[s]!);
+      const unit = Float64Array.from(vectors[s]!, (x) => x / length);
+      const along = (row: Float32Array) => row.reduce((sum, x, i) => sum + x * unit[i], 0);
+      for (let i = 0; i < LENGTHS[s]; i++) {
+        const old = plain[s].subarray(i * width, (i + 1) * width);
+        const change = along(rows[firstRows[s] + i]) - along(old);
+        assertClose(
+          found[s].subarray(i * width, (i + 1) * width),
+          Float64Array.from(old, (x, j) => x + change * unit[j]),
+          1e-5,
+          `row ${i} of sequence ${s} at ${hook}`,
+        );
+      }
+    }
+  }
+  model.destroy();
+});
+
+Deno.test("a pass that starts at a layer goes on as the whole pass does", async () => {
+  const model = await openModel();
+  const after = ["blocks.2.hook_resid_mid", "blocks.3.hook_resid_post", "logits"];
+  for (const layer of [0, 2]) {
+    const before = layer === 0 ? "hook_embed" : `blocks.${layer - 1}.hook_resid_post`;
+    const whole = await run(model, texts(model), { capture: [before, ...after] });
+    const values = concat(whole.get(before)!);
+    const { hiddenSize } = model.spec;
+    const resid = model.gpu.tensorFrom(values, [values.length / hiddenSize, hiddenSize]);
+    const rest = await run(model, texts(model), { capture: after, start: { layer, resid } });
+    resid.release();
+    whole.delete(before);
+    assertSameRun(rest, whole, `from layer ${layer} on`);
+  }
+  model.destroy();
+});
+
 Deno.test("listed positions: from the start, from the end, and none", async () => {
   const model = await openModel();
   const rows: [number[], number[][]][] = [

@@ -1,13 +1,38 @@
 /** Reproducible by construction: whatever the batch, the cache or the variant of the kernels, the same bits. */
 
 import { assertEquals } from "@std/assert";
-import { assertSameBits, concat, fixtureModel, run, sharedGpu, someTokens } from "./helpers.ts";
+import {
+  assertSameBits,
+  assertSameRun,
+  concat,
+  fixtureModel,
+  FIXTURES,
+  readJson,
+  run,
+  sharedGpu,
+  someTokens,
+} from "./helpers.ts";
 import { embeddedBase, invarianceTests } from "./invariance_suite.ts";
 
 // The other architectures have theirs in slow/. Gemma 2 has windows, softcaps and every norm.
 invarianceTests("llama3_tied", (gpu) => fixtureModel(gpu, "llama3_tied"), 150);
 invarianceTests("gemma2", (gpu) => fixtureModel(gpu, "gemma2"), 70);
 invarianceTests("embedded base", embeddedBase, 70);
+
+Deno.test("a long text after a short one is what it is alone", async () => {
+  const gpu = await sharedGpu();
+  // Tables of positions are made for 256 first.
+  const config = await readJson(`${FIXTURES}/qwen3_tied/config.json`);
+  const open = () => fixtureModel(gpu, "qwen3_tied", { ...config, max_position_embeddings: 600 });
+  const [model, other] = [await open(), await open()];
+  const text = someTokens(model, 300, 1);
+  const request = { capture: ["blocks.1.hook_resid_post"] };
+  const alone = await run(model, [text], request);
+  await run(other, [text.slice(0, 9)], request);
+  assertSameRun(await run(other, [text], request), alone, "300 tokens");
+  model.destroy();
+  other.destroy();
+});
 
 /** Positions as asked for, and the rows they mean in sequences of 12 and of 5 tokens. */
 const LISTED: [number[], number[][]][] = [

@@ -1,6 +1,5 @@
 /** Plants one bug and runs the tests. */
 
-import { UsageError } from "../../engine/errors.ts";
 import { type Mutant, planted } from "./mutant.ts";
 import type { Outcome } from "./outcomes.ts";
 import { runTests } from "./tree.ts";
@@ -37,14 +36,9 @@ export async function judge(
       if (passed) continue;
       const broken = /SyntaxError|Cannot compile kernel|is not defined|error: Module not found/
         .test(output);
-      if (broken && !mutant.generated) {
-        throw new UsageError(
-          `Cannot judge "${mutant.what}" (${mutant.file}): it does not compile\n${
-            output.slice(-2000)
-          }`,
-        );
-      }
-      return { mutant, state: broken ? "invalid" : "caught", by: filter ?? files.join(", ") };
+      const by = filter ?? files.join(", ");
+      if (!broken) return { mutant, state: "caught", by };
+      return { mutant, state: mutant.generated ? "invalid" : "broken", by };
     }
     return { mutant, state: "survived", by: "" };
   } finally {

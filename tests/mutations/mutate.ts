@@ -109,9 +109,10 @@ if (import.meta.main) {
   });
 }
 
-function printSummary({ caught, judged, invalid, survivors }: Summary): void {
+function printSummary({ caught, judged, invalid, survivors, broken }: Summary): void {
   console.log(`${caught} of ${judged} bugs are caught, ${invalid} more do not compile`);
   for (const { file, what, reason } of survivors) {
     console.log(`  survived: ${file}: ${what}\n    ${reason ?? "no reason known"}`);
   }
+  for (const { file, what } of broken) console.log(`  is no program: ${file}: ${what}`);
 }

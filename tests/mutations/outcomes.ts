@@ -9,8 +9,8 @@ const LEAST = 0.95;
 /** How a mutant ended. */
 export interface Outcome {
   mutant: Mutant;
-  /** `invalid`: made by rule, and no program any more; it does not count. */
-  state: "caught" | "survived" | "invalid";
+  /** `invalid`: made by rule, and no program any more, so that it does not count; `broken`: the same of one written by hand. */
+  state: "caught" | "survived" | "invalid" | "broken";
   /** The test files that saw it. */
   by: string;
 }
@@ -42,6 +42,8 @@ export interface Summary {
   /** Made by rule, and no programs: they do not count. */
   invalid: number;
   survivors: { file: string; what: string; reason: string | null }[];
+  /** Written by hand, and no programs: the list must be mended. */
+  broken: { file: string; what: string }[];
   /** Whether the gate is passed. */
   holds: boolean;
 }
@@ -50,7 +52,9 @@ export interface Summary {
  * Counts outcomes. Every survivor needs a reason; of all mutants a share must be caught, which a sample is too small to show.
  */
 export function summarise(outcomes: readonly Outcome[], { all }: { all: boolean }): Summary {
-  const judged = outcomes.filter(({ state }) => state !== "invalid");
+  const judged = outcomes.filter(({ state }) => state === "caught" || state === "survived");
+  const broken = outcomes.filter(({ state }) => state === "broken")
+    .map(({ mutant: { file, what } }) => ({ file, what }));
   const survivors = judged.filter(({ state }) => state === "survived").map(({ mutant }) => ({
     file: mutant.file,
     what: mutant.what,
@@ -60,9 +64,10 @@ export function summarise(outcomes: readonly Outcome[], { all }: { all: boolean 
   return {
     caught,
     judged: judged.length,
-    invalid: outcomes.length - judged.length,
+    invalid: outcomes.length - judged.length - broken.length,
     survivors,
-    holds: survivors.every(({ reason }) => reason !== null) &&
+    broken,
+    holds: broken.length === 0 && survivors.every(({ reason }) => reason !== null) &&
       (!all || caught >= LEAST * judged.length),
   };
 }
@@ -91,9 +96,9 @@ ${survivors.map(({ file, what, reason }) => row([file, what, reason ?? "UNEXPLAI
 | file | bug | caught by |
 |---|---|---|
 ${
-    outcomes.filter(({ state }) => state !== "invalid").map(({ mutant, state, by }) =>
-      row([mutant.file, mutant.what, state === "caught" ? by : "survived"])
-    ).join("\n")
+    outcomes.filter(({ state }) => state === "caught" || state === "survived").map((
+      { mutant, state, by },
+    ) => row([mutant.file, mutant.what, state === "caught" ? by : "survived"])).join("\n")
   }
 `;
 }
