@@ -37,7 +37,7 @@ export async function withAdapter(
     },
     destroy,
   };
-  const own = { owned, stream: stream && reading };
+  const own = { owned, textures: [], stream: stream && reading };
   if (strength === 0) return new Transformer(gpu, spec, { ...weights, ...own });
   if (strength !== 1) adapter = scaled(adapter, strength);
   try {

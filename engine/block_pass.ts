@@ -6,12 +6,14 @@ import type { KeyStore } from "./key_stores.ts";
 import type { BLOCK_NORMS, BlockLinear } from "./model_spec.ts";
 import { attention, rope } from "./ops/attention.ts";
 import { attentionDecode, fitsDecode } from "./ops/attention_decode.ts";
+import { FEW_ROWS, fewRows, type Form } from "./ops/few_rows.ts";
 import { matmul } from "./ops/matmul.ts";
 import { addBias, type Columns, copyRows, glu, rmsnorm } from "./ops/rows.ts";
 import { oneTokenEach } from "./query_runs.ts";
 import type { Scratch } from "./scratch.ts";
 import type { Transformer } from "./transformer.ts";
 import type { BlockWeights, Linear } from "./weights/model_weights.ts";
+import type { PackedMatrix } from "./weights/packed.ts";
 
 /** What goes into attention, in the order in which attention_decode.wgsl has it. */
 const QKV = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"] as const;
@@ -38,10 +40,8 @@ export class BlockPass {
    */
   attention(layer: number, resid: GPUBuffer, keys: KeyStore, add: boolean): GPUBuffer | undefined {
     const block = this.model.weights.blocks[layer];
-    const x = this.#normOrSame(block, "attentionIn", resid);
     const attend = this.#decodes(layer) ? this.#attendAtOnce : this.#attend;
-    const heads = attend.call(this, layer, x, keys);
-    if (x !== resid) this.scratch.drop(x);
+    const heads = attend.call(this, layer, resid, keys);
     return this.#output(block, "attentionOut", "self_attn.o_proj", heads, add ? resid : undefined);
   }
 
@@ -55,17 +55,11 @@ export class BlockPass {
   }
 
   /** The heads `[tokens, heads · headDim]` of tokens of which no two are of one sequence. */
-  #attendAtOnce(layer: number, x: GPUBuffer, keys: KeyStore): GPUBuffer {
+  #attendAtOnce(layer: number, resid: GPUBuffer, keys: KeyStore): GPUBuffer {
     const { recorder, scratch, model: { spec }, batch: { tokens } } = this;
     const { heads, kvHeads, headDim } = spec;
-    const { linears, qNorm, kNorm } = this.model.weights.blocks[layer];
-    const stride = (heads + 2 * kvHeads) * headDim;
-    const qkv = scratch.take(stride);
-    let first = 0;
-    for (const name of QKV) {
-      this.#product(x, linears[name], qkv, { stride, first });
-      first += linears[name].weight.rows;
-    }
+    const { qNorm, kNorm } = this.model.weights.blocks[layer];
+    const qkv = this.#projections(this.model.weights.blocks[layer], resid);
     const { window, rope: ropeSpec } = spec.attention[layer];
     const own = keys.cached ? undefined : [0, 1].map(() => scratch.take(kvHeads * headDim));
     const out = scratch.take(heads * headDim);
@@ -90,8 +84,28 @@ export class BlockPass {
     return out;
   }
 
+  /** Norm and projections `[tokens, (heads + 2 · kvHeads) · headDim]`: queries, keys and values side by side. */
+  #projections(block: BlockWeights, resid: GPUBuffer): GPUBuffer {
+    const { linears, stacked } = block;
+    const stride = QKV.reduce((sum, name) => sum + linears[name].weight.rows, 0);
+    const qkv = this.scratch.take(stride);
+    const weight = this.#few(stacked?.qkv, QKV.map((name) => linears[name]));
+    if (weight) {
+      this.#fewRows(resid, block.norms.attentionIn, weight, qkv, "store");
+      return qkv;
+    }
+    const x = this.#normOrSame(block, "attentionIn", resid);
+    let first = 0;
+    for (const name of QKV) {
+      this.#product(x, linears[name], qkv, { stride, first });
+      first += linears[name].weight.rows;
+    }
+    if (x !== resid) this.scratch.drop(x);
+    return qkv;
+  }
+
   /** The heads `[tokens, heads · headDim]`, step by step. */
-  #attend(layer: number, x: GPUBuffer, keys: KeyStore): GPUBuffer {
+  #attend(layer: number, resid: GPUBuffer, keys: KeyStore): GPUBuffer {
     const block = this.model.weights.blocks[layer];
     const { recorder, scratch } = this;
     const { tokens } = this.batch;
@@ -100,9 +114,11 @@ export class BlockPass {
     const { window, rope: ropeSpec } = spec.attention[layer];
     const { info, cached, runs } = keys;
 
+    const x = this.#normOrSame(block, "attentionIn", resid);
     const flatQ = this.#projection(x, block.linears["self_attn.q_proj"], heads, block.qNorm);
     const flatK = this.#projection(x, block.linears["self_attn.k_proj"], kvHeads, block.kNorm);
     const freshV = this.#linear(x, block.linears["self_attn.v_proj"]);
+    if (x !== resid) scratch.drop(x);
 
     const tables = this.model.ropeTable(ropeSpec, this.#keys);
     const turn = { tables, info, tokens, headDim, rotaryDim: ropeSpec.rotaryDim };
@@ -130,15 +146,45 @@ export class BlockPass {
   /** The share of the gated feed-forward layer, as {@link attention} gives its own. */
   mlp(layer: number, resid: GPUBuffer, add: boolean): GPUBuffer | undefined {
     const block = this.model.weights.blocks[layer];
+    const gated = this.#gated(block, resid);
+    return this.#output(block, "mlpOut", "mlp.down_proj", gated, add ? resid : undefined);
+  }
+
+  /** Norm, and what the gates let pass: `[tokens, intermediate]`. */
+  #gated(block: BlockWeights, resid: GPUBuffer): GPUBuffer {
     const { scratch, recorder } = this;
     const { intermediateSize, activation } = this.model.spec;
+    const [gateProj, upProj] = [block.linears["mlp.gate_proj"], block.linears["mlp.up_proj"]];
+    const weight = this.#few(block.stacked?.gateUp, [gateProj, upProj]);
+    if (weight) {
+      const out = scratch.take(intermediateSize);
+      this.#fewRows(resid, block.norms.mlpIn, weight, out, activation);
+      return out;
+    }
     const x = this.#normOrSame(block, "mlpIn", resid);
-    const gate = this.#linear(x, block.linears["mlp.gate_proj"]);
-    const up = this.#linear(x, block.linears["mlp.up_proj"]);
+    const gate = this.#linear(x, gateProj);
+    const up = this.#linear(x, upProj);
     if (x !== resid) scratch.drop(x);
     glu(recorder, gate, up, this.batch.tokens * intermediateSize, activation);
     scratch.drop(up);
-    return this.#output(block, "mlpOut", "mlp.down_proj", gate, add ? resid : undefined);
+    return gate;
+  }
+
+  /** The packed weights of linear layers, where this pass is for them. */
+  #few(packed: PackedMatrix | undefined, linears: readonly Linear[]): PackedMatrix | undefined {
+    const fits = this.batch.tokens <= FEW_ROWS && !linears.some(({ lora }) => lora);
+    return fits ? packed : undefined;
+  }
+
+  #fewRows(
+    x: GPUBuffer,
+    norm: GPUBuffer | undefined,
+    weight: PackedMatrix,
+    out: GPUBuffer,
+    form: Form,
+  ): void {
+    const args = { x, norm: norm && { weight: norm, eps: this.model.spec.normEps }, weight, out };
+    fewRows(this.recorder, { ...args, rows: this.batch.tokens, form });
   }
 
   /** The last product of a sublayer and the norm after it, and `x` goes: a buffer of its own, or nothing when it went into `resid`. */
@@ -153,7 +199,9 @@ export class BlockPass {
     const linear = block.linears[name];
     const alone = !block.norms[place] && !linear.bias && !linear.lora;
     let out: GPUBuffer | undefined;
-    if (resid && alone) {
+    const few = this.#few(linear.packed, [linear]);
+    if (resid && alone && few) this.#fewRows(x, undefined, few, resid, "add");
+    else if (resid && alone) {
       matmul(recorder, { x, weight: linear.weight, y: resid, rows, addScaled: 1 });
     } else out = this.#normed(block, place, this.#linear(x, linear));
     scratch.drop(x);
@@ -196,7 +244,9 @@ export class BlockPass {
   /** `W x`, the bias and the adapter's share if there are any: `[tokens, out]`. */
   #linear(x: GPUBuffer, linear: Linear): GPUBuffer {
     const y = this.scratch.take(linear.weight.rows);
-    this.#product(x, linear, y);
+    const few = this.#few(linear.packed, [linear]);
+    if (few) this.#fewRows(x, undefined, few, y, "store");
+    else this.#product(x, linear, y);
     return y;
   }
 

@@ -3,6 +3,7 @@
 import type { Recorder } from "./gpu/recorder.ts";
 import type { DeviceTensor } from "./gpu/tensor.ts";
 import { embed } from "./ops/embedding.ts";
+import { FEW_ROWS, fewRows } from "./ops/few_rows.ts";
 import { matmul } from "./ops/matmul.ts";
 import { rmsnorm } from "./ops/rows.ts";
 import type { Transformer } from "./transformer.ts";
@@ -32,11 +33,15 @@ export function unembed(
 ): DeviceTensor {
   const rows = normed.shape[0];
   const out = recorder.gpu.tensor([rows, spec.vocabSize]);
-  const { weight, lora } = weights.head;
+  const { weight, lora, packed } = weights.head;
   const x = normed.buffer;
-  for (const window of weight.windows) {
-    if (window.stage) recorder.need(window.stage);
-    matmul(recorder, { x, weight: { ...weight, windows: [window] }, y: out.buffer, rows });
+  if (packed && rows <= FEW_ROWS) {
+    fewRows(recorder, { x, weight: packed, out: out.buffer, rows, form: "store" });
+  } else {
+    for (const window of weight.windows) {
+      if (window.stage) recorder.need(window.stage);
+      matmul(recorder, { x, weight: { ...weight, windows: [window] }, y: out.buffer, rows });
+    }
   }
   if (lora) {
     const low = recorder.gpu.tensor([rows, lora.a.rows]);

@@ -101,6 +101,7 @@ export class Transformer {
     for (const buffer of [...this.weights.owned.splice(0), ...tables]) {
       this.gpu.buffers.destroy(buffer);
     }
+    for (const texture of this.weights.textures.splice(0)) this.gpu.texels.destroy(texture);
     this.weights.stream?.destroy();
   }
 }

@@ -365,6 +365,49 @@ Deno.test("what is not asked for costs no dispatch, and a pass ends after the la
   model.destroy();
 });
 
+Deno.test("a step of decoding is five dispatches a layer", async () => {
+  using gpu = await Gpu.open({ profile: "software" });
+  // Gemma 3 has a norm after each sublayer too, and then a sum.
+  for (const [name, each] of [["qwen3_tied", 5], ["gemma3_text", 9]] as const) {
+    const model = await fixtureModel(gpu, name);
+    const { layers, hiddenSize } = model.spec;
+    const cache = new KvCache(gpu, model.spec, 40);
+    const places = [7, 0, 3].map((ownLength, s) => ({
+      prefixStart: 30,
+      prefixLength: s === 0 ? 0 : 5,
+      ownStart: 10 * s,
+      ownLength,
+    }));
+    const batch = model.batch([[1], [2], [3]], places);
+    const steps = (request: ForwardRequest) => {
+      const recorder = gpu.record();
+      model.record(recorder, batch, { cache, ...request }).release();
+      const count = recorder.dispatches;
+      recorder.close();
+      return count;
+    };
+    const whole = steps({ capture: ["logits"] });
+    // Embedding; final norm and head.
+    assertEquals(whole, 1 + each * layers + 2, name);
+    const at = (hook: string, capture = false) => {
+      const edit: Edit = { hook, op: "add", vector: someVector(hiddenSize, 9) };
+      return steps(
+        capture ? { capture: [hook, "logits"] } : { capture: ["logits"], edits: [edit] },
+      );
+    };
+    for (const hook of ["blocks.1.hook_resid_pre", "blocks.1.hook_resid_mid"]) {
+      assertEquals([at(hook, true), at(hook)], [whole, whole + 1], `${name}, ${hook}`);
+    }
+    // What a sublayer adds is then a buffer of its own, and the sum a dispatch of its own.
+    const apart = each === 5 ? 1 : 0;
+    for (const hook of ["blocks.1.hook_attn_out", "blocks.1.hook_mlp_out"]) {
+      assertEquals([at(hook, true), at(hook)], [whole + apart, whole + apart + 1], hook);
+    }
+    cache.destroy();
+    model.destroy();
+  }
+});
+
 Deno.test("requests that cannot be met", async () => {
   const gpu = await sharedGpu();
   const model = await openModel();

@@ -13,6 +13,7 @@ import { attentionDecodeCase } from "./cases/attention_decode.ts";
 import { copyRowsCase } from "./cases/copy_rows.ts";
 import { edit } from "./cases/edit.ts";
 import { embeddingCase } from "./cases/embedding.ts";
+import { fewRowsCase } from "./cases/few_rows.ts";
 import { gluCase } from "./cases/glu.ts";
 import { intersectMeanCase } from "./cases/intersect_mean.ts";
 import { kthLargestCase } from "./cases/kth_largest.ts";
@@ -39,6 +40,7 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   ropeCase,
   attentionCase,
   attentionDecodeCase,
+  fewRowsCase,
   add,
   gluCase,
   softcapCase,

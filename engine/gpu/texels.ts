@@ -15,6 +15,9 @@ const ROW_BYTES = ROW_TEXELS * TEXEL_BYTES;
 /** The most bytes of one texture, where the adapter allows as many rows. */
 const MAX_BYTES = 8 << 20;
 
+/** The most bytes of all textures that stay: they are a second copy of weights. */
+const MAX_KEPT_BYTES = 2 ** 30;
+
 /** Commands that put bytes of a buffer into a texture, from its first texel on. */
 export interface TexelCopy {
   buffer: GPUBuffer;
@@ -31,17 +34,40 @@ export interface TexelCopy {
 export class TexelPool {
   /** The most bytes of one texture. */
   readonly largest: number;
+  readonly #highest: number;
   #free = new Map<number, GPUTexture[]>();
+  #keptBytes = 0;
 
   constructor(private readonly buffers: BufferPool, limits: { maxTextureDimension2D: number }) {
-    this.largest = Math.min(MAX_BYTES, limits.maxTextureDimension2D * ROW_BYTES);
+    this.#highest = limits.maxTextureDimension2D;
+    this.largest = Math.min(MAX_BYTES, this.#highest * ROW_BYTES);
   }
 
   /** A texture with room for so many bytes, at most {@link largest}, or `undefined` where the memory budget is too small for it. */
   acquire(bytes: number): GPUTexture | undefined {
     const height = Math.ceil(Math.min(sizeClass(bytes), this.largest) / ROW_BYTES);
-    const reused = this.#free.get(height)?.pop();
-    if (reused) return reused;
+    return this.#free.get(height)?.pop() ?? this.#create(height);
+  }
+
+  /** A texture that is not for {@link release} but for {@link destroy}; `undefined` where it is too large, or memory is short. */
+  create(bytes: number): GPUTexture | undefined {
+    const height = Math.ceil(bytes / ROW_BYTES);
+    if (height > this.#highest || this.#keptBytes + height * ROW_BYTES > MAX_KEPT_BYTES) {
+      return undefined;
+    }
+    const texture = this.#create(height);
+    if (texture) this.#keptBytes += height * ROW_BYTES;
+    return texture;
+  }
+
+  /** Frees a texture that was made by {@link create}; work already submitted still completes. */
+  destroy(texture: GPUTexture): void {
+    this.#keptBytes -= texture.height * ROW_BYTES;
+    this.buffers.giveSpare(texture.height * ROW_BYTES);
+    texture.destroy();
+  }
+
+  #create(height: number): GPUTexture | undefined {
     if (!this.buffers.takeSpare(height * ROW_BYTES)) return undefined;
     const usage = 0x2 | 0x8; // COPY_DST | STORAGE_BINDING
     const size = [ROW_TEXELS, height];

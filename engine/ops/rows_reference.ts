@@ -128,8 +128,8 @@ export function componentReference(
 
 /** glu.wgsl. */
 export function gluReference(
-  gate: Float32Array,
-  up: Float32Array,
+  gate: Float32Array | Float64Array,
+  up: Float32Array | Float64Array,
   activation: Activation,
 ): Reference {
   const { expected, bound } = reference(gate.length);

@@ -13,6 +13,7 @@ import {
 } from "../model_spec.ts";
 import { MAX_HEAD_DIM } from "../ops/attention.ts";
 import type { Checkpoint } from "./checkpoint.ts";
+import { type PackedMatrix, packWeights } from "./packed.ts";
 import {
   makeOwned,
   type MatrixPart,
@@ -38,6 +39,8 @@ export interface Linear {
   /** `[out]` f32. */
   bias?: GPUBuffer;
   lora?: LowRank;
+  /** The weight, and the bias, as products of few rows take them; where there are such. */
+  packed?: PackedMatrix;
 }
 
 /** One block. */
@@ -48,6 +51,8 @@ export interface BlockWeights {
   qNorm?: GPUBuffer;
   kNorm?: GPUBuffer;
   linears: Record<BlockLinear, Linear>;
+  /** The projections of q, k and v, and gate and up, as products of few rows take them; where there are such. */
+  stacked?: { qkv?: PackedMatrix; gateUp?: PackedMatrix };
   /** What must be brought before the block is used, where it shares its buffers with others. */
   stages?: readonly Stage[];
 }
@@ -62,6 +67,8 @@ export interface ModelWeights {
   head: Linear;
   /** Every buffer that goes when the model goes. With an adapter, its factors: the others are the base's. */
   owned: GPUBuffer[];
+  /** Likewise the textures. */
+  textures: GPUTexture[];
   /** Of weights that are brought when they are needed: what reading them has taken, in milliseconds; and frees what that takes. */
   stream?: { readonly readMs: number; destroy(): void };
 }
@@ -90,18 +97,22 @@ export async function loadWeights(
 ): Promise<ModelWeights> {
   const plan = new WeightPlan(spec, checkpoint);
   const owned: GPUBuffer[] = [];
+  const textures: GPUTexture[] = [];
   try {
     const layout = new WeightLayout(gpu, checkpoint, makeOwned(gpu, owned));
     const weights = await gpu.allocating((): ModelWeights => {
       const embedding = layout.matrix(plan.embedding);
       const blocks = spec.attention.map((_, layer) => plan.block(layout, layer));
       const head = { weight: spec.tiedHead ? embedding : layout.matrix(plan.head()) };
-      return { embedding, blocks, finalNorm: plan.finalNorm(layout), head, owned };
+      return { embedding, blocks, finalNorm: plan.finalNorm(layout), head, owned, textures };
     });
+    const packing = await gpu.allocating(() => packWeights(gpu, weights));
     options.planned?.(weights);
     await runLayout(gpu, layout, options);
+    await packing();
     return weights;
   } catch (error) {
+    for (const texture of textures.splice(0)) gpu.texels.destroy(texture);
     for (const buffer of owned.splice(0)) gpu.buffers.destroy(buffer);
     throw error;
   }

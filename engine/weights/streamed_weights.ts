@@ -69,7 +69,7 @@ export async function streamWeights(
       },
       destroy,
     };
-    return { embedding, blocks, finalNorm, head, owned, stream: reading };
+    return { embedding, blocks, finalNorm, head, owned, textures: [], stream: reading };
   } catch (error) {
     for (const buffer of owned) gpu.buffers.destroy(buffer);
     stream.destroy();

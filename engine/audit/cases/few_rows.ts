@@ -1,0 +1,94 @@
+/** Products of few rows with packed weights, in every form, with and without the norm before. */
+
+import { fewRows, type Form } from "../../ops/few_rows.ts";
+import { fewRowsReference } from "../../ops/few_rows_reference.ts";
+import { planPacked, recordPacking } from "../../weights/packed.ts";
+import { allRows, kernelCase } from "../case.ts";
+import { type Distribution, rowsOf } from "../inputs.ts";
+import { asStored, largestExponent, STORED_DTYPES, type StoredDtype } from "../stored.ts";
+
+interface Choices {
+  norm?: boolean;
+  bias?: boolean;
+  distributions?: readonly Distribution[];
+}
+
+function shape(
+  [rows, n, k]: readonly [number, number, number],
+  dtype: StoredDtype,
+  form: Form,
+  { norm = false, bias = false, distributions }: Choices = {},
+) {
+  const size = `[${rows}, ${k}] · [${n}, ${k}]ᵀ, ${dtype.toLowerCase()}, ${form}`;
+  const label = [size, ...(norm ? ["normed"] : []), ...(bias ? ["with bias"] : [])].join(", ");
+  return { label, rows, n, k, dtype, form, norm, bias, distributions };
+}
+
+const LARGE = ["normal", "outliers"] as const;
+const FORMS: readonly Form[] = ["store", "add", "silu", "gelu_tanh"];
+
+export const fewRowsCase = kernelCase({
+  op: "few_rows",
+  shapes: [
+    shape([9, 192, 72], "BF16", "silu", { norm: true }),
+    shape([3, 37, 264], "F16", "store", { norm: true, bias: true }),
+    shape([1, 320, 192], "BF16", "store", { norm: true }),
+    shape([1, 33, 8], "F32", "add"),
+    shape([2, 64, 520], "F32", "gelu_tanh", { norm: true }),
+    shape([4, 130, 64], "BF16", "add"),
+    shape([8, 128, 200], "F16", "silu"),
+    shape([64, 192, 512], "BF16", "add"),
+    shape([1, 1024, 2048], "BF16", "silu", { norm: true }),
+    shape([2, 37, 8192], "BF16", "add", { distributions: LARGE }),
+    shape([1, 151936, 64], "BF16", "store", { distributions: LARGE }),
+  ],
+  quick: 3,
+  random(draw) {
+    const form = FORMS[draw.below(4)];
+    const n = form === "store" || form === "add" ? 1 + draw.below(200) : 64 * (1 + draw.below(4));
+    const dtype = STORED_DTYPES[draw.below(3)];
+    const bias = form === "store" && draw.below(2) === 1;
+    const sizes = [1 + draw.below(20), n, 8 * (1 + draw.below(60))] as const;
+    return shape(sizes, dtype, form, { norm: draw.below(2) === 1, bias });
+  },
+  make({ rows, n, k, dtype, form, norm: normed, bias: biased }, draw, picked = allRows(rows)) {
+    // What passes a gate is a product of two sums, and must stay finite.
+    const x = rowsOf(draw.values(rows * k, k, 20), k, picked);
+    const w = asStored(draw.weights(n * k, k, Math.min(20, largestExponent(dtype))), dtype);
+    const gated = form === "silu" || form === "gelu_tanh";
+    const wide = gated ? n / 2 : n;
+    const before = form === "add" ? rowsOf(draw.values(rows * n, n, 60), n, picked) : undefined;
+    const norm = normed ? { weight: draw.normals(k), eps: 1e-5 } : undefined;
+    const bias = biased ? draw.normals(n) : undefined;
+    const inputs = { x, norm, w, bias, before };
+    return {
+      buffers: {
+        x,
+        norm: norm?.weight ?? new Float32Array(1),
+        bias: bias ?? new Float32Array(1),
+        out: before ?? { words: picked.length * wide },
+      },
+      matrices: { w: { values: w, rows: n, columns: k, dtype } },
+      record(recorder, at, { w: matrix }) {
+        const { texels } = recorder.gpu;
+        const packed = planPacked([matrix], (bytes) => texels.acquire(bytes))!;
+        recordPacking(recorder, packed);
+        fewRows(recorder, {
+          x: at.x.buffer,
+          norm: norm && { weight: at.norm.buffer, eps: norm.eps },
+          weight: { ...packed, bias: bias && at.bias.buffer },
+          out: at.out.buffer,
+          rows: picked.length,
+          form,
+        });
+        texels.release(packed.texture);
+      },
+      expect: {
+        out: {
+          rowWords: wide,
+          reference: () => fewRowsReference(inputs, [picked.length, n, k], form),
+        },
+      },
+    };
+  },
+});

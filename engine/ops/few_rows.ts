@@ -1,0 +1,56 @@
+/** Products of few rows, with the norm before and what is done with them after in the same dispatch. */
+
+import fewRowsCode from "../../shaders/few_rows.wgsl" with { type: "text" };
+import { foldGrid, type Recorder } from "../gpu/recorder.ts";
+import { f32, u32 } from "../gpu/uniforms.ts";
+import type { PackedMatrix } from "../weights/packed.ts";
+import { CHUNK } from "./grid.ts";
+import type { Activation } from "./rows.ts";
+
+/** Rows up to which {@link fewRows} is the fastest way. */
+export const FEW_ROWS = 64;
+
+/** What becomes of a product; see few_rows.wgsl. */
+export type Form = "store" | "add" | Activation;
+
+const FORMS: Record<Form, number> = { store: 0, add: 1, silu: 2, gelu_tanh: 3 };
+
+/** What {@link fewRows} reads and writes. */
+export interface FewRowsArgs {
+  /** `[rows, columns of W]` f32. */
+  x: GPUBuffer;
+  /** Of `x`, before the product. */
+  norm?: { weight: GPUBuffer; eps: number };
+  weight: PackedMatrix;
+  /** `[rows, rows of W]` f32, or half as wide where an activation's gates and what they let pass are stacked. */
+  out: GPUBuffer;
+  rows: number;
+  form: Form;
+}
+
+/** `rmsnorm`, `matmul`, `addBias`, and `addInPlace` or `glu`, as far as they are asked for: the same bits. */
+export function fewRows(recorder: Recorder, args: FewRowsArgs): void {
+  const { x, norm, weight: { texture, dtype, rows: n, columns: k, bias }, out, rows, form } = args;
+  const gated = FORMS[form] >= 2;
+  const ROWS = rows <= 1 ? 1 : rows <= 2 ? 2 : rows <= 4 ? 4 : 8;
+  const high = Math.ceil(rows / ROWS);
+  const across = (blocks: number) => Math.ceil(n / (32 * blocks));
+  // With more of them a thread loads less, but every core should have some.
+  const BLOCKS = [4, 2].find((blocks) => high * across(blocks) >= LEAST_GROUPS) ?? (gated ? 2 : 1);
+  const kernel = recorder.gpu.kernels.get("few_rows", fewRowsCode, {
+    ROWS,
+    BLOCKS,
+    WEIGHT_DTYPE: dtype,
+    NORM: norm ? 1 : 0,
+    BIAS: bias && form === "store" ? 1 : 0,
+    FORM: FORMS[form],
+    PARTIALS: norm ? 2 ** Math.ceil(Math.log2(ROWS * Math.ceil(k / CHUNK))) : 1,
+  });
+  // What is not read must be bound all the same.
+  const buffers = [x, norm?.weight ?? x, bias ?? x, texture, out];
+  const params = [u32(rows), u32(n), u32(k), f32(norm?.eps ?? 0)];
+  recorder.dispatch(kernel, buffers, params, foldGrid(high * across(BLOCKS)));
+}
+
+/** Workgroups that keep the cores of a small machine busy. */
+const LEAST_GROUPS = 4;

@@ -1,0 +1,137 @@
+/**
+ * Weights in textures, packed for products of few rows on software adapters: there texels cost a third of what a buffer's bytes
+ * do. Matrices with the same inputs are stacked, so that one dispatch makes all of their products.
+ */
+
+import packCode from "../../shaders/pack_texels.wgsl" with { type: "text" };
+import type { Gpu } from "../gpu/gpu.ts";
+import type { Recorder } from "../gpu/recorder.ts";
+import { TEXEL_BYTES } from "../gpu/texels.ts";
+import { u32 } from "../gpu/uniforms.ts";
+import { elementGrid } from "../ops/grid.ts";
+import { WEIGHT_DTYPES, type WeightMatrix } from "./matrix.ts";
+import type { Linear, ModelWeights } from "./model_weights.ts";
+
+/** Rows that lie side by side. */
+const BLOCK = 32;
+
+/** Matrices `[·, columns]` one after the other, in one texture; its layout is in pack_texels.wgsl. */
+export interface PackedMatrix {
+  readonly texture: GPUTexture;
+  readonly dtype: number;
+  /** Of all parts. */
+  readonly rows: number;
+  readonly columns: number;
+  readonly parts: readonly WeightMatrix[];
+  /** `[rows]` f32. */
+  readonly bias?: GPUBuffer;
+}
+
+/**
+ * A texture for matrices, not filled yet; nothing where they do not lie as the kernels need it, or memory is short.
+ *
+ * @param make a texture of so many bytes at least
+ */
+export function planPacked(
+  parts: readonly WeightMatrix[],
+  make: (bytes: number) => GPUTexture | undefined,
+): PackedMatrix | undefined {
+  const [{ dtype, columns }] = parts;
+  const alike = parts.every((part) => part.dtype === dtype && part.columns === columns);
+  // Only what nothing follows may end amid a block.
+  const windows = parts.flatMap(({ windows }) => windows);
+  const whole = windows.slice(0, -1).every(({ rows }) => rows % BLOCK === 0);
+  if (!alike || !whole || columns % 8 !== 0) return undefined;
+  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  const texels = Math.ceil(rows / BLOCK) * BLOCK * texelsOfRow(dtype, columns);
+  const texture = make(texels * TEXEL_BYTES);
+  return texture && { texture, dtype, rows, columns, parts };
+}
+
+/** Records the filling of a texture with what its parts hold. */
+export function recordPacking(recorder: Recorder, { texture, parts }: PackedMatrix): void {
+  let first = 0;
+  for (const { dtype, columns, windows } of parts) {
+    const texels = texelsOfRow(dtype, columns);
+    const kernel = recorder.gpu.kernels.get("pack_texels", packCode, { H: 8 * texels / columns });
+    for (const { buffer, rows } of windows) {
+      const count = Math.ceil(rows / BLOCK) * BLOCK * texels;
+      const params = [rows, columns, first, count].map(u32);
+      recorder.dispatch(kernel, [buffer, texture], params, elementGrid(count));
+      first += count;
+    }
+  }
+}
+
+function texelsOfRow(dtype: number, columns: number): number {
+  return columns * (dtype === WEIGHT_DTYPES.F32 ? 4 : 2) / TEXEL_BYTES;
+}
+
+/** Which linear layers are stacked. */
+const STACKS = {
+  qkv: ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
+  gateUp: ["mlp.gate_proj", "mlp.up_proj"],
+} as const;
+
+/** Linear layers whose products are made by themselves. */
+const SINGLE = ["self_attn.o_proj", "mlp.down_proj"] as const;
+
+/**
+ * Gives a model textures for its weights, as many as there is memory for.
+ *
+ * @returns what fills them, once the weights are there
+ */
+export function packWeights(gpu: Gpu, weights: ModelWeights): () => Promise<void> {
+  const planned: PackedMatrix[] = [];
+  const biases: { from: GPUBuffer; to: GPUBuffer; offset: number; bytes: number }[] = [];
+  const stackBiases = (linears: readonly Linear[]): GPUBuffer => {
+    const sizes = linears.map(({ weight }) => 4 * weight.rows);
+    const to = gpu.buffers.create("biases", sizes.reduce((sum, bytes) => sum + bytes, 0));
+    weights.owned.push(to);
+    let offset = 0;
+    linears.forEach(({ bias }, i) => {
+      biases.push({ from: bias!, to, offset, bytes: sizes[i] });
+      offset += sizes[i];
+    });
+    return to;
+  };
+  const pack = (linears: readonly Linear[]): PackedMatrix | undefined => {
+    const biased = linears.filter(({ bias }) => bias).length;
+    if (biased > 0 && biased < linears.length) return undefined;
+    const parts = linears.map(({ weight }) => weight);
+    const packed = planPacked(parts, (bytes) => gpu.texels.create(bytes));
+    if (!packed) return undefined;
+    planned.push(packed);
+    weights.textures.push(packed.texture);
+    if (biased === 0) return packed;
+    return { ...packed, bias: linears.length === 1 ? linears[0].bias : stackBiases(linears) };
+  };
+  for (const block of gpu.profile === "software" ? weights.blocks : []) {
+    const { linears } = block;
+    const stack = (names: typeof STACKS[keyof typeof STACKS]) => names.map((name) => linears[name]);
+    block.stacked = { qkv: pack(stack(STACKS.qkv)), gateUp: packGated(stack(STACKS.gateUp), pack) };
+    for (const name of SINGLE) linears[name].packed = pack([linears[name]]);
+  }
+  if (gpu.profile === "software") weights.head.packed = pack([weights.head]);
+  return async () => {
+    if (planned.length === 0) return;
+    const recorder = gpu.record();
+    try {
+      for (const one of planned) recordPacking(recorder, one);
+      for (const { from, to, offset, bytes } of biases) recorder.copy(from, 0, to, offset, bytes);
+      await recorder.submit();
+    } finally {
+      recorder.close();
+    }
+  };
+}
+
+/** Gates and what they let pass, whose products meet in the same dispatch: both are whole blocks, and have no bias. */
+function packGated(
+  linears: readonly Linear[],
+  pack: (linears: readonly Linear[]) => PackedMatrix | undefined,
+): PackedMatrix | undefined {
+  return linears.every(({ weight, bias }) => weight.rows % BLOCK === 0 && !bias)
+    ? pack(linears)
+    : undefined;
+}
