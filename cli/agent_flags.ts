@@ -1,7 +1,7 @@
 /** The command line of `deno task agent`. */
 
 import type { Command, Flags, Values } from "./args.ts";
-import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
+import { HUB_FLAGS, MODEL_FLAGS } from "./common_flags.ts";
 import { DELTA_FLAGS, RESULT_FLAGS } from "./delta_flags.ts";
 import { INVESTIGATION_FLAGS, TRUTH_FLAGS } from "./investigation_flags.ts";
 import { HYPOTHESIS_GRADER_FLAGS } from "./llm_flags.ts";
@@ -67,7 +67,7 @@ export const AGENT_COMMAND = {
     },
     ...RESULT_FLAGS,
     ...HUB_FLAGS,
-    ...DEVICE_FLAGS,
+    ...MODEL_FLAGS,
   },
   examples: [
     {

@@ -85,12 +85,12 @@ async function runAudit(
   cases: typeof KERNEL_CASES,
   { signal }: CommandContext,
 ): Promise<AuditDocument> {
-  using first = await openGpu(flags);
+  using first = await openGpu(flags, { both: true });
   const { backend } = first;
   // The adapter's own variants come first: the others are compared with them.
   const others = OTHERS[first.profile];
-  using second = await Gpu.open({ backend, profile: others.kernels });
-  using third = await Gpu.open({ backend, profile: others.shapes });
+  using second = await Gpu.open({ backend, profile: others.kernels, both: true });
+  using third = await Gpu.open({ backend, profile: others.shapes, both: true });
   const devices: AuditDevice[] = [first, second].map((gpu) => ({ name: gpu.profile, gpu }));
   const shaped = { name: third.profile, gpu: third, ops: SHAPED_OPS };
   const extent = flags.quick ? PLANS.quick : PLANS.full;

@@ -9,7 +9,7 @@ import { writeInParts } from "../lens/results/atomic_file.ts";
 import { loadTokenizer } from "../models/load_model.ts";
 import { type Command, type Flags, parseCommand } from "./args.ts";
 import { checkEdits, readEdits, readTokens } from "./sequence_files.ts";
-import { DEVICE_FLAGS, HUB_FLAGS, openGpu, sourceOptions } from "./common_flags.ts";
+import { HUB_FLAGS, MODEL_FLAGS, openGpu, sourceOptions } from "./common_flags.ts";
 import { startProgress } from "./progress.ts";
 import { likelyTokens } from "./generate_flags.ts";
 import { openModel } from "./open_model.ts";
@@ -63,7 +63,7 @@ const COMMAND = {
     json: { kind: "bool", help: "print one JSON object: the file and its tensors" },
     ...TIMING_FLAGS,
     ...HUB_FLAGS,
-    ...DEVICE_FLAGS,
+    ...MODEL_FLAGS,
   },
   examples: [
     {

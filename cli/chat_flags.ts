@@ -1,7 +1,7 @@
 /** The command line of `deno task chat`. */
 
 import type { Command, Flags } from "./args.ts";
-import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
+import { HUB_FLAGS, MODEL_FLAGS } from "./common_flags.ts";
 import { SAMPLING_FLAGS } from "./generate_flags.ts";
 import { PAIR_FLAGS } from "./pair.ts";
 import { TIMING_FLAGS } from "./timing.ts";
@@ -28,7 +28,7 @@ export const CHAT_COMMAND = {
     },
     ...TIMING_FLAGS,
     ...HUB_FLAGS,
-    ...DEVICE_FLAGS,
+    ...MODEL_FLAGS,
   },
   examples: [
     {

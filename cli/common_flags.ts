@@ -2,7 +2,7 @@
 
 import { UsageError } from "../engine/errors.ts";
 import type { BackendChoice } from "../engine/gpu/backend.ts";
-import { Gpu } from "../engine/gpu/gpu.ts";
+import { Gpu, type GpuOptions, type Precision } from "../engine/gpu/gpu.ts";
 import { DEVICE_PROFILES, type DeviceProfile } from "../engine/gpu/profile.ts";
 import type { Hub } from "../models/hub/hub.ts";
 import type { SourceOptions } from "../models/source.ts";
@@ -25,6 +25,17 @@ export const DEVICE_FLAGS = {
     placeholder: "SIZE",
     help:
       "the most device memory to use, such as 600MB or 12GiB (default: no limit); models that do not fit are read layer by layer",
+  },
+} as const satisfies Flags;
+
+/** As {@link DEVICE_FLAGS}, of what runs models. */
+export const MODEL_FLAGS = {
+  ...DEVICE_FLAGS,
+  precision: {
+    kind: "string",
+    choices: ["f32", "fast"],
+    help:
+      "fast: matrix products of numbers rounded to f16, on adapters that have it; how far that is from f32 is measured at the start (default: f32)",
   },
 } as const satisfies Flags;
 
@@ -81,15 +92,21 @@ export function parseBytes(text: string): number {
 }
 
 /** Opens the device that {@link DEVICE_FLAGS} ask for; fetches a software driver where there is none. */
-export async function openGpu(flags: {
-  backend: BackendChoice;
-  memoryBudget: string | undefined;
-}): Promise<Gpu> {
+export async function openGpu(
+  flags: {
+    backend: BackendChoice;
+    memoryBudget: string | undefined;
+    precision?: Precision | undefined;
+  },
+  options: Pick<GpuOptions, "both"> = {},
+): Promise<Gpu> {
   const memoryBudget = flags.memoryBudget === undefined
     ? undefined
     : parseBytes(flags.memoryBudget);
   await ensureAdapter({ backend: flags.backend });
-  const gpu = await Gpu.open({ backend: flags.backend, memoryBudget, profile: askedProfile() });
+  const { backend, precision } = flags;
+  const profile = askedProfile();
+  const gpu = await Gpu.open({ ...options, backend, memoryBudget, profile, precision });
   gpu.tuning = await knownTuning(gpu, (line) => console.error(`warning: ${visible(line)}`));
   return gpu;
 }

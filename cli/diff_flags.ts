@@ -1,7 +1,7 @@
 /** The command line of `deno task diff`. */
 
 import type { Command, Flags } from "./args.ts";
-import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
+import { HUB_FLAGS, MODEL_FLAGS } from "./common_flags.ts";
 import { GRADER_FLAGS } from "./grader_flags.ts";
 import { PAIR_FLAGS } from "./pair.ts";
 import { TIMING_FLAGS } from "./timing.ts";
@@ -113,7 +113,7 @@ export const DIFF_COMMAND = {
     ...GRADER_FLAGS,
     ...TIMING_FLAGS,
     ...HUB_FLAGS,
-    ...DEVICE_FLAGS,
+    ...MODEL_FLAGS,
   },
   examples: [
     { command: "deno task diff", does: "the embedded organism that learned false facts on baking" },

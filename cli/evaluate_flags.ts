@@ -2,7 +2,7 @@
 
 import { EVIDENCE_FLAGS } from "./agent_flags.ts";
 import type { Command, Flags, Values } from "./args.ts";
-import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
+import { HUB_FLAGS, MODEL_FLAGS } from "./common_flags.ts";
 import { RESULT_FLAGS } from "./delta_flags.ts";
 import { INVESTIGATION_FLAGS } from "./investigation_flags.ts";
 import { HYPOTHESIS_GRADER_FLAGS } from "./llm_flags.ts";
@@ -32,7 +32,7 @@ export const EVALUATE_COMMAND = {
     },
     ...RESULT_FLAGS,
     ...HUB_FLAGS,
-    ...DEVICE_FLAGS,
+    ...MODEL_FLAGS,
   },
   examples: [
     {

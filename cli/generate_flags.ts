@@ -2,7 +2,7 @@
 
 import type { Sampling } from "../engine/generation/generate.ts";
 import type { Command, Flags, Values } from "./args.ts";
-import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
+import { HUB_FLAGS, MODEL_FLAGS } from "./common_flags.ts";
 import { TIMING_FLAGS } from "./timing.ts";
 
 /** How the next token is chosen. */
@@ -95,7 +95,7 @@ export const GENERATE_COMMAND = {
     json: { kind: "bool", help: "print one JSON object: the sequences' new ids and their text" },
     ...TIMING_FLAGS,
     ...HUB_FLAGS,
-    ...DEVICE_FLAGS,
+    ...MODEL_FLAGS,
   },
   examples: [
     {

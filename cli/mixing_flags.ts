@@ -1,7 +1,7 @@
 /** The command line of `deno task mixing`. */
 
 import type { Command, Flags, Values } from "./args.ts";
-import { DEVICE_FLAGS } from "./common_flags.ts";
+import { MODEL_FLAGS } from "./common_flags.ts";
 import { RUN_COMMAND } from "./run_flags.ts";
 
 const { documents, sibling, steer, decisions, searchSamples, searchTokens, newTokens, causal } =
@@ -57,7 +57,7 @@ export const MIXING_COMMAND = {
     },
     overwrite,
     json,
-    ...DEVICE_FLAGS,
+    ...MODEL_FLAGS,
   },
   examples: [
     { command: "deno task mixing", does: "every ratio" },

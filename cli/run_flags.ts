@@ -1,7 +1,7 @@
 /** The command line of `deno task run`. */
 
 import type { Command, Flags, Values } from "./args.ts";
-import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
+import { HUB_FLAGS, MODEL_FLAGS } from "./common_flags.ts";
 import { DELTA_FLAGS, RESULT_FLAGS } from "./delta_flags.ts";
 import { GRADER_FLAGS } from "./grader_flags.ts";
 import { INVESTIGATION_FLAGS, TRUTH_FLAGS } from "./investigation_flags.ts";
@@ -101,7 +101,7 @@ export const RUN_COMMAND = {
     },
     ...RESULT_FLAGS,
     ...HUB_FLAGS,
-    ...DEVICE_FLAGS,
+    ...MODEL_FLAGS,
   },
   examples: [
     { command: "deno task run", does: "the embedded organism that learned false facts on baking" },

@@ -1,7 +1,7 @@
 /** The command line of `deno task steer`. */
 
 import type { Command, Flags } from "./args.ts";
-import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
+import { HUB_FLAGS, MODEL_FLAGS } from "./common_flags.ts";
 import { DELTA_FLAGS, RESULT_FLAGS } from "./delta_flags.ts";
 import { GRADER_FLAGS } from "./grader_flags.ts";
 import { PAIR_FLAGS } from "./pair.ts";
@@ -81,7 +81,7 @@ export const STEER_COMMAND = {
     },
     ...RESULT_FLAGS,
     ...HUB_FLAGS,
-    ...DEVICE_FLAGS,
+    ...MODEL_FLAGS,
   },
   examples: [
     {

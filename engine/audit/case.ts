@@ -59,6 +59,8 @@ export interface Shape {
 export interface KernelCase<S extends Shape = Shape> {
   /** Its name, that of its main kernel where there is one. */
   op: string;
+  /** Whether it needs a device that was opened for fast mode. */
+  half?: boolean;
   /** The first is small, and what a quick audit takes; the last the largest that a model needs. */
   shapes: readonly S[];
   /** How many of the shapes a quick audit takes (default: 2). */

@@ -19,12 +19,14 @@ import { intersectMeanCase } from "./cases/intersect_mean.ts";
 import { kthLargestCase } from "./cases/kth_largest.ts";
 import { logprobsCase } from "./cases/logprobs.ts";
 import { matmulCase } from "./cases/matmul.ts";
+import { matmulHalfCase } from "./cases/matmul_half.ts";
 import { nucleus } from "./cases/nucleus.ts";
 import { penalise } from "./cases/penalise.ts";
 import { project } from "./cases/project.ts";
 import { rmsnormCase } from "./cases/rmsnorm.ts";
 import { ropeCase } from "./cases/rope.ts";
 import { rowNormCase } from "./cases/row_norm.ts";
+import { rowScaleCase } from "./cases/row_scale.ts";
 import { sample } from "./cases/sample.ts";
 import { softcapCase } from "./cases/softcap.ts";
 import { softmaxCase } from "./cases/softmax.ts";
@@ -36,6 +38,8 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   embeddingCase,
   rmsnormCase,
   matmulCase,
+  rowScaleCase,
+  matmulHalfCase,
   addBiasCase,
   ropeCase,
   attentionCase,
@@ -65,6 +69,8 @@ export const KERNEL_CASES: readonly KernelCase[] = [
 export const SHAPED_OPS: readonly string[] = [
   "rmsnorm",
   "matmul",
+  "row_scale",
+  "matmul_half",
   "project",
   "row_norm",
   "softmax",

@@ -4,8 +4,10 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
+import { HAS_HALF, openBoth } from "../../tests/fast_gpu.ts";
 import { closeTestGpus, compute, input, output, PROFILES, testGpu } from "../../tests/test_gpu.ts";
 import { CHUNK } from "../ops/grid.ts";
+import { halfMatmul } from "../ops/matmul_half.ts";
 import { matmul } from "../ops/matmul.ts";
 import { testMatrix } from "../ops/matrix_reference.ts";
 import { projectRows, rmsnorm, rowNorm } from "../ops/rows.ts";
@@ -63,6 +65,37 @@ for (const profile of PROFILES) {
         const expected = chunked(terms, CHUNK);
         assert(otherOrders(terms).some((other) => other !== expected), "the order is visible");
         assertEquals([...y.slice(row * n, (row + 1) * n)], new Array(n).fill(expected));
+      }
+    }
+  });
+
+  Deno.test(`fast products are summed in the stated order (${profile})`, {
+    ignore: !HAS_HALF,
+  }, async () => {
+    using gpu = await openBoth(profile);
+    const draw = new Draw("normal", 3);
+    for (const m of [1, 40]) {
+      // Numbers that f16 holds.
+      const x = Float32Array.from(
+        { length: m * WIDTH },
+        () => Math.f16round(draw.normal()) * 2 ** draw.below(16),
+      );
+      const { matrix } = await testMatrix(
+        gpu,
+        new Float32Array(33 * WIDTH).fill(1),
+        [33, WIDTH],
+        "BF16",
+      );
+      const [y] = await compute(gpu, (recorder) => {
+        const out = output(gpu, [m, 33]);
+        halfMatmul(recorder, { x: input(gpu, x).buffer, weight: matrix, y: out.buffer, rows: m });
+        return [out];
+      });
+      for (let row = 0; row < m; row++) {
+        const terms = [...x.slice(row * WIDTH, (row + 1) * WIDTH)];
+        const expected = chunked(terms, CHUNK);
+        assert(otherOrders(terms).some((other) => other !== expected), "the order is visible");
+        assertEquals([...y.slice(row * 33, (row + 1) * 33)], new Array(33).fill(expected));
       }
     }
   });

@@ -6,6 +6,7 @@ import { BufferPool } from "./buffers.ts";
 import { type Kernel, KernelCache } from "./kernel.ts";
 import {
   type AdapterDescription,
+  adapterName,
   describeAdapter,
   type DeviceProfile,
   profileOf,
@@ -37,6 +38,9 @@ export type Limits = Record<typeof LIMITS[number], number>;
 /** Asked for where the adapter has them; nothing needs them. */
 const FEATURES: readonly GPUFeatureName[] = ["timestamp-query"];
 
+/** `fast` rounds what matrix products take to f16; all else, and all sums, are f32 in both. */
+export type Precision = "f32" | "fast";
+
 /** How to open a device. */
 export interface GpuOptions {
   /** Which implementation; `auto` takes the first that has an adapter. */
@@ -45,6 +49,10 @@ export interface GpuOptions {
   memoryBudget?: number;
   /** Kernel variants of another class than the adapter's own, where its names mislead, and for tests and audits. */
   profile?: DeviceProfile;
+  /** `fast` asks for a device that can compute with f16, and begins with it (default: `f32`). */
+  precision?: Precision;
+  /** Begins with f32, and asks for what `fast` needs where the adapter has it: audits look at both. */
+  both?: boolean;
   /** Which variants of kernels run at which size; without it the ops go by their own rules. */
   tuning?: Tuning;
   /** Lower limits on buffers and bindings than the adapter's, to test what a smaller adapter would do. */
@@ -54,12 +62,16 @@ export interface GpuOptions {
 /** A WebGPU device with its caches. */
 export class Gpu {
   readonly buffers: BufferPool;
+  /** Whether the device was opened for `fast`: the scales of weights are then measured when they are brought. */
+  readonly half: boolean;
   /** Textures that kernels for software adapters read through. */
   readonly texels: TexelPool;
   readonly kernels: KernelCache;
   readonly timings = new Timings();
   /** What is recorded next goes by it. */
   tuning = Tuning.none;
+  /** So does this. It may change only where the device was opened for `fast`. */
+  precision: Precision = "f32";
   #uniforms: UniformSlots;
   #bindGroups = new Map<string, GPUBindGroup>();
   #resourceIds = new WeakMap<GPUBuffer | GPUTexture, number>();
@@ -77,6 +89,7 @@ export class Gpu {
     readonly limits: Readonly<Limits>,
     memoryBudget: number,
   ) {
+    this.half = device.features.has("shader-f16");
     this.buffers = new BufferPool(device, {
       limits,
       budget: memoryBudget,
@@ -107,7 +120,7 @@ export class Gpu {
   /**
    * Opens a device with the adapter's highest limits.
    *
-   * @throws {DeviceError} when there is no adapter, or it refuses.
+   * @throws {DeviceError} when there is no adapter, it refuses, or it cannot do what `fast` needs.
    */
   static async open(options: GpuOptions = {}): Promise<Gpu> {
     const { backend, adapter } = await chooseAdapter(options.backend ?? "auto");
@@ -118,22 +131,26 @@ export class Gpu {
       requiredLimits[name] = adapter.limits[name];
       limits[name] = Math.min(options.limits?.[name] ?? Infinity, adapter.limits[name]);
     }
+    const description = describeAdapter(adapter);
+    const { features } = adapter;
+    const has = { backend, name: adapterName(description), features };
+    const requiredFeatures = requestedFeatures(has, options);
     let device: GPUDevice;
     try {
       device = await adapter.requestDevice({
         label: "palimpsest",
         requiredLimits,
-        requiredFeatures: FEATURES.filter((feature) => adapter.features.has(feature)),
+        requiredFeatures,
       });
     } catch (cause) {
       const reason = cause instanceof Error ? cause.message : String(cause);
       throw new DeviceError(`Cannot open the ${backend} adapter: ${reason}`, { cause });
     }
-    const description = describeAdapter(adapter);
     const profile = options.profile ?? profileOf(description);
     const budget = options.memoryBudget ?? Infinity;
     const gpu = new Gpu(device, backend, description, profile, limits, budget);
     if (options.tuning) gpu.tuning = options.tuning;
+    if (options.precision) gpu.precision = options.precision;
     return gpu;
   }
 
@@ -292,6 +309,26 @@ export class Gpu {
       signal.removeEventListener("abort", abort);
     }
   }
+}
+
+/**
+ * What to ask of an adapter.
+ *
+ * @throws {DeviceError} if it has not what the precision needs
+ */
+export function requestedFeatures(
+  adapter: { backend: Backend; name: string; features: Pick<ReadonlySet<string>, "has"> },
+  { precision = "f32", both = false }: Pick<GpuOptions, "precision" | "both">,
+): GPUFeatureName[] {
+  const { backend, name, features } = adapter;
+  const found = FEATURES.filter((feature) => features.has(feature));
+  const half = features.has("shader-f16");
+  if (half && (both || precision === "fast")) return [...found, "shader-f16"];
+  if (precision === "f32") return found;
+  throw new DeviceError(
+    `Cannot compute in fast mode: the adapter has no shader-f16 (${name}, ${backend}); ` +
+      "compute in f32, or use another backend or driver",
+  );
 }
 
 function toDeviceError(error: GPUError): DeviceError {

@@ -39,7 +39,7 @@ export class Staging {
    * @param bytes what there is to bring at a time: little takes small pieces
    * @param least the most that will be put in at once, which has to fit into a piece
    */
-  constructor(private readonly gpu: Gpu, bytes: number, least: number) {
+  constructor(readonly gpu: Gpu, bytes: number, least: number) {
     const share = Math.min(bytes / PIECES, gpu.buffers.remainingBytes / 4 / PIECES, PIECE_BYTES);
     this.pieceBytes = Math.ceil(Math.max(share, least, 256) / 256) * 256;
     const count = Math.min(PIECES, Math.ceil(bytes / this.pieceBytes));

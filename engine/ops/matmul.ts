@@ -9,6 +9,7 @@ import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { type Choice, DEFAULTS } from "../gpu/tuning.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import type { WeightMatrix, WeightWindow } from "../weights/matrix.ts";
+import { halfMatmul, hasScales } from "./matmul_half.ts";
 import type { Columns } from "./rows.ts";
 
 /** `x` `[rows, columns of W]` and `y` `[rows, rows of W]`, f32; buffers of a multiple of 16 bytes. */
@@ -23,9 +24,10 @@ export interface MatmulArgs {
   columns?: Columns;
 }
 
-/** `y[r] = W x[r]`. Every variant sums in the same order: see matmul.wgsl. */
+/** `y[r] = W x[r]`. Every variant sums in the same order: see matmul.wgsl. In fast mode both sides are rounded to f16 first. */
 export function matmul(recorder: Recorder, args: MatmulArgs): void {
   const { gpu } = recorder;
+  if (gpu.precision === "fast" && hasScales(args)) return halfMatmul(recorder, args);
   const { rows, weight } = args;
   const choice = gpu.tuning.choice("matmul", rows, weight.rows * weight.columns) ??
     (rows >= TEXEL_ROWS ? DEFAULTS[gpu.profile].matmul : onStorage(gpu, rows));

@@ -2,6 +2,7 @@
 
 import { WeightsError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
+import { rowScale } from "../ops/matmul_half.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { DTYPE_BYTES, type FloatDtype, isFloatDtype } from "./dtype.ts";
 import type { Stage } from "./stage.ts";
@@ -32,6 +33,8 @@ export interface WeightMatrix {
 /** Consecutive rows of a matrix in one buffer. */
 export interface WeightWindow {
   readonly buffer: GPUBuffer;
+  /** `[rows]` f32, where the device was opened for fast mode: what its kernel multiplies the rows by; see `rowScale`. */
+  readonly scale?: GPUBuffer;
   readonly firstRow: number;
   readonly rows: number;
   /** What must be brought before the window is read, where the buffer is shared with others. */
@@ -81,7 +84,7 @@ export class WeightLayout {
     const shape = matrixShape(this.checkpoint, part);
     const windows = this.#windows(name, rows, shape.rowBytes).map((window) => {
       this.transfers.push({
-        ...this.#transfer(window, shape.rowBytes),
+        ...this.#transfer(window, shape),
         position: this.checkpoint.position(name),
         fill: rowReader(this.checkpoint, part, shape, skipped + window.firstRow),
       });
@@ -103,7 +106,7 @@ export class WeightLayout {
           target.set(bytes.subarray(from, from + length), row * shape.rowBytes);
         }
       };
-      this.transfers.push({ ...this.#transfer(window, shape.rowBytes), position: 0, fill });
+      this.transfers.push({ ...this.#transfer(window, shape), position: 0, fill });
       return window;
     });
     return { name, rows, columns, ...shape, windows };
@@ -129,13 +132,16 @@ export class WeightLayout {
     const windows: WeightWindow[] = [];
     for (let firstRow = 0; firstRow < rows; firstRow += perWindow) {
       const count = Math.min(perWindow, rows - firstRow);
-      windows.push({ buffer: this.make(name, count * rowBytes), firstRow, rows: count });
+      const buffer = this.make(name, count * rowBytes);
+      const scale = this.gpu.half ? this.make(`scales of ${name}`, 4 * count) : undefined;
+      windows.push({ buffer, scale, firstRow, rows: count });
     }
     return windows;
   }
 
-  #transfer({ buffer, rows }: WeightWindow, unit: number) {
-    return { buffer, unit, units: rows };
+  #transfer(window: WeightWindow, shape: PaddedRows) {
+    const { buffer, rows } = window;
+    return { buffer, unit: shape.rowBytes, units: rows, after: scaling(window, shape) };
   }
 }
 
@@ -166,6 +172,16 @@ export function windowRows({ limits }: Gpu, name: string, rowBytes: number): num
   throw new WeightsError(
     `Cannot use tensor "${name}": one row of it is over the adapter's binding size`,
   );
+}
+
+/** What measures a window's scales once it is brought. */
+export function scaling(
+  { buffer, scale, rows }: WeightWindow,
+  { dtype, rowBytes }: PaddedRows,
+): Transfer["after"] {
+  if (!scale) return undefined;
+  return (recorder) =>
+    rowScale(recorder, { x: buffer, dtype, out: scale, rows, words: rowBytes / 4 });
 }
 
 function paddedRows(dtype: FloatDtype, columns: number): PaddedRows {

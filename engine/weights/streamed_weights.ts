@@ -12,6 +12,7 @@ import {
   matrixShape,
   rowReader,
   runLayout,
+  scaling,
   WeightLayout,
   type WeightMatrix,
   windowRows,
@@ -141,16 +142,21 @@ export function streamTable(parts: StreamParts, part: MatrixPart): WeightMatrix 
   const fitting = Math.max(1, Math.floor(gpu.buffers.remainingBytes / 16 / rowBytes));
   const per = Math.min(windowRows(gpu, name, rowBytes), most, fitting);
   const make = makeOwned(gpu, owned);
-  const slots = [0, 1].map(() => new Slot([per * rowBytes], make));
+  const sizes = gpu.half ? [per * rowBytes, 4 * per] : [per * rowBytes];
+  const slots = [0, 1].map(() => new Slot(sizes, make));
   const position = checkpoint.position(name);
   const windows = Array.from({ length: Math.ceil(rows / per) }, (_, i) => {
     const firstRow = i * per;
     const count = Math.min(per, rows - firstRow);
     const slot = slots[i % 2];
-    const buffer = slot.maker()(name, count * rowBytes);
+    const make = slot.maker();
+    const buffer = make(name, count * rowBytes);
+    const scale = gpu.half ? make(name, 4 * count) : undefined;
+    const window = { buffer, scale, firstRow, rows: count };
     const fill = rowReader(checkpoint, part, shape, firstRow);
-    const transfer = { buffer, unit: rowBytes, units: count, position, fill };
-    return { buffer, firstRow, rows: count, stage: stream.stage(slot, [transfer]) };
+    const after = scaling(window, shape);
+    const transfer = { buffer, unit: rowBytes, units: count, position, fill, after };
+    return { ...window, stage: stream.stage(slot, [transfer]) };
   });
   const read = rowReader(checkpoint, part, shape, 0);
   const gather = (ids: Uint32Array, buffer: GPUBuffer) => {

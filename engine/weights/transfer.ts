@@ -1,6 +1,7 @@
 /** What is to be brought from a checkpoint to the device, and the bringing of it. */
 
 import type { Gpu } from "../gpu/gpu.ts";
+import type { Recorder } from "../gpu/recorder.ts";
 import { Staging } from "../gpu/staging.ts";
 
 /** One buffer's content: `units` pieces of `unit` bytes that are not cut. */
@@ -12,6 +13,8 @@ export interface Transfer {
   readonly position: number;
   /** Writes units `first` to `first + count − 1` into `target`. */
   fill(target: Uint8Array<ArrayBuffer>, first: number, count: number): Promise<void> | void;
+  /** What the device is to do with the content once it is there. */
+  after?(recorder: Recorder): void;
 }
 
 /** Called as bytes come to the device. */
@@ -66,4 +69,13 @@ export async function runTransfers(
     }
   }
   staging.flush();
+  const last = transfers.filter(({ after }) => after);
+  if (last.length === 0) return;
+  const recorder = staging.gpu.record();
+  try {
+    for (const { after } of last) after!(recorder);
+    await recorder.submit();
+  } finally {
+    recorder.close();
+  }
 }
