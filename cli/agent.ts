@@ -34,6 +34,7 @@ import { DIFF_COMMAND } from "./diff_flags.ts";
 import { type ChosenLlms, chosenLlms } from "./llm_flags.ts";
 import { identity, openPair, provenanceOf, showProgress } from "./open_pair.ts";
 import { flagsOf, flagsToArgs, givenSettings, READ_POSITIONS } from "./pipeline_args.ts";
+import { bothOf, measurePrecision, precisionSetting } from "./precision.ts";
 import type { CommandContext } from "./run_command.ts";
 import { steerResults } from "./steer.ts";
 import { STEER_COMMAND } from "./steer_flags.ts";
@@ -124,6 +125,7 @@ export async function agentResults(
     seed: flags.seed,
     backend: gpu.backend,
     adapter: { ...gpu.adapter },
+    ...precisionSetting(gpu),
   };
   const out = flags.from !== undefined && flags.out !== undefined ? flags.out : `${root}/agent`;
   using folder = await RunFolder.open(out, { fingerprint: inputs, overwrite: flags.overwrite });
@@ -131,6 +133,8 @@ export async function agentResults(
   const provenance = provenanceOf(gpu);
   const { models, tokenizer } = pair;
   const { documents } = texts;
+  const hook = `blocks.${layer}.hook_resid_post`;
+  await measurePrecision(gpu, bothOf(models), documents, { hook });
   const difference = await settledStep(
     folder,
     { step: "logit_diff", settings: { ...plan.logit }, provenance },
@@ -199,15 +203,18 @@ async function madeEvidence(
   const { searchSamples, searchTokens, samples, newTokens, prompts } = flags;
   const common = { ...pair, layers, seed };
   const drawn = { alpha, decisions, searchSamples, searchTokens, samples, newTokens, prompts };
-  const settings = givenSettings({ ...common, ...drawn, text, column, positions, documents });
+  const settings = givenSettings({
+    ...{ ...common, ...drawn, text, column, positions, documents },
+    ...precisionSetting(flags),
+  });
   const inputs = { version: VERSION, command: "agent", base, finetuned, ...settings };
   const out = flags.out ?? `results/${name}-agent-${await fingerprintOf(inputs)}`;
-  const { backend, memoryBudget, offline, overwrite } = flags;
+  const { backend, memoryBudget, precision, offline, overwrite } = flags;
   using _folder = await RunFolder.open(out, {
     fingerprint: { ...inputs, command: "evidence" },
     overwrite,
   });
-  const device = { backend, memoryBudget, offline: offline || undefined, overwrite };
+  const device = { backend, memoryBudget, precision, offline: offline || undefined, overwrite };
   const read = { text, column, documents, positions: [READ_POSITIONS, ...positions] };
   await diffResults(
     flagsOf(DIFF_COMMAND, flagsToArgs({ ...common, ...read, ...device, out: `${out}/diff` })),

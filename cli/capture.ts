@@ -2,12 +2,13 @@
 
 import { capturePieces } from "../engine/capture_pieces.ts";
 import { UsageError } from "../engine/errors.ts";
-import { expandHooks, hookWidth } from "../engine/hooks.ts";
+import { expandHooks, hookOrder, hookWidth } from "../engine/hooks.ts";
 import { warmUp } from "../engine/warm_up.ts";
 import { layoutSafetensors, type TensorShape } from "../engine/weights/safetensors_writer.ts";
 import { writeInParts } from "../lens/results/atomic_file.ts";
 import { loadTokenizer } from "../models/load_model.ts";
 import { type Command, type Flags, parseCommand } from "./args.ts";
+import { measurePrecision, precisionJson } from "./precision.ts";
 import { checkEdits, readEdits, readTokens } from "./sequence_files.ts";
 import { HUB_FLAGS, MODEL_FLAGS, openGpu, sourceOptions } from "./common_flags.ts";
 import { startProgress } from "./progress.ts";
@@ -110,6 +111,11 @@ export async function capture(args: string[], { signal }: CommandContext): Promi
   const edits = flags.edits === undefined ? [] : await readEdits(flags.edits, sequences.length);
   checkEdits(edits, model.transformer.spec, hooks, sequences);
 
+  const { spec } = model.transformer;
+  await measurePrecision(gpu, { model: () => Promise.resolve(model.transformer) }, sequences, {
+    hook: hooks.toSorted((a, b) => hookOrder(spec, a) - hookOrder(spec, b)).at(-1)!,
+  });
+
   const shapes = sequences.flatMap((ids, s) =>
     hooks.map((hook): TensorShape => {
       const width = hookWidth(model.transformer.spec, hook);
@@ -137,8 +143,11 @@ export async function capture(args: string[], { signal }: CommandContext): Promi
     bar.done();
   }
   const tensors = Object.fromEntries(shapes.map(({ name, shape }) => [name, shape]));
-  if (flags.json) console.log(JSON.stringify({ file: flags.out, tensors, ...timing.json() }));
-  else {
+  if (flags.json) {
+    console.log(
+      JSON.stringify({ file: flags.out, tensors, ...timing.json(), ...precisionJson(gpu) }),
+    );
+  } else {
     console.log(`Wrote ${shapes.length} tensors to ${flags.out}`);
     timing.print();
   }

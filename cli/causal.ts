@@ -36,7 +36,7 @@ export async function causalResults(
   const { documents, tokens } = plan;
   const settings = { mode, reverse, controls };
   const inputs = { texts: { ...hashes }, documents, tokens, positions, ...settings };
-  const common = await run.begin("causal", inputs);
+  const common = await run.begin("causal", inputs, [...sets.finetuning, ...sets.generic]);
   const result = await causalStep({ ...common, sets, ...settings });
   const names = { base: pair.base.name, finetuned: pair.finetuned.name };
   return { shown: { result, folder: common.folder.path }, names, description: plan.description };

@@ -1,6 +1,7 @@
 /** `deno task chat`: a base and a finetuned model answer the same questions. */
 
 import { PalimpsestError, UsageError } from "../engine/errors.ts";
+import type { Gpu } from "../engine/gpu/gpu.ts";
 import type { Transformer } from "../engine/transformer.ts";
 import { warmUpGeneration } from "../engine/warm_up.ts";
 import type { LoadWatch, ModelPair } from "../models/model_shelf.ts";
@@ -16,6 +17,7 @@ import { type Asked, Conversation } from "./conversation.ts";
 import { likelyTokens, samplingOf } from "./generate_flags.ts";
 import { type OpenedPair, openPair, showLoading } from "./open_pair.ts";
 import { planPair } from "./pair.ts";
+import { bothOf, measurePrecision, precisionJson } from "./precision.ts";
 import { oneQuestion, pipedQuestions, type Questions, typedQuestions } from "./questions.ts";
 import type { CommandContext } from "./run_command.ts";
 import { Timing } from "./timing.ts";
@@ -37,6 +39,7 @@ interface Chat {
   names: Names;
   pair: ModelPair;
   timing: Timing;
+  gpu: Gpu;
   options: AnswerOptions;
   conversations: Record<Side, Conversation>;
   questions: Questions;
@@ -64,7 +67,7 @@ export async function chat(args: string[], { signal }: CommandContext): Promise<
   const pair = await openPair(gpu, plan, { ...options, planned }, watch);
   using _shelf = pair.shelf;
   const timing = new Timing(gpu, "first token", parsed.flags.timing);
-  const open = { ...await openChat(pair, parsed.flags, signal), timing };
+  const open = { ...await openChat(pair, parsed.flags, signal), gpu, timing };
   // Models that do not fit together are swapped amid the answers.
   loadingShown = false;
   const code = await converse(open);
@@ -77,7 +80,7 @@ async function openChat(
   { models: pair, base, finetuned, tokenizer }: OpenedPair,
   flags: ChatFlags,
   signal: AbortSignal,
-): Promise<Omit<Chat, "timing">> {
+): Promise<Omit<Chat, "gpu" | "timing">> {
   const { maxPositions } = pair.spec;
   const format = await findChatFormat([base, finetuned], tokenizer, flags.thinking);
   if (!format.hasTemplate && flags.thinking) {
@@ -161,6 +164,8 @@ async function takeTurn(chat: Chat, question: string, turn: number): Promise<voi
     return console.error(`error: ${visible(error.message)}`);
   }
   for (const side of SIDES) tellDropped(chat, side, asked[side]);
+  const at = { hook: "logits", positions: [-1] };
+  await measurePrecision(chat.gpu, bothOf(pair), [asked.base.ids], at);
   const answers = new Map<Side, Answer>();
   using interrupts = new AnswerInterrupts(questions, () => {
     view.end();
@@ -186,7 +191,10 @@ async function takeTurn(chat: Chat, question: string, turn: number): Promise<voi
     }
   } finally {
     const [base, finetuned] = SIDES.map((side) => answers.get(side));
-    view.end(base && finetuned && { prompt: question, base, finetuned, ...chat.timing.json() });
+    view.end(
+      base && finetuned &&
+        { prompt: question, base, finetuned, ...chat.timing.json(), ...precisionJson(chat.gpu) },
+    );
   }
 }
 

@@ -10,6 +10,7 @@ import type { SourceOptions } from "../models/source.ts";
 import { openGpu, sourceOptions } from "./common_flags.ts";
 import { chosenDeltas, type DeltaChoice, layerOf, positionsOf } from "./deltas.ts";
 import { identity, type OpenedPair, openPair, provenanceOf, showProgress } from "./open_pair.ts";
+import { bothOf, measurePrecision, precisionSetting } from "./precision.ts";
 import { VERSION } from "./version.ts";
 
 /** Flags of such a command. */
@@ -79,8 +80,13 @@ export class DeltaRun implements Disposable {
    *
    * @param command the results are of
    * @param inputs that the results depend on, beside models, δ, layer, seed and adapter
+   * @param sample sequences such as the models will see
    */
-  async begin(command: string, inputs: Record<string, JsonValue>): Promise<StepInputs> {
+  async begin(
+    command: string,
+    inputs: Record<string, JsonValue>,
+    sample: readonly ArrayLike<number>[],
+  ): Promise<StepInputs> {
     const { gpu, pair, source, layer, positions, flags, plan } = this;
     const { signal } = source;
     const measured = { text: plan.text, ...plan.delta };
@@ -96,6 +102,7 @@ export class DeltaRun implements Disposable {
       seed: flags.seed,
       backend: gpu.backend,
       adapter: { ...gpu.adapter },
+      ...precisionSetting(gpu),
       ...inputs,
     };
     const name = `${pair.finetuned.name}-${command}`;
@@ -103,6 +110,8 @@ export class DeltaRun implements Disposable {
     const { overwrite } = flags;
     const folder = this.opened.use(await RunFolder.open(out, { fingerprint, overwrite }));
     const common = { folder, progress: showProgress, signal };
+    const hook = `blocks.${layer}.hook_resid_post`;
+    await measurePrecision(gpu, bothOf(pair.models), sample, { hook });
     return {
       ...common,
       models: pair.models,

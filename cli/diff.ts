@@ -22,6 +22,7 @@ import { documentRule, loadDiffTexts } from "./diff_texts.ts";
 import { checkGrader } from "./grader_flags.ts";
 import { graderFor, gradingShown } from "./graders.ts";
 import { identity, openPair, provenanceOf, showProgress } from "./open_pair.ts";
+import { bothOf, measurePrecision, precisionJson, precisionSetting } from "./precision.ts";
 import { startProgress } from "./progress.ts";
 import type { CommandContext } from "./run_command.ts";
 import { Timing } from "./timing.ts";
@@ -37,9 +38,9 @@ export async function diff(args: string[], context: CommandContext): Promise<num
     console.log(parsed.text);
     return 0;
   }
-  const { shown, names, timing } = await diffResults(parsed.flags, context);
+  const { shown, names, timing, precision } = await diffResults(parsed.flags, context);
   if (parsed.flags.json) {
-    console.log(JSON.stringify({ ...diffJson(shown), ...timing.json() }));
+    console.log(JSON.stringify({ ...diffJson(shown), ...timing.json(), ...precision }));
   } else {
     printDiff({ ...shown, names });
     timing.print();
@@ -51,7 +52,12 @@ export async function diff(args: string[], context: CommandContext): Promise<num
 export async function diffResults(
   flags: DiffFlags,
   { signal }: CommandContext,
-): Promise<{ shown: DiffShown; names: [string, string]; timing: Timing }> {
+): Promise<{
+  shown: DiffShown;
+  names: [string, string];
+  timing: Timing;
+  precision: ReturnType<typeof precisionJson>;
+}> {
   const plan = await planDiff(flags);
   checkGrader(flags);
   using gpu = await openGpu(flags);
@@ -124,9 +130,12 @@ export async function diffResults(
     read_through: flags.readThrough,
     backend: gpu.backend,
     adapter: { ...gpu.adapter },
+    ...precisionSetting(gpu),
   };
   const out = flags.out ?? `results/${finetuned.name}-${await fingerprintOf(inputs)}`;
   using folder = await RunFolder.open(out, { fingerprint: inputs, overwrite: flags.overwrite });
+  const deepest = `blocks.${Math.max(...layers)}.hook_resid_post`;
+  await measurePrecision(gpu, bothOf(pair.models), selection.tokens, { hook: deepest });
   const grades = await KeptGrades.open(folder);
   const grading = graderFor(flags, { pair, grades, seed: flags.seed, signal });
   const run: DiffRun = {
@@ -175,7 +184,8 @@ export async function diffResults(
     grading: gradingShown(flags, grading),
     folder: folder.path,
   };
-  return { shown, names: [base.name, finetuned.name], timing };
+  const names: [string, string] = [base.name, finetuned.name];
+  return { shown, names, timing, precision: precisionJson(gpu) };
 }
 
 /** The token that begins a text. */

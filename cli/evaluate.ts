@@ -14,6 +14,7 @@ import { EVALUATE_COMMAND, type EvaluateFlags } from "./evaluate_flags.ts";
 import { evaluateText } from "./evaluate_print.ts";
 import { chosenLlms } from "./llm_flags.ts";
 import { flagsOf, flagsToArgs, givenSettings } from "./pipeline_args.ts";
+import { precisionSetting } from "./precision.ts";
 import type { CommandContext } from "./run_command.ts";
 import { VERSION } from "./version.ts";
 
@@ -50,9 +51,16 @@ export async function evaluateResults(
   chosenLlms(flags); // what is wrong with them is said before anything is done
   const organisms = await chosenOrganisms(flags);
   const { organisms: _o, model: _m, variant: _v, out: asked, overwrite, json: _j, ...rest } = flags;
-  const { backend, memoryBudget, offline, ...settings } = rest;
+  const { backend, memoryBudget, offline, precision: _p, ...others } = rest;
+  const settings = { ...others, ...precisionSetting(flags) };
   const names = organisms.map(({ name, model, variant }) => ({ name, model, variant }));
-  const inputs = { version: VERSION, command: "evaluate", organisms: names, seed: flags.seed };
+  const inputs = {
+    version: VERSION,
+    command: "evaluate",
+    organisms: names,
+    seed: flags.seed,
+    ...precisionSetting(flags),
+  };
   const out = asked ??
     `results/evaluate-${await fingerprintOf({ ...inputs, ...givenSettings(settings) })}`;
   using folder = await RunFolder.open(out, { fingerprint: inputs, overwrite });

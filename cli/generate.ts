@@ -8,6 +8,7 @@ import type { Tokenizer } from "../engine/text/tokenizer.ts";
 import { loadChat, stopIds } from "../models/chat.ts";
 import { type LoadedModel, loadTokenizer } from "../models/load_model.ts";
 import { parseCommand, type Values } from "./args.ts";
+import { measurePrecision, precisionJson } from "./precision.ts";
 import { readEdits, readTokens } from "./sequence_files.ts";
 import { openGpu, sourceOptions } from "./common_flags.ts";
 import { GENERATE_COMMAND, likelyTokens, samplingOf } from "./generate_flags.ts";
@@ -43,6 +44,11 @@ export async function generate(args: string[], { signal }: CommandContext): Prom
   const prompts = given ?? [await promptIds(base, tokenizer!, flags)];
   const edits = flags.edits === undefined ? [] : await readEdits(flags.edits, prompts.length);
 
+  await measurePrecision(gpu, { model: () => Promise.resolve(model.transformer) }, prompts, {
+    hook: "logits",
+    positions: [-1],
+  });
+
   // Sample k of prompt p is sequence p · samples + k, and draws from the stream of that number.
   const each = <T>(values: readonly T[]) =>
     values.flatMap((value) => Array<T>(flags.samples).fill(value));
@@ -71,7 +77,7 @@ export async function generate(args: string[], { signal }: CommandContext): Prom
   } finally {
     view.end();
   }
-  view.result(generated, flags.samples, timing.json());
+  view.result(generated, flags.samples, { ...timing.json(), ...precisionJson(gpu) });
   if (!flags.json) timing.print();
   return 0;
 }

@@ -10,6 +10,7 @@ import { parseCommand } from "./args.ts";
 import { MIXING_COMMAND, type MixingFlags } from "./mixing_flags.ts";
 import { mixingTable } from "./mixing_print.ts";
 import { pipelineResults } from "./pipeline.ts";
+import { precisionSetting } from "./precision.ts";
 import { flagsToArgs, givenSettings } from "./pipeline_args.ts";
 import type { CommandContext } from "./run_command.ts";
 import { RUN_COMMAND } from "./run_flags.ts";
@@ -48,8 +49,18 @@ export async function mixingResults(
   context: CommandContext,
 ): Promise<MixingResult> {
   const mixes = await chosenMixes(flags);
-  const { position, out: asked, backend, memoryBudget, overwrite, alpha: given, ...rest } = flags;
-  const { ratios: _ratios, json: _json, ...settings } = rest;
+  const {
+    position,
+    out: asked,
+    backend,
+    memoryBudget,
+    precision: _precision,
+    overwrite,
+    alpha: given,
+    ...rest
+  } = flags;
+  const { ratios: _ratios, json: _json, ...others } = rest;
+  const settings = { ...others, ...precisionSetting(flags) };
   const args = flagsToArgs({ positions: [`${position}`], agent: false, ...settings });
   const inputs = {
     version: VERSION,

@@ -9,6 +9,7 @@ import type { JsonValue } from "../lens/results/stable_json.ts";
 import { type LoadOptions, loadTokenizer } from "../models/load_model.ts";
 import { type LoadWatch, type ModelPair, ModelShelf } from "../models/model_shelf.ts";
 import { type ModelSource, resolveSource, type SourceOptions } from "../models/source.ts";
+import { precisionJson } from "./precision.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import { visible } from "./visible.ts";
 
@@ -82,6 +83,7 @@ export function provenanceOf(gpu: Gpu): () => Promise<Record<string, JsonValue>>
   return async () => ({
     kernels: await kernelHashes(gpu, await knownAudits()),
     deno: Deno.version.deno,
+    ...precisionJson(gpu),
     device_bytes: gpu.buffers.peakBytes,
   });
 }

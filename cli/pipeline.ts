@@ -17,6 +17,7 @@ import type { DiffShown } from "./diff_print.ts";
 import { type GradingShown, sumOfGradings } from "./graders.ts";
 import { INVESTIGATION_FLAGS, TRUTH_FLAGS } from "./investigation_flags.ts";
 import { flagsOf, givenSettings, type PipelinePlan, planPipeline } from "./pipeline_args.ts";
+import { precisionSetting } from "./precision.ts";
 import { relevanceResults } from "./relevance.ts";
 import { RELEVANCE_COMMAND } from "./relevance_flags.ts";
 import type { CommandContext } from "./run_command.ts";
@@ -37,6 +38,7 @@ export async function pipelineResults(
 ): Promise<PipelineShown> {
   const plan = await planPipeline(flags);
   const { device, leftOut, diff, relevance, steer, similarity, causal, agent } = plan;
+  const models = [...device, ...plan.precision];
   for (const { step, why } of leftOut) console.error(`Leaving out: ${step} (${why})`);
   const inputs = inputsOf(flags, plan);
   const out = flags.out ?? `results/${plan.name}-run-${await fingerprintOf(inputs)}`;
@@ -45,22 +47,22 @@ export async function pipelineResults(
   const within = (name: string) => [`--out=${out}/${name}`, `--overwrite=${flags.overwrite}`];
   const from = [`--from=${out}/diff`];
   const read = await diffResults(
-    flagsOf(DIFF_COMMAND, [...diff, ...device, ...within("diff")]),
+    flagsOf(DIFF_COMMAND, [...diff, ...models, ...within("diff")]),
     context,
   );
   // The grades lie in the folder of the diff, which is there by now.
   const graded = relevance && await relevanceResults(
-    flagsOf(RELEVANCE_COMMAND, [...diff, ...relevance, ...device, `--out=${out}/diff`]),
+    flagsOf(RELEVANCE_COMMAND, [...diff, ...relevance, ...models, `--out=${out}/diff`]),
     context,
   );
   const steered = steer && await steerResults(
-    flagsOf(STEER_COMMAND, [...steer, ...device, ...from, ...within("steer")]),
+    flagsOf(STEER_COMMAND, [...steer, ...models, ...from, ...within("steer")]),
     context,
   );
   const compared = steered && similarity &&
     await similarityStep(folder, steered.shown.results, similarity, { device, context });
   const measured = causal && await causalResults(
-    flagsOf(CAUSAL_COMMAND, [...causal, ...device, ...from, ...within("causal")]),
+    flagsOf(CAUSAL_COMMAND, [...causal, ...models, ...from, ...within("causal")]),
     context,
   );
   const summary = summarize({
@@ -86,7 +88,7 @@ export async function pipelineResults(
     await folder.finish("grading");
   }
   const agents = agent && await agentResults(
-    flagsOf(AGENT_COMMAND, [...agent, ...device, `--from=${out}`, ...within("agent")]),
+    flagsOf(AGENT_COMMAND, [...agent, ...models, `--from=${out}`, ...within("agent")]),
     context,
   );
   // The library that plots is large: it is loaded when all else is done.
@@ -108,9 +110,10 @@ function inputsOf(flags: RunFlags, { base, finetuned }: PipelinePlan): Record<st
     backend: _b,
     memoryBudget: _m,
     offline: _f,
+    precision: _p,
     ...others
   } = flags;
-  const { graderConcurrency: _c, graderInputPrice: _i, graderOutputPrice: _p, ...kept } = others;
+  const { graderConcurrency: _c, graderInputPrice: _i, graderOutputPrice: _q, ...kept } = others;
   const graded: Partial<typeof kept> = { ...kept };
   // The agents' folder has a fingerprint of its own: they may come later, or more of them.
   for (const key of ["agent", ...Object.keys({ ...INVESTIGATION_FLAGS, ...TRUTH_FLAGS })]) {
@@ -118,7 +121,8 @@ function inputsOf(flags: RunFlags, { base, finetuned }: PipelinePlan): Record<st
   }
   // They only name the models.
   const { organism: _n, model: _l, variant: _v, ...settings } = graded;
-  return { version: VERSION, command: "run", ...givenSettings(settings), base, finetuned };
+  const given = { ...givenSettings(settings), ...precisionSetting(flags) };
+  return { version: VERSION, command: "run", ...given, base, finetuned };
 }
 
 /** Compares each position's texts, again only where they are others: the file of all is `similarity.json`. */

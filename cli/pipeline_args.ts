@@ -10,6 +10,7 @@ import { GRADER_FLAGS } from "./grader_flags.ts";
 import { INVESTIGATION_FLAGS, TRUTH_FLAGS } from "./investigation_flags.ts";
 import { chosenLlms, type LlmFlags } from "./llm_flags.ts";
 import { planPair } from "./pair.ts";
+import { precisionSetting } from "./precision.ts";
 import type { RunFlags } from "./run_flags.ts";
 
 /** Every one of these is read in any case; those that are steered with are added. */
@@ -39,6 +40,8 @@ export interface PipelinePlan {
   leftOut: LeftOut[];
   /** How to compute, which no result depends on. */
   device: string[];
+  /** In which precision models run. */
+  precision: string[];
 }
 
 type Value = string | number | boolean | readonly string[] | undefined;
@@ -164,6 +167,7 @@ export async function planPipeline(flags: RunFlags): Promise<PipelinePlan> {
       : undefined,
     leftOut: leftOut(flags, known),
     device: flagsToArgs({ backend, memoryBudget, offline: offline || undefined }),
+    precision: flagsToArgs(precisionSetting(flags)),
   };
 }
 

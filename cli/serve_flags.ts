@@ -1,7 +1,7 @@
 /** The command line of `deno task serve`. */
 
 import type { Command, Flags } from "./args.ts";
-import { HUB_FLAGS, MODEL_FLAGS } from "./common_flags.ts";
+import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
 
 /** The command. */
 export const SERVE_COMMAND = {
@@ -62,7 +62,7 @@ export const SERVE_COMMAND = {
     },
     logRequests: { kind: "bool", help: "log what is asked and answered, too" },
     ...HUB_FLAGS,
-    ...MODEL_FLAGS,
+    ...DEVICE_FLAGS,
   },
   examples: [
     {

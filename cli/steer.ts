@@ -34,7 +34,7 @@ export async function steerResults(
   using run = await DeltaRun.open(flags, plan, signal);
   const { pair } = run;
   const { search, prompts, stopIds } = await steerPrompts(pair, flags);
-  const common = await run.begin("steer", {});
+  const common = await run.begin("steer", {}, prompts.map(({ ids }) => ids));
   const { folder, seed } = common;
   const grading = graderFor(flags, {
     pair,

@@ -65,8 +65,10 @@ export function checkSameRun(
   const keys = [...new Set([...Object.keys(wanted), ...Object.keys(found)])].sort();
   const different = keys.filter((key) => text(found[key]) !== text(wanted[key]));
   if (different.length === 0) return;
-  const shown = different.slice(0, 3)
-    .map((key) => `${key} ${text(found[key]).slice(0, 60)}, not ${text(wanted[key]).slice(0, 60)}`);
+  const shown = different.slice(0, 3).map((key) => {
+    const against = wanted[key] === undefined ? "now" : "not";
+    return `${key} ${text(found[key]).slice(0, 60)}, ${against} ${text(wanted[key]).slice(0, 60)}`;
+  });
   throw new ResultsError(
     `Cannot continue the results in "${folder}": they belong to another run (${
       shown.join("; ")

@@ -60,6 +60,10 @@ export function comparedSection(run: RunResults): Html {
   const { seed, version } = said as { seed?: number; version?: string };
   if (seed !== undefined) add("Seed", seed);
   if (adapter) add("Adapter", `${adapter.description || adapter.device || "unnamed"} (${backend})`);
+  const { precision } = said as { precision?: string };
+  if (precision === "fast") {
+    add("Precision", "fast: products of numbers rounded to f16, all sums in f32");
+  }
   if (version) add("palimpsest", version);
   return facts(entries);
 }
