@@ -6,7 +6,7 @@ import type { KeyStore } from "./key_stores.ts";
 import type { BLOCK_NORMS, BlockLinear } from "./model_spec.ts";
 import { attention, rope } from "./ops/attention.ts";
 import { attentionDecode, fitsDecode } from "./ops/attention_decode.ts";
-import { FEW_ROWS, fewRows, type Form } from "./ops/few_rows.ts";
+import { fewRows, type Form, takesFew } from "./ops/few_rows.ts";
 import { matmul } from "./ops/matmul.ts";
 import { addBias, type Columns, copyRows, glu, rmsnorm } from "./ops/rows.ts";
 import { oneTokenEach } from "./query_runs.ts";
@@ -172,7 +172,8 @@ export class BlockPass {
 
   /** The packed weights of linear layers, where this pass is for them. */
   #few(packed: PackedMatrix | undefined, linears: readonly Linear[]): PackedMatrix | undefined {
-    const fits = this.batch.tokens <= FEW_ROWS && !linears.some(({ lora }) => lora);
+    const { gpu } = this.recorder;
+    const fits = takesFew(gpu, this.batch.tokens) && !linears.some(({ lora }) => lora);
     return fits ? packed : undefined;
   }
 

@@ -3,7 +3,7 @@
 import type { Recorder } from "./gpu/recorder.ts";
 import type { DeviceTensor } from "./gpu/tensor.ts";
 import { embed } from "./ops/embedding.ts";
-import { FEW_ROWS, fewRows } from "./ops/few_rows.ts";
+import { fewRows, takesFew } from "./ops/few_rows.ts";
 import { matmul } from "./ops/matmul.ts";
 import { rmsnorm } from "./ops/rows.ts";
 import type { Transformer } from "./transformer.ts";
@@ -35,7 +35,7 @@ export function unembed(
   const out = recorder.gpu.tensor([rows, spec.vocabSize]);
   const { weight, lora, packed } = weights.head;
   const x = normed.buffer;
-  if (packed && rows <= FEW_ROWS) {
+  if (packed && takesFew(recorder.gpu, rows)) {
     fewRows(recorder, { x, weight: packed, out: out.buffer, rows, form: "store" });
   } else {
     for (const window of weight.windows) {

@@ -1,6 +1,7 @@
 /** Products of few rows, with the norm before and what is done with them after in the same dispatch. */
 
 import fewRowsCode from "../../shaders/few_rows.wgsl" with { type: "text" };
+import type { Gpu } from "../gpu/gpu.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import type { PackedMatrix } from "../weights/packed.ts";
@@ -8,7 +9,12 @@ import { CHUNK } from "./grid.ts";
 import type { Activation } from "./rows.ts";
 
 /** Rows up to which {@link fewRows} is the fastest way. */
-export const FEW_ROWS = 64;
+const FEW_ROWS = 64;
+
+/** Whether {@link fewRows} is for so many rows: its products are those of f32. */
+export function takesFew({ precision }: Gpu, rows: number): boolean {
+  return rows <= FEW_ROWS && precision === "f32";
+}
 
 /** What becomes of a product; see few_rows.wgsl. */
 export type Form = "store" | "add" | Activation;

@@ -79,6 +79,8 @@ const SINGLE = ["self_attn.o_proj", "mlp.down_proj"] as const;
 /**
  * Gives a model textures for its weights, as many as there is memory for.
  *
+ * Fast mode takes no products from them, so there it gives none.
+ *
  * @returns what fills them, once the weights are there
  */
 export function packWeights(gpu: Gpu, weights: ModelWeights): () => Promise<void> {
@@ -106,13 +108,14 @@ export function packWeights(gpu: Gpu, weights: ModelWeights): () => Promise<void
     if (biased === 0) return packed;
     return { ...packed, bias: linears.length === 1 ? linears[0].bias : stackBiases(linears) };
   };
-  for (const block of gpu.profile === "software" ? weights.blocks : []) {
+  const wanted = gpu.profile === "software" && gpu.precision === "f32";
+  for (const block of wanted ? weights.blocks : []) {
     const { linears } = block;
     const stack = (names: typeof STACKS[keyof typeof STACKS]) => names.map((name) => linears[name]);
     block.stacked = { qkv: pack(stack(STACKS.qkv)), gateUp: packGated(stack(STACKS.gateUp), pack) };
     for (const name of SINGLE) linears[name].packed = pack([linears[name]]);
   }
-  if (gpu.profile === "software") weights.head.packed = pack([weights.head]);
+  if (wanted) weights.head.packed = pack([weights.head]);
   return async () => {
     if (planned.length === 0) return;
     const recorder = gpu.record();
