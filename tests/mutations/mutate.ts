@@ -5,9 +5,8 @@
  */
 
 import { matchesGlob } from "../../engine/audit/names.ts";
-import { UsageError } from "../../engine/errors.ts";
+import { DeviceError, UsageError } from "../../engine/errors.ts";
 import { type Command, type Flags, parseCommand } from "../../cli/args.ts";
-import { prepareEnvironment } from "../../cli/driver/environment.ts";
 import { startProgress } from "../../cli/progress.ts";
 import { runCommand } from "../../cli/run_command.ts";
 import { allMutants, plantedSources, sampleOf } from "./all.ts";
@@ -20,7 +19,10 @@ import {
   summarise,
   type Summary,
 } from "./outcomes.ts";
-import { copyTree } from "./tree.ts";
+import { copyTree, runTests } from "./tree.ts";
+
+/** Quick, and uses the device. */
+const SOUND = "tests/adapter_tables_test.ts";
 
 const COMMAND = {
   usage: "deno task mutate",
@@ -70,7 +72,6 @@ if (import.meta.main) {
       for (const { mutant } of chosen) console.log(`${mutant.file}: ${mutant.what}`);
       return 0;
     }
-    prepareEnvironment();
     const copy = await copyTree();
     const bar = startProgress({
       label: "Planting bugs",
@@ -81,6 +82,7 @@ if (import.meta.main) {
     const kept = await keptOutcomes(flags.keep);
     const outcomes: Outcome[] = [];
     try {
+      await assertSound(copy, signal);
       for (const { mutant, source } of chosen) {
         signal.throwIfAborted();
         const key = await keyOf(mutant, source);
@@ -107,6 +109,16 @@ if (import.meta.main) {
     else printSummary(summary);
     return summary.holds ? 0 : 1;
   });
+}
+
+/** Without a bug the tests pass: otherwise any failure would count as one that is caught. */
+async function assertSound(copy: string, signal: AbortSignal): Promise<void> {
+  const { passed, output } = await runTests(copy, [SOUND], undefined, signal);
+  signal.throwIfAborted();
+  if (passed) return;
+  throw new DeviceError(
+    `Cannot judge bugs: ${SOUND} fails without one\n${output.trimEnd().slice(-2000)}`,
+  );
 }
 
 function printSummary({ caught, judged, invalid, survivors, broken }: Summary): void {
