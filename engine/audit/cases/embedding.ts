@@ -28,7 +28,7 @@ export const embeddingCase = kernelCase({
     shape(9, [31, 13], "F32", 0.5),
     shape(1, [1, 1], "F32"),
     shape(37, [101, 67], "BF16", 33.94),
-    shape(5, [151936, 64], "BF16"),
+    { ...shape(5, [151936, 64], "BF16"), distributions: ["normal", "outliers"] as const },
   ],
   quick: 3,
   random: (draw) =>
