@@ -14,11 +14,24 @@ interface Knob {
 
 /** Everything that may be chosen. */
 export const KNOBS = {
-  /** `rows N`: matmul.wgsl with blocks of N rows; `texel`: through textures; `tile N`: tiles of N × N in workgroup memory. */
+  /**
+   * `rows N`: matmul.wgsl with blocks of N rows; `texel`: through textures; `lanes`: matvec.wgsl, several lanes a column; `tile N`: tiles
+   * of N × N in workgroup memory.
+   */
   matmul: {
-    kernels: ["matmul", "matmul_texel", "matmul_tiled"],
+    kernels: ["matmul", "matmul_texel", "matmul_tiled", "matvec"],
     sizes: { rows: [1, 2, 4, 8, 16, 31, 63, 127], weights: [1 << 20] },
-    choices: ["rows 1", "rows 2", "rows 4", "rows 8", "rows 16", "texel", "tile 32", "tile 64"],
+    choices: [
+      "rows 1",
+      "rows 2",
+      "rows 4",
+      "rows 8",
+      "rows 16",
+      "texel",
+      "lanes",
+      "tile 32",
+      "tile 64",
+    ],
   },
   /** Tokens in blocks of one sequence, through textures, or each by itself. */
   attention: {

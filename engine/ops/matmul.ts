@@ -3,6 +3,7 @@
 import matmulCode from "../../shaders/matmul.wgsl" with { type: "text" };
 import matmulTexelCode from "../../shaders/matmul_texel.wgsl" with { type: "text" };
 import matmulTiledCode from "../../shaders/matmul_tiled.wgsl" with { type: "text" };
+import matvecCode from "../../shaders/matvec.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
@@ -10,6 +11,7 @@ import { type Choice, DEFAULTS } from "../gpu/tuning.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import type { WeightMatrix, WeightWindow } from "../weights/matrix.ts";
 import { halfMatmul, hasScales } from "./matmul_half.ts";
+import { CHUNK } from "./grid.ts";
 import type { Columns } from "./rows.ts";
 
 /** `x` `[rows, columns of W]` and `y` `[rows, rows of W]`, f32; buffers of a multiple of 16 bytes. */
@@ -30,7 +32,7 @@ export function matmul(recorder: Recorder, args: MatmulArgs): void {
   if (gpu.precision === "fast" && hasScales(args)) return halfMatmul(recorder, args);
   const { rows, weight } = args;
   const choice = gpu.tuning.choice("matmul", rows, weight.rows * weight.columns) ??
-    (rows >= TEXEL_ROWS ? DEFAULTS[gpu.profile].matmul : onStorage(gpu, rows));
+    (rows >= TEXEL_ROWS && gpu.profile === "software" ? "texel" : onStorage(gpu, rows));
   if (choice !== "texel") return storageMatmul(recorder, args, variant(gpu, args, choice));
   if (fitsTexels(gpu, args) && texelMatmul(recorder, args)) return;
   return storageMatmul(recorder, args, variant(gpu, args, onStorage(gpu, rows)));
@@ -39,9 +41,12 @@ export function matmul(recorder: Recorder, args: MatmulArgs): void {
 /** The variant without textures, where nothing was tuned. A thread's block of rows costs the same however many of them there are. */
 function onStorage({ profile }: Gpu, rows: number): Exclude<Choice<"matmul">, "texel"> {
   const { matmul } = DEFAULTS[profile];
-  if (matmul !== "texel") return matmul;
+  if (matmul !== "texel") return rows <= LANE_ROWS ? "lanes" : rows <= 32 ? "tile 32" : matmul;
   return rows <= 1 ? "rows 1" : rows <= 2 ? "rows 2" : rows <= 4 ? "rows 4" : "rows 8";
 }
+
+/** Rows up to which reading the weights takes longer on a GPU than multiplying by them, one lane a chunk. */
+const LANE_ROWS = 8;
 
 /** A kernel and how many workgroups it takes for `n` columns of output. */
 interface Variant {
@@ -60,6 +65,14 @@ function variant(
     const kernel = kernels.get("matmul_tiled", matmulTiledCode, constants);
     const tiles = (length: number) => Math.ceil(length / Number(size));
     return { kernel, groups: (n) => tiles(rows) * tiles(n) };
+  }
+  if (kind === "lanes") {
+    const ROWS = rows <= 1 ? 1 : rows <= 4 ? 4 : 8;
+    // The factors of adapters have few columns: more lanes would be idle.
+    const LANES = weight.columns <= 4 * CHUNK ? 4 : 32 / ROWS;
+    const constants = { WEIGHT_DTYPE: weight.dtype, ROWS, LANES };
+    const kernel = kernels.get("matvec", matvecCode, constants);
+    return { kernel, groups: (n) => Math.ceil(rows / ROWS) * Math.ceil(n * LANES / 128) };
   }
   const ROWS = Number(size);
   const ALIGNED = weight.columns % 4 === 0 ? 1 : 0;

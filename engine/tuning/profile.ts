@@ -7,6 +7,7 @@ import kthLargest from "../../shaders/kth_largest.wgsl" with { type: "text" };
 import matmul from "../../shaders/matmul.wgsl" with { type: "text" };
 import matmulTexel from "../../shaders/matmul_texel.wgsl" with { type: "text" };
 import matmulTiled from "../../shaders/matmul_tiled.wgsl" with { type: "text" };
+import matvec from "../../shaders/matvec.wgsl" with { type: "text" };
 import rmsnorm from "../../shaders/rmsnorm.wgsl" with { type: "text" };
 import rmsnormVec4 from "../../shaders/rmsnorm_vec4.wgsl" with { type: "text" };
 import softmax from "../../shaders/softmax.wgsl" with { type: "text" };
@@ -26,6 +27,7 @@ const SOURCES: Record<string, string> = {
   matmul,
   matmul_texel: matmulTexel,
   matmul_tiled: matmulTiled,
+  matvec,
   rmsnorm,
   rmsnorm_vec4: rmsnormVec4,
   softmax,

@@ -32,6 +32,7 @@ export const matmulCase = kernelCase({
     shape([9, 17, 67], "BF16"),
     shape([37, 61, 64], "F16", -0.7),
     shape([37, 101, 128], "F32"),
+    shape([6, 130, 333], "BF16"),
     shape([1, 1, 1], "F32"),
     shape([1, 101, 203], "BF16", 16),
     shape([2, 5, 63], "F32"),
@@ -47,7 +48,7 @@ export const matmulCase = kernelCase({
     shape([2, 37, 29568], "BF16", undefined, LARGE),
     shape([1, 151936, 64], "BF16", undefined, LARGE),
   ],
-  quick: 3,
+  quick: 4,
   random(draw) {
     const sizes = [1 + draw.below(70), 1 + draw.below(200), 1 + draw.below(400)] as const;
     return shape(sizes, STORED_DTYPES[draw.below(3)], draw.below(2) ? undefined : 1.5);
