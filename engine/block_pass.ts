@@ -72,6 +72,7 @@ export class BlockPass {
       k: keys.cached?.k ?? own![0],
       v: keys.cached?.v ?? own![1],
       out,
+      texels: keys.texels,
       tokens,
       heads,
       kvHeads,

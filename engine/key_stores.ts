@@ -4,8 +4,9 @@ import type { Batch } from "./batch.ts";
 import { UsageError } from "./errors.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import type { KvCache } from "./kv_cache.ts";
+import { withHeld } from "./ops/attention_decode.ts";
 import type { QueryRuns } from "./ops/attention.ts";
-import { queryRuns } from "./query_runs.ts";
+import { oneTokenEach, queryRuns } from "./query_runs.ts";
 
 /** Where the keys of a layer go and are found. */
 export interface KeyStore {
@@ -13,6 +14,8 @@ export interface KeyStore {
   info: GPUBuffer;
   /** Runs of tokens, where attention can make use of them. */
   runs?: QueryRuns;
+  /** Textures that hold the first keys and values of each token too; how many then stands in `info`. */
+  texels?: { k: GPUTexture; v: GPUTexture };
   /** The cache's buffers of this layer, with the pairs (batch row, cache row); absent where the batch is its own store. */
   cached?: { k: GPUBuffer; v: GPUBuffer; rows: GPUBuffer };
 }
@@ -24,6 +27,8 @@ export class KeyStores {
   readonly #cached: TokenPlaces;
   readonly #fresh: TokenPlaces;
   readonly #rows: GPUBuffer | undefined;
+  /** Whether the cached tokens' info tells what textures hold. */
+  readonly #held: boolean;
 
   /** @param first the first layer that the pass runs */
   constructor(
@@ -36,9 +41,14 @@ export class KeyStores {
       info: recorder.upload(info),
       runs: queryRuns(recorder, batch, info),
     });
-    this.#cached = this.#fresh = places(batch.info);
+    const texels = oneTokenEach(batch) ? cache?.texels : undefined;
+    const held = texels?.hold(recorder, batch, cache!.layers());
+    this.#held = held !== undefined;
+    this.#cached = this.#fresh = places(held ? withHeld(batch.info, held) : batch.info);
     if (!cache) return;
-    this.#rows = recorder.upload(keyRows(batch));
+    const pairs = keyRows(batch);
+    this.#rows = recorder.upload(pairs);
+    cache.texels?.written(pairs.filter((_, i) => i % 2 === 1));
     if (cache.firstLayer > first) this.#fresh = places(freshInfo(batch));
   }
 
@@ -46,7 +56,10 @@ export class KeyStores {
   of(layer: number): KeyStore {
     const cached = this.cache?.layer(layer);
     if (!cached) return this.#fresh;
-    return { ...this.#cached, cached: { ...cached, rows: this.#rows! } };
+    const texels = this.#held
+      ? this.cache!.texels!.layers[layer - this.cache!.firstLayer]
+      : undefined;
+    return { ...this.#cached, texels, cached: { ...cached, rows: this.#rows! } };
   }
 }
 

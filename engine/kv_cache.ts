@@ -2,6 +2,7 @@
 
 import { OutOfMemoryError } from "./errors.ts";
 import type { Gpu } from "./gpu/gpu.ts";
+import { KeyTexels } from "./key_texels.ts";
 import type { ModelSpec } from "./model_spec.ts";
 
 /**
@@ -12,6 +13,8 @@ export class KvCache {
   #keys: GPUBuffer[] = [];
   #values: GPUBuffer[] = [];
   #used = 0;
+  /** The same in textures, where there are such. */
+  readonly texels: KeyTexels | undefined;
 
   constructor(
     readonly gpu: Gpu,
@@ -20,7 +23,8 @@ export class KvCache {
     /** First layer that is kept; earlier ones are not part of what the cache continues. */
     readonly firstLayer = 0,
   ) {
-    const bytes = capacity * spec.kvHeads * spec.headDim * 4;
+    const width = spec.kvHeads * spec.headDim;
+    const bytes = capacity * width * 4;
     try {
       for (let layer = firstLayer; layer < spec.layers; layer++) {
         this.#keys.push(gpu.buffers.create(`keys of layer ${layer}`, bytes));
@@ -30,6 +34,7 @@ export class KvCache {
       this.destroy();
       throw error;
     }
+    this.texels = KeyTexels.of(gpu, spec.layers - firstLayer, capacity, width);
   }
 
   /** The first of `rows` unused rows. */
@@ -55,10 +60,16 @@ export class KvCache {
     return i < 0 ? undefined : { k: this.#keys[i], v: this.#values[i] };
   }
 
+  /** The keys and values of the layers that are kept. */
+  layers(): { k: GPUBuffer; v: GPUBuffer }[] {
+    return this.#keys.map((k, i) => ({ k, v: this.#values[i] }));
+  }
+
   /** Frees the memory. */
   destroy(): void {
     for (const buffer of [...this.#keys, ...this.#values]) this.gpu.buffers.destroy(buffer);
     this.#keys = [];
     this.#values = [];
+    this.texels?.destroy();
   }
 }

@@ -9,7 +9,7 @@ import { add } from "./cases/add.ts";
 import { addBiasCase } from "./cases/add_bias.ts";
 import { argmaxCase } from "./cases/argmax.ts";
 import { attentionCase } from "./cases/attention.ts";
-import { attentionDecodeCase } from "./cases/attention_decode.ts";
+import { attentionDecodeCase, attentionDecodeTexelCase } from "./cases/attention_decode.ts";
 import { copyRowsCase } from "./cases/copy_rows.ts";
 import { edit } from "./cases/edit.ts";
 import { embeddingCase } from "./cases/embedding.ts";
@@ -44,6 +44,7 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   ropeCase,
   attentionCase,
   attentionDecodeCase,
+  attentionDecodeTexelCase,
   fewRowsCase,
   add,
   gluCase,

@@ -1,10 +1,14 @@
 /** Attention where every sequence brings one token, with what comes between the projections and it, in one dispatch. */
 
 import attentionDecodeCode from "../../shaders/attention_decode.wgsl" with { type: "text" };
+import attentionDecodeTexelCode from "../../shaders/attention_decode_texel.wgsl" with {
+  type: "text",
+};
+import keyTexelsCode from "../../shaders/key_texels.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/gpu.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
-import { MOST_TURNS } from "./grid.ts";
+import { elementGrid, MOST_TURNS } from "./grid.ts";
 
 /** Sizes and choices that {@link attentionDecode} is specialised for. */
 export interface DecodeShape {
@@ -28,6 +32,8 @@ export interface AttentionDecodeArgs extends DecodeShape {
   k: GPUBuffer;
   v: GPUBuffer;
   out: GPUBuffer;
+  /** What holds the first keys and values too; how many of each token's stands in `info` then: see attention_decode_texel.wgsl. */
+  texels?: { k: GPUTexture; v: GPUTexture };
   tokens: number;
   scale: number;
 }
@@ -50,10 +56,9 @@ export function fitsDecode(
  * `copyRows` and `attention` do it one after the other: the same bits. No two tokens may be of one sequence.
  */
 export function attentionDecode(recorder: Recorder, args: AttentionDecodeArgs): void {
-  const { qkv, norms, tables, info, k, v, out, tokens, heads, kvHeads, headDim } = args;
+  const { qkv, norms, tables, info, k, v, out, texels, tokens, heads, kvHeads, headDim } = args;
   const { gpu } = recorder;
-  const constants = { ...constantsOf(gpu, heads / kvHeads, headDim), NORM: norms ? 1 : 0 };
-  const kernel = gpu.kernels.get("attention_decode", attentionDecodeCode, constants);
+  const { kernels } = gpu;
   const params = [
     u32(tokens),
     u32(heads),
@@ -66,7 +71,44 @@ export function attentionDecode(recorder: Recorder, args: AttentionDecodeArgs): 
   ];
   // What is not read must be bound all the same.
   const buffers = [qkv, norms?.q ?? tables, norms?.k ?? tables, tables, info, k, v, out];
-  recorder.dispatch(kernel, buffers, params, foldGrid(tokens * kvHeads));
+  const { LANES, ...sizes } = constantsOf(gpu, heads / kvHeads, headDim);
+  const NORM = norms ? 1 : 0;
+  const grid = foldGrid(tokens * kvHeads);
+  if (texels) {
+    const constants = { ...sizes, NORM, WINDOWED: args.window === null ? 0 : 1 };
+    const kernel = kernels.get("attention_decode_texel", attentionDecodeTexelCode, constants);
+    recorder.dispatch(kernel, [...buffers, texels.k, texels.v], params, grid);
+  } else {
+    const constants = { LANES, ...sizes, NORM };
+    const kernel = kernels.get("attention_decode", attentionDecodeCode, constants);
+    recorder.dispatch(kernel, buffers, params, grid);
+  }
+}
+
+/** Copies the listed rows of keys and values into textures: `rows` `[count]`, `k` and `v` `[·, width]`. */
+export function keysToTexels(
+  recorder: Recorder,
+  args: {
+    rows: Uint32Array<ArrayBuffer>;
+    k: GPUBuffer;
+    v: GPUBuffer;
+    texels: { k: GPUTexture; v: GPUTexture };
+    width: number;
+  },
+): void {
+  const { rows, k, v, texels, width } = args;
+  const kernel = recorder.gpu.kernels.get("key_texels", keyTexelsCode);
+  const bound = [recorder.upload(rows), k, v, texels.k, texels.v];
+  const params = [u32(rows.length), u32(width / 4)];
+  recorder.dispatch(kernel, bound, params, elementGrid(rows.length * width / 4));
+}
+
+/** Token info with how many of its keys textures hold of each token, as attention_decode_texel.wgsl reads it. */
+export function withHeld(info: Uint32Array, held: Uint32Array): Uint32Array<ArrayBuffer> {
+  const both = new Uint32Array(info.length + 4 * Math.ceil(held.length / 4));
+  both.set(info);
+  both.set(held, info.length);
+  return both;
 }
 
 function constantsOf(gpu: Gpu, GROUP: number, headDim: number) {

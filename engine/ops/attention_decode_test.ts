@@ -16,7 +16,7 @@ import { Gpu } from "../gpu/gpu.ts";
 import { oneTokenEach } from "../query_runs.ts";
 import { ropeTable } from "../rope.ts";
 import { attention, rope } from "./attention.ts";
-import { attentionDecode, fitsDecode } from "./attention_decode.ts";
+import { attentionDecode, fitsDecode, keysToTexels, withHeld } from "./attention_decode.ts";
 import { attentionDecodeReference } from "./attention_decode_reference.ts";
 import { copyRows, rmsnorm } from "./rows.ts";
 
@@ -30,6 +30,8 @@ const PLACES = [
   { prefixStart: 0, prefixLength: 0, ownStart: 3, ownLength: 0 },
 ];
 const ROWS = 276;
+/** How many keys of each textures hold: all but its own, one chunk and a part, all but some, none. */
+const HELD = Uint32Array.of(66, 70, 120, 0);
 const { tokens, info } = packBatch(PLACES.map(() => [0]), {
   vocabSize: 1,
   maxPositions: 300,
@@ -62,7 +64,8 @@ for (const profile of PROFILES) {
       const scale = 1 / Math.sqrt(headDim);
       const sizes = { tokens, heads, kvHeads, headDim, keys: 200, scale, window };
       assert(fitsDecode(gpu, sizes));
-      const [k, v, out, stepK, stepV, stepOut] = await compute(gpu, (recorder) => {
+      const textures: GPUTexture[] = [];
+      const computed = await compute(gpu, (recorder) => {
         const upload = recorder.upload.bind(recorder);
         const kept = () => cache.map((rows) => input(gpu, rows, [ROWS, widths[1]]));
         const heads0 = () => output(gpu, [tokens, widths[0]]);
@@ -112,12 +115,40 @@ for (const profile of PROFILES) {
           out: stepOut.buffer,
           softcap: null,
         });
-        return [k, v, out, stepK, stepV, stepOut];
+        if (profile !== "software") return [k, v, out, stepK, stepV, stepOut];
+        const [textureK, textureV] = kept();
+        const textureOut = heads0();
+        const texture = () => gpu.texels.create(ROWS * widths[1] * 4)!;
+        const texels = { k: texture(), v: texture() };
+        textures.push(texels.k, texels.v);
+        const all = Uint32Array.from({ length: ROWS }, (_, row) => row);
+        const buffers = { k: textureK.buffer, v: textureV.buffer };
+        keysToTexels(recorder, { rows: all, ...buffers, texels, width: widths[1] });
+        attentionDecode(recorder, {
+          ...sizes,
+          ...turn,
+          info: upload(withHeld(info, HELD)),
+          qkv: input(gpu, qkv).buffer,
+          norms: norm ? { q: qNorm, k: kNorm, eps: 1e-5 } : undefined,
+          ...buffers,
+          texels,
+          out: textureOut.buffer,
+        });
+        return [k, v, out, stepK, stepV, stepOut, textureK, textureV, textureOut];
       });
+      for (const texture of textures) gpu.texels.destroy(texture);
+      const [k, v, out, stepK, stepV, stepOut, ...byTexture] = computed;
       const name = JSON.stringify(one);
       assertSameBits(k, stepK, `keys, ${name}`);
       assertSameBits(v, stepV, `values, ${name}`);
       assertSameBits(out, stepOut, `heads, ${name}`);
+      [k, v, out].slice(0, byTexture.length).forEach((expected, i) =>
+        assertSameBits(
+          byTexture[i],
+          expected,
+          `${["keys", "values", "heads"][i]} by textures, ${name}`,
+        )
+      );
       const norms = norm ? { q: weights[0], k: weights[1], eps: 1e-5 } : undefined;
       const inputs = { qkv, norms, tables, info, k: cache[0], v: cache[1] };
       const expected = attentionDecodeReference(inputs, { ...sizes, rotaryDim });

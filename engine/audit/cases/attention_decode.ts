@@ -1,6 +1,6 @@
 /** One token of each of several sequences, which share a prefix or stand alone, from the projections to attention. */
 
-import { attentionDecode } from "../../ops/attention_decode.ts";
+import { attentionDecode, keysToTexels, withHeld } from "../../ops/attention_decode.ts";
 import { attentionDecodeReference } from "../../ops/attention_decode_reference.ts";
 import type { Reference } from "../../ops/reference.ts";
 import { ropeTable } from "../../rope.ts";
@@ -38,86 +38,110 @@ function shape(lengths: readonly number[], sizes: Sizes) {
   return { label: notes.join(", "), rows: lengths.length, lengths, ...all };
 }
 
-export const attentionDecodeCase = kernelCase({
-  op: "attention_decode",
-  shapes: [
-    shape([3, 70, 1], { heads: 6, kvHeads: 2, headDim: 12, prefix: 67, norm: true }),
-    shape([66, 5], { heads: 4, kvHeads: 1, headDim: 72, rotaryDim: 20, window: 63, prefix: 3 }),
-    shape([1], { heads: 1, kvHeads: 1, headDim: 4 }),
-    shape([130, 64], { heads: 14, kvHeads: 2, headDim: 64 }),
-    shape([65], { heads: 16, kvHeads: 2, headDim: 128, norm: true, prefix: 9 }),
-    shape([17], { heads: 2, kvHeads: 1, headDim: 256, norm: true }),
-    shape([4096], { heads: 4, kvHeads: 2, headDim: 64, distributions: ["normal", "outliers"] }),
-  ],
-  random(draw) {
-    const kvHeads = 1 + draw.below(3);
-    const headDim = 4 * (1 + draw.below(32));
-    return shape([1 + draw.below(80), 1 + draw.below(80)], {
-      heads: kvHeads * (1 + draw.below(8)),
-      kvHeads,
-      headDim,
-      rotaryDim: 2 * (1 + draw.below(headDim / 2)),
-      window: draw.below(2) ? 1 + draw.below(100) : undefined,
-      prefix: draw.below(100),
-      norm: draw.below(2) === 1,
-    });
-  },
-  make(sizes, draw, picked = allRows(sizes.rows)) {
-    const { heads, kvHeads, headDim, rotaryDim, window, norm, lengths, prefix } = sizes;
-    const width = (heads + 2 * kvHeads) * headDim;
-    const qkv = rowsOf(projections(draw, sizes), width, picked);
-    const { info: all, rows } = places(lengths, prefix);
-    const info = rowsOf(all, 4, picked);
-    const k = keys(draw, rows * kvHeads * headDim, headDim);
-    const v = draw.values(rows * kvHeads * headDim, headDim, 100);
-    const weights = [0, 1].map(() => draw.normals(headDim));
-    const norms = norm ? { q: weights[0], k: weights[1], eps: 1e-5 } : undefined;
-    const most = prefix + Math.max(...lengths);
-    const tables = ropeTable({ theta: 10_000, rotaryDim, scaling: { kind: "none" } }, most);
-    const scale = 1 / Math.sqrt(headDim);
-    let expected: Record<"k" | "v" | "out", Reference> | undefined;
-    const reference = (name: "k" | "v" | "out") => () =>
-      (expected ??= attentionDecodeReference(
-        { qkv, norms, tables, info, k, v },
-        { heads, kvHeads, headDim, rotaryDim, window, scale },
-      ))[name];
-    return {
-      buffers: {
-        qkv,
-        q_norm: weights[0],
-        k_norm: weights[1],
-        tables,
-        info,
-        k,
-        v,
-        out: { words: picked.length * heads * headDim },
-      },
-      record: (recorder, at) =>
-        attentionDecode(recorder, {
-          qkv: at.qkv.buffer,
-          norms: norms && { q: at.q_norm.buffer, k: at.k_norm.buffer, eps: norms.eps },
-          tables: at.tables.buffer,
-          rotaryDim,
-          info: at.info.buffer,
-          k: at.k.buffer,
-          v: at.v.buffer,
-          out: at.out.buffer,
-          tokens: picked.length,
-          heads,
-          kvHeads,
-          headDim,
-          keys: most,
-          scale,
-          window,
-        }),
-      expect: {
-        k: { rowWords: 0, reference: reference("k") },
-        v: { rowWords: 0, reference: reference("v") },
-        out: { rowWords: heads * headDim, reference: reference("out") },
-      },
-    };
-  },
-});
+/** Keys and values from buffers alone, or the first of them from textures. */
+function decodeCase(op: string, texels: boolean) {
+  return kernelCase({
+    op,
+    shapes: [
+      shape([3, 70, 1], { heads: 6, kvHeads: 2, headDim: 12, prefix: 67, norm: true }),
+      shape([66, 5], { heads: 4, kvHeads: 1, headDim: 72, rotaryDim: 20, window: 63, prefix: 3 }),
+      shape([1], { heads: 1, kvHeads: 1, headDim: 4 }),
+      shape([130, 64], { heads: 14, kvHeads: 2, headDim: 64 }),
+      shape([65], { heads: 16, kvHeads: 2, headDim: 128, norm: true, prefix: 9 }),
+      shape([17], { heads: 2, kvHeads: 1, headDim: 256, norm: true }),
+      shape([4096], { heads: 4, kvHeads: 2, headDim: 64, distributions: ["normal", "outliers"] }),
+    ],
+    random(draw) {
+      const kvHeads = 1 + draw.below(3);
+      const headDim = 4 * (1 + draw.below(32));
+      return shape([1 + draw.below(80), 1 + draw.below(80)], {
+        heads: kvHeads * (1 + draw.below(8)),
+        kvHeads,
+        headDim,
+        rotaryDim: 2 * (1 + draw.below(headDim / 2)),
+        window: draw.below(2) ? 1 + draw.below(100) : undefined,
+        prefix: draw.below(100),
+        norm: draw.below(2) === 1,
+      });
+    },
+    make(sizes, draw, picked = allRows(sizes.rows)) {
+      const { heads, kvHeads, headDim, rotaryDim, window, norm, lengths, prefix } = sizes;
+      const width = (heads + 2 * kvHeads) * headDim;
+      const qkv = rowsOf(projections(draw, sizes), width, picked);
+      const { info: all, rows } = places(lengths, prefix);
+      // Of every third token, the last keys are missing from the textures.
+      const info = rowsOf(all, 4, picked);
+      const held = Uint32Array.from(
+        picked,
+        (row, t) => info[4 * t + 3] * Number(row % 3 < 2) >> row % 2,
+      );
+      const k = keys(draw, rows * kvHeads * headDim, headDim);
+      const v = draw.values(rows * kvHeads * headDim, headDim, 100);
+      const weights = [0, 1].map(() => draw.normals(headDim));
+      const norms = norm ? { q: weights[0], k: weights[1], eps: 1e-5 } : undefined;
+      const most = prefix + Math.max(...lengths);
+      const tables = ropeTable({ theta: 10_000, rotaryDim, scaling: { kind: "none" } }, most);
+      const scale = 1 / Math.sqrt(headDim);
+      let expected: Record<"k" | "v" | "out", Reference> | undefined;
+      const reference = (name: "k" | "v" | "out") => () =>
+        (expected ??= attentionDecodeReference(
+          { qkv, norms, tables, info, k, v },
+          { heads, kvHeads, headDim, rotaryDim, window, scale },
+        ))[name];
+      return {
+        buffers: {
+          qkv,
+          q_norm: weights[0],
+          k_norm: weights[1],
+          tables,
+          info: withHeld(info, held),
+          k,
+          v,
+          out: { words: picked.length * heads * headDim },
+        },
+        record(recorder, at) {
+          const textures = texels && [0, 1].map(() => recorder.gpu.texels.acquire(k.byteLength)!);
+          if (textures) {
+            keysToTexels(recorder, {
+              rows: Uint32Array.from({ length: rows }, (_, row) => row),
+              k: at.k.buffer,
+              v: at.v.buffer,
+              texels: { k: textures[0], v: textures[1] },
+              width: kvHeads * headDim,
+            });
+          }
+          attentionDecode(recorder, {
+            texels: textures ? { k: textures[0], v: textures[1] } : undefined,
+            qkv: at.qkv.buffer,
+            norms: norms && { q: at.q_norm.buffer, k: at.k_norm.buffer, eps: norms.eps },
+            tables: at.tables.buffer,
+            rotaryDim,
+            info: at.info.buffer,
+            k: at.k.buffer,
+            v: at.v.buffer,
+            out: at.out.buffer,
+            tokens: picked.length,
+            heads,
+            kvHeads,
+            headDim,
+            keys: most,
+            scale,
+            window,
+          });
+          for (const one of textures || []) recorder.gpu.texels.release(one);
+        },
+        expect: {
+          k: { rowWords: 0, reference: reference("k") },
+          v: { rowWords: 0, reference: reference("v") },
+          out: { rowWords: heads * headDim, reference: reference("out") },
+        },
+      };
+    },
+  });
+}
+
+export const attentionDecodeCase = decodeCase("attention_decode", false);
+export const attentionDecodeTexelCase = decodeCase("attention_decode_texel", true);
 
 /** Queries and keys such that softmax has more than one term, and values of any size. */
 function projections(draw: Draw, { rows, heads, kvHeads, headDim }: ReturnType<typeof shape>) {
