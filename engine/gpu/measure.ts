@@ -26,10 +26,13 @@ const MOST_REPEATS = 2000;
 /**
  * Milliseconds that each subject takes: the median over turns, in each of which every subject has its go. So what else
  * happens on the machine falls on all of them, and their ratios mean something.
+ *
+ * @param of what is kept of a subject's turns, where it is not the median
  */
 export async function medians(
   subjects: readonly Subject[],
   { turns, least }: Effort,
+  of: (times: readonly number[]) => number = median,
 ): Promise<number[]> {
   const repeats: number[] = [];
   for (const subject of subjects) {
@@ -45,7 +48,7 @@ export async function medians(
       times[i].push(await subject.run(repeats[i]) / repeats[i]);
     }
   }
-  return times.map(median);
+  return times.map(of);
 }
 
 /** The middle one; of an even count the mean of the middle two. */
