@@ -22,10 +22,12 @@ models=1B,1.7B,8B
 torch_models=1B,1.7B
 torch_flags=(--documents 256 --tokens 128)
 quick=()
+only='matmul*,matvec*,attention*,rmsnorm*,prefill*,decode*,hooks*'
 if [ "${1:-}" = --tiny ]; then
   models=tiny torch_models=tiny
   torch_flags=(--documents 16 --tokens 16)
   quick=(--quick)
+  only='matmul/512x512x192,matvec/1x512x192,rmsnorm/1*,prefill*,decode*,hooks*'
 elif [ -n "${1:-}" ]; then
   echo "Unknown argument $1: see bash bench/gpu.sh --help" >&2
   exit 2
@@ -88,7 +90,7 @@ done
 bench() {
   say "bench, $1"
   limited 115 "$work/bench-$1" "${deno[@]}" run -A bench/bench.ts --backend "$1" --models "$models" \
-    --only 'matmul*,matvec*,attention*,rmsnorm*,prefill*,decode*,hooks*' --folder "$work/models" --markdown "${quick[@]}"
+    --only "$only" --folder "$work/models" --markdown "${quick[@]}"
 }
 bench deno
 say "PyTorch"
