@@ -1,11 +1,13 @@
 /** The benches' own arithmetic, and that a wrong answer is not timed. */
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { checkModel } from "../bench/check_model.ts";
 import { BenchContext, someTokens } from "../bench/context.ts";
+import { UsageError } from "../engine/errors.ts";
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import { type Clock, median, medians } from "../engine/gpu/measure.ts";
 import { Tuning } from "../engine/gpu/tuning.ts";
+import { blocksOf, contentOf, withBlock } from "../bench/page.ts";
 import { printRows } from "../bench/print_rows.ts";
 import { FREE_ORDERS } from "../bench/lab/free/orders.ts";
 import { markdownRows, reached, type Row, row } from "../bench/row.ts";
@@ -76,6 +78,28 @@ Deno.test("Rows are printed however the work ends, with a word on why there are 
   const none = await printed({ work: endless, limit: 0.01, rows: [] });
   assertEquals(none, { error: "Cannot measure anything in 0.01 s" });
   clearTimeout(timer);
+});
+
+Deno.test("A block of a page is found and replaced, and nothing beside it", () => {
+  const page = "# A page\n\n<!-- a: run a -->\nold\n<!-- /a -->\n\nText.\n\n" +
+    "<!-- b-2: run b | sort -->\n<!-- /b-2 -->\n";
+  const blocks = blocksOf(page);
+  assertEquals(blocks.map(({ name, command }) => [name, command]), [
+    ["a", "run a"],
+    ["b-2", "run b | sort"],
+  ]);
+  const measured = { date: "2026-11-25", commit: "abc" };
+  const said = "`run b | sort`, 2026-11-25, abc:\n\n```\nno table\n```";
+  assertEquals(contentOf("run b | sort", "no table\n", measured), said);
+  const once = withBlock(page, blocks[1], "first");
+  const twice = withBlock(withBlock(once, blocks[1], said), blocks[0], "| x |");
+  assertEquals(withBlock(withBlock(twice, blocks[0], "| x |"), blocks[1], said), twice);
+  const expected = page.replace("old", "\n| x |\n").replace(
+    "sort -->\n",
+    `sort -->\n\n${said}\n\n`,
+  );
+  assertEquals(twice, expected);
+  assertThrows(() => blocksOf("<!-- a: run a -->\n"), UsageError, 'block "a" has 0 ends');
 });
 
 Deno.test("The free orders of sums are made from the kernels as they are", async () => {
