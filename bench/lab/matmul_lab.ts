@@ -9,21 +9,8 @@
  *   rows R   shaders/matmul.wgsl, R × 16 outputs a thread
  *   tiled    shaders/matmul_tiled.wgsl, 64 × 64 tiles in workgroup memory
  *
- * Tried and dropped, GFLOP/s at 640×768×768 on lavapipe 22.3 with AVX2 (two cores): 8×8 outputs a thread 2.6, 8×16 3.6,
- * 8×24 4.2, 16×16 4.8; 16×16 with lanes down the rows 2.2; x staged in workgroup memory 1.6; totals in
- * an indexed private array 4.6, but 13 s to compile instead of 2. The same 8×8 loop without loads runs at 28: there, loading
- * one scalar for one lane costs about 25 cycles, so what counts is outputs a loaded scalar. Textures are
- * three times cheaper to load from, and so are uniform bindings, which hold 64 KiB: lab/matmul/uniform.wgsl came of that.
- * It is not timed here, as the host cuts its inputs into windows. In one run, other work going on, bf16: 6.4 against 2.1 of
- * "rows 8" at 2048×512×192, 8.0 against 2.0 at 2048×192×512. With more than 512 columns a window is too small to be worth a
- * dispatch; laying inputs out in chunks of k would mend that.
- *
- * On lavapipe 22.3 with AVX-512 (two cores, other work going on, so by the driver's CPU time, November 2026), a load of a vec4 by
- * eight lanes takes about 15 ns from a storage buffer, 10 from a uniform one, 12 from a sampled texture and 4 from a read-only
- * storage texture; a multiplication and an addition of eight lanes 0.25. shaders/matmul_texel.wgsl came of that. Its blocks, GFLOP/s
- * and core at 512×512×512, bf16: 4×4 16, 4×8 18, 8×8 23, 8×16 23 to 27, 16×8 24, 16×16 27 but 3 s to compile instead of 0.7; the
- * uniform version 12.6. All k's of a chunk written out, so that no index varies: 7, and up to 25 s to compile. It is not timed
- * here, as the host copies its inputs into textures.
+ * The others, and what was tried and dropped, are in README.md with their numbers. The uniform and the texel version are not timed
+ * here, as the host cuts or copies their inputs: `deno task bench` times the latter.
  */
 
 interface Version {
