@@ -18,6 +18,7 @@ Deno.test("relevance is the share of tokens, and of their probability", () => {
 Deno.test("only the first k tokens count, 20 unless told", () => {
   assertEquals(relevance(tokens, keywords, 1).share, 1);
   assertEquals(relevance(tokens, keywords, 2).share, 0.5);
+  assertAlmostEquals(relevance(tokens, keywords, 2).weightedShare, 0.4 / 0.7);
   const many = [...Array(20).fill({ text: " rain", prob: 0.04 }), tokens[0]];
   assertEquals(relevance(many, keywords).share, 0);
   assertEquals(relevance(many, keywords).tokens, 20);
