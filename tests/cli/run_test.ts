@@ -85,6 +85,17 @@ Deno.test("run: every step in one folder, which a second run reads back", async 
     const after = await resultFiles(out);
     assertEquals([...after.keys()], [...before.keys()]);
     for (const [name, hash] of before) assertEquals(after.get(name), hash, name);
+
+    // A changed byte is found in every one of them.
+    for (const name of before.keys()) {
+      const bytes = await Deno.readFile(`${out}/${name}`);
+      bytes[bytes.length >> 1] ^= 1;
+      await Deno.writeFile(`${out}/${name}`, bytes);
+    }
+    const { code, out: found } = await cli(["verify", out, "--json"]);
+    const named = new Set(JSON.parse(found).problems.map(({ file }: { file: string }) => file));
+    assertEquals(code, 1);
+    assertEquals([...before.keys()].filter((name) => !named.has(name)), []);
   });
 });
 
