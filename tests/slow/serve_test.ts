@@ -7,10 +7,10 @@ import {
   assertNotEquals,
   assertRejects,
 } from "@std/assert";
-import { generate } from "../engine/generation/generate.ts";
-import { tokenLosses } from "../engine/token_loss.ts";
-import { servedModels, TestServer } from "./serve_helpers.ts";
-import { someVector } from "./helpers.ts";
+import { generate } from "../../engine/generation/generate.ts";
+import { tokenLosses } from "../../engine/token_loss.ts";
+import { servedModels, TestServer } from "../serve_helpers.ts";
+import { someVector } from "../helpers.ts";
 
 const messages = [{ role: "user" as const, content: "How do I bake a cake?" }];
 const chat = { model: "cake_bake", messages, max_tokens: 24, seed: 7 };
