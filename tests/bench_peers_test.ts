@@ -6,6 +6,7 @@ import { encodeGguf } from "../bench/peers/gguf.ts";
 import type { OpenPeer } from "../bench/peers/open.ts";
 import { encode, Float } from "../bench/peers/protobuf.ts";
 import { toBf16, transposed } from "../bench/peers/tensors.ts";
+import type { Row } from "../bench/row.ts";
 
 Deno.test("Protobuf fields have the bytes of its own documentation", () => {
   const bytes = (...message: Parameters<typeof encode>) =>
@@ -64,13 +65,15 @@ Deno.test("A peer with another argmax or other logits is refused, and one with o
   await assertRejects(() => checkPeer(ours, fake("onnxruntime", 6, 2), 64), Error, "argmax is 6");
   await assertRejects(() => checkPeer(ours, fake("onnxruntime", 5, 2.1), 64), Error, "off by");
   await assertRejects(() => checkPeer(ours, fake("onnxruntime", 5, NaN), 64), Error, "off by");
-  const rows = await compare(
+  const rows: Row[] = [];
+  await compare(
     "tiny",
     [ours, fake("llama-cpu", 5, 2), fake("onnxruntime", 6, 2)],
     64,
     {
       turns: 1,
       errors: new Map([["llama-cpu", 0]]),
+      add: (row) => rows.push(row),
     },
   );
   const of = (name: string) => rows.find((row) => row.name === `peers/prefill/tiny/${name}`);

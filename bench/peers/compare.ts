@@ -84,22 +84,23 @@ function checkTokens(peer: OpenPeer, found: number[], expected: number[], decode
 }
 
 /**
- * Rows of tokens/s for ours and each peer, and ours to each: medians of turns in which all have their go. A peer that fails a
+ * Adds rows of tokens/s for ours and each peer, and ours to each: medians of turns in which all have their go. A peer that fails a
  * check gets a row that says so, and no number.
  *
  * @param errors of the peers' logits, by name, for the notes
+ * @param add takes the rows, those of each job when it is done
  */
 export async function compare(
   shape: string,
   peers: readonly OpenPeer[],
   vocabulary: number,
-  { turns, promptTokens = PROMPT_TOKENS, errors }: {
+  { turns, promptTokens = PROMPT_TOKENS, errors, add }: {
     turns: number;
     promptTokens?: number;
     errors: ReadonlyMap<string, number>;
+    add: (row: Row) => void;
   },
-): Promise<Row[]> {
-  const rows: Row[] = [];
+): Promise<void> {
   for (const { name, job, tokens, aims } of measures(vocabulary, promptTokens)) {
     const failures = new Map<OpenPeer, string>();
     const notes = new Map<OpenPeer, string>();
@@ -125,24 +126,23 @@ export async function compare(
     const speed = (peer: OpenPeer) => tokens / median(times.get(peer)!) * 1000;
     const label = (peer: OpenPeer) => `peers/${name}/${shape}/${peer.name}`;
     for (const peer of peers) {
-      if (failures.has(peer)) rows.push(leftOut(label(peer), failures.get(peer)!));
+      if (failures.has(peer)) add(leftOut(label(peer), failures.get(peer)!));
       else {
         const error = errors.get(peer.name);
         const note = error === undefined
           ? "checked against float64"
           : `${notes.get(peer)}; logits within ${error.toExponential(0)}`;
-        rows.push(row(label(peer), speed(peer), "tokens/s", { timed: "wall", note }));
+        add(row(label(peer), speed(peer), "tokens/s", { timed: "wall", note }));
       }
     }
     const [ours, ...others] = sound;
     for (const peer of others) {
       const value = speed(ours) / speed(peer);
-      rows.push(row(`peers/${name}/${shape}/ours:${peer.name}`, value, "×", {
+      add(row(`peers/${name}/${shape}/ours:${peer.name}`, value, "×", {
         aim: aims[peer.name],
       }));
     }
   }
-  return rows;
 }
 
 /** The row of a peer that is not quoted. */

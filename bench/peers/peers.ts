@@ -47,20 +47,24 @@ const COMMAND = {
   ],
 } as const satisfies Command<Flags>;
 
-/** Compares on one model. */
+/** Adds the rows of one model. */
 async function comparePeers(
   context: BenchContext,
   shape: ShapeName,
   installed: Installed,
-  { peers, turns, prompt }: { peers: readonly PeerName[]; turns: number; prompt: number },
-): Promise<Row[]> {
+  { peers, turns, prompt, add }: {
+    peers: readonly PeerName[];
+    turns: number;
+    prompt: number;
+    add: (row: Row) => void;
+  },
+): Promise<void> {
   const model = await context.model(shape);
   const folder = await context.modelFolder(shape);
   const { vocabSize } = model.spec;
   await checkModel(context, shape, model, someTokens(32, vocabSize, 1));
   const opened: OpenPeer[] = [openOurs(model)];
   const errors = new Map<string, number>();
-  const rows: Row[] = [];
   try {
     for (const name of peers) {
       let peer: OpenPeer | undefined;
@@ -71,11 +75,10 @@ async function comparePeers(
         opened.push(peer);
       } catch (error) {
         await peer?.stop();
-        rows.push(leftOut(`peers/*/${shape}/${name}`, (error as Error).message));
+        add(leftOut(`peers/*/${shape}/${name}`, (error as Error).message));
       }
     }
-    const options = { turns, promptTokens: prompt, errors };
-    return [...await compare(shape, opened, vocabSize, options), ...rows];
+    await compare(shape, opened, vocabSize, { turns, promptTokens: prompt, errors, add });
   } finally {
     for (const peer of opened) await peer.stop();
     context.drop();
@@ -105,9 +108,10 @@ async function main(args: string[], signal: AbortSignal): Promise<number> {
     const clock = Clock.byHost(gpu);
     const context = new BenchContext(gpu, clock, { only: [], models, quick: false, folder });
     const rows: Row[] = [];
-    const asked = { ...flags, peers: flags.peers as PeerName[] };
+    const add = (row: Row) => void rows.push(row);
+    const asked = { ...flags, peers: flags.peers as PeerName[], add };
     const all = async () => {
-      for (const name of models) rows.push(...await comparePeers(context, name, installed, asked));
+      for (const name of models) await comparePeers(context, name, installed, asked);
     };
     await printRows(gpu, rows, all(), flags, signal);
     return 0;
