@@ -7,6 +7,7 @@ import type { BLOCK_NORMS, BlockLinear } from "./model_spec.ts";
 import { attention, rope } from "./ops/attention.ts";
 import { attentionDecode, fitsDecode } from "./ops/attention_decode.ts";
 import { fewRows, type Form, takesFew } from "./ops/few_rows.ts";
+import { manyRows, type PackedProduct } from "./ops/many_rows.ts";
 import { matmul } from "./ops/matmul.ts";
 import { addBias, type Columns, copyRows, glu, rmsnorm } from "./ops/rows.ts";
 import { oneTokenEach } from "./query_runs.ts";
@@ -115,12 +116,7 @@ export class BlockPass {
     const { window, rope: ropeSpec } = spec.attention[layer];
     const { info, cached, runs } = keys;
 
-    const x = this.#normOrSame(block, "attentionIn", resid);
-    const flatQ = this.#projection(x, block.linears["self_attn.q_proj"], heads, block.qNorm);
-    const flatK = this.#projection(x, block.linears["self_attn.k_proj"], kvHeads, block.kNorm);
-    const freshV = this.#linear(x, block.linears["self_attn.v_proj"]);
-    if (x !== resid) scratch.drop(x);
-
+    const [flatQ, flatK, freshV] = this.#apart(block, resid);
     const tables = this.model.ropeTable(ropeSpec, this.#keys);
     const turn = { tables, info, tokens, headDim, rotaryDim: ropeSpec.rotaryDim };
     const q = scratch.take(heads * headDim);
@@ -144,6 +140,26 @@ export class BlockPass {
     return out;
   }
 
+  /** Norm, projections and the norm of q and k: queries, keys and values, each `[tokens, heads, headDim]`. */
+  #apart(block: BlockWeights, resid: GPUBuffer): GPUBuffer[] {
+    const { heads, kvHeads } = this.model.spec;
+    const linears = QKV.map((name) => block.linears[name]);
+    const x = this.#normOrSame(block, "attentionIn", resid);
+    const outs = linears.map(({ weight }) => this.scratch.take(weight.rows));
+    let first = 0;
+    const products = linears.map(({ weight: { rows: count } }, i) => {
+      const product = { out: outs[i], first, count };
+      first += count;
+      return product;
+    });
+    if (!this.#many(block.stacked?.qkv, linears, x, "store", products)) {
+      linears.forEach((linear, i) => this.#product(x, linear, outs[i]));
+    }
+    if (x !== resid) this.scratch.drop(x);
+    const [q, k, v] = outs;
+    return [this.#headNorm(q, heads, block.qNorm), this.#headNorm(k, kvHeads, block.kNorm), v];
+  }
+
   /** The share of the gated feed-forward layer, as {@link attention} gives its own. */
   mlp(layer: number, resid: GPUBuffer, add: boolean): GPUBuffer | undefined {
     const block = this.model.weights.blocks[layer];
@@ -163,7 +179,13 @@ export class BlockPass {
       return out;
     }
     const x = this.#normOrSame(block, "mlpIn", resid);
-    const gate = this.#linear(x, gateProj);
+    const gate = scratch.take(intermediateSize);
+    const packed = block.stacked?.gateUp;
+    if (this.#many(packed, [gateProj, upProj], x, activation, [{ out: gate }])) {
+      if (x !== resid) scratch.drop(x);
+      return gate;
+    }
+    this.#product(x, gateProj, gate);
     const up = this.#linear(x, upProj);
     if (x !== resid) scratch.drop(x);
     glu(recorder, gate, up, this.batch.tokens * intermediateSize, activation);
@@ -176,6 +198,18 @@ export class BlockPass {
     const { gpu } = this.recorder;
     const fits = takesFew(gpu, this.batch.tokens) && !linears.some(({ lora }) => lora);
     return fits ? packed : undefined;
+  }
+
+  /** Products of more rows, where the weights are packed. Tells whether it was done. */
+  #many(
+    weight: PackedMatrix | undefined,
+    linears: readonly Linear[],
+    x: GPUBuffer,
+    form: Form,
+    products: readonly PackedProduct[],
+  ): boolean {
+    if (!weight || linears.some(({ lora }) => lora)) return false;
+    return manyRows(this.recorder, { x, weight, rows: this.batch.tokens, form, products });
   }
 
   #fewRows(
@@ -204,7 +238,8 @@ export class BlockPass {
     const few = this.#few(linear.packed, [linear]);
     if (resid && alone && few) this.#fewRows(x, undefined, few, resid, "add");
     else if (resid && alone) {
-      matmul(recorder, { x, weight: linear.weight, y: resid, rows, addScaled: 1 });
+      const done = this.#many(linear.packed, [linear], x, "add", [{ out: resid }]);
+      if (!done) matmul(recorder, { x, weight: linear.weight, y: resid, rows, addScaled: 1 });
     } else out = this.#normed(block, place, this.#linear(x, linear));
     scratch.drop(x);
     return out;
@@ -232,9 +267,8 @@ export class BlockPass {
   }
 
   /** Queries or keys `[tokens, heads, headDim]`, normalised where the model does that. */
-  #projection(x: GPUBuffer, linear: Linear, heads: number, weight?: GPUBuffer): GPUBuffer {
+  #headNorm(flat: GPUBuffer, heads: number, weight?: GPUBuffer): GPUBuffer {
     const { headDim, qkNorm } = this.model.spec;
-    const flat = this.#linear(x, linear);
     if (!weight) return flat;
     const out = qkNorm === "head"
       ? this.#norm(flat, weight, heads, headDim)
@@ -248,7 +282,9 @@ export class BlockPass {
     const y = this.scratch.take(linear.weight.rows);
     const few = this.#few(linear.packed, [linear]);
     if (few) this.#fewRows(x, undefined, few, y, "store");
-    else this.#product(x, linear, y);
+    else if (!this.#many(linear.packed, [linear], x, "store", [{ out: y }])) {
+      this.#product(x, linear, y);
+    }
     return y;
   }
 

@@ -4,6 +4,7 @@ import type { Batch } from "./batch.ts";
 import { BlockPass } from "./block_pass.ts";
 import { UsageError } from "./errors.ts";
 import type { Recorder } from "./gpu/recorder.ts";
+import { DeviceTensor } from "./gpu/tensor.ts";
 import { finalNorm, lookUp, unembed } from "./head.ts";
 import { type Captured, HookPoints } from "./hook_points.ts";
 import { BLOCK_HOOKS } from "./hooks.ts";
@@ -129,13 +130,15 @@ export class ForwardPass {
     const hooks = this.#hooks;
     const scratch = this.#scratch;
     const kept = hooks.rowsOfTail();
-    const gathered = scratch.hold(hooks.gather(resid, kept, hiddenSize));
+    const gathered = kept.length < this.batch.tokens
+      ? scratch.hold(hooks.gather(resid, kept, hiddenSize))
+      : new DeviceTensor(model.gpu, resid, [kept.length, hiddenSize]);
     const normed = scratch.hold(finalNorm(model, recorder, gathered));
     scratch.drop(gathered.buffer);
     if (hooks.visit("ln_final.hook_normalized", normed.buffer, kept)) return;
     const scores = scratch.hold(unembed(model, recorder, normed));
     if (finalSoftcap !== null) softcap(recorder, scores.buffer, scores.length, finalSoftcap);
-    hooks.visit("logits", scores.buffer, kept);
+    if (hooks.visitLast("logits", scores, kept)) scratch.keep(scores.buffer);
   }
 }
 

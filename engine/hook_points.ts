@@ -116,6 +116,30 @@ export class HookPoints {
     return hookOrder(this.spec, hook) >= this.#last;
   }
 
+  /**
+   * Likewise at the last hook, where nobody needs `x` `[rows, ·]` any more: a capture of all of it takes it as it is.
+   *
+   * @returns whether it was taken
+   */
+  visitLast(hook: HookName, x: DeviceTensor, rows: readonly number[]): boolean {
+    const captures = this.#captures.filter((capture) => capture.hook === hook);
+    const wanted = Array.from(
+      this.batch.starts,
+      (_, s) => rowsAt(this.batch, s, captures[0]?.positions ?? []),
+    );
+    if (captures.length !== 1 || wanted.flat().join() !== rows.join()) {
+      this.visit(hook, x.buffer, rows);
+      return false;
+    }
+    for (const edit of this.#edits) {
+      if (edit.hook === hook) applyEdit(this.recorder, this.spec, this.batch, edit, x.buffer, rows);
+    }
+    const offsets = new Uint32Array(wanted.length + 1);
+    wanted.forEach((some, s) => offsets[s + 1] = offsets[s] + some.length);
+    this.captured.set(hook, x, offsets);
+    return true;
+  }
+
   /** The batch rows, in rising order, that captures after the last block want. */
   rowsOfTail(): number[] {
     const lastBlockHook = this.spec.layers * BLOCK_HOOKS.length - 1;

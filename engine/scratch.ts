@@ -27,6 +27,11 @@ export class Scratch {
     if (this.#held.delete(buffer)) this.gpu.buffers.release(buffer);
   }
 
+  /** Counts a buffer no more: it is somebody else's now. */
+  keep(buffer: GPUBuffer): void {
+    this.#held.delete(buffer);
+  }
+
   /** Gives everything back. */
   dropAll(): void {
     for (const buffer of this.#held) this.drop(buffer);

@@ -12,6 +12,8 @@ export interface ComingPass {
   capture: ForwardRequest["capture"];
   /** Whether its keys and values go to a cache. */
   cached?: boolean;
+  /** Keys that the cache then holds (default: 0). */
+  before?: number;
 }
 
 const LAST_LOGITS = [{ hook: "logits", positions: [-1] }];
@@ -25,12 +27,12 @@ const MANY_TOKENS = 256;
  */
 export function warmUp(model: Transformer, passes: readonly ComingPass[]): void {
   const { gpu, spec } = model;
-  for (const { tokens, capture, cached } of passes) {
+  for (const { tokens, capture, cached, before = 0 } of passes) {
     const ids = new Array<number>(Math.min(tokens, MANY_TOKENS, spec.maxPositions)).fill(0);
-    const cache = cached ? new KvCache(gpu, spec, ids.length) : undefined;
+    const cache = cached ? new KvCache(gpu, spec, before + ids.length) : undefined;
     const recorder = gpu.record();
     try {
-      const batch = model.batch([ids], cache && [ALONE]);
+      const batch = model.batch([ids], cache && [{ ...ALONE, ownLength: before }]);
       model.record(recorder, batch, { capture, cache }).release();
     } catch (error) {
       if (!(error instanceof OutOfMemoryError)) throw error;
@@ -47,8 +49,9 @@ export function warmUpGeneration(
   { promptTokens, sampling }: { promptTokens: number; sampling: Sampling },
 ): void {
   const pass = { capture: LAST_LOGITS, cached: true };
-  warmUp(model, [{ tokens: Math.max(1, promptTokens), ...pass }, { tokens: 1, ...pass }]);
-  const { gpu, spec: { vocabSize } } = model;
+  const { gpu, spec: { vocabSize, maxPositions } } = model;
+  const before = Math.min(promptTokens, MANY_TOKENS, maxPositions - 1);
+  warmUp(model, [{ tokens: Math.max(1, promptTokens), ...pass }, { tokens: 1, before, ...pass }]);
   const recorder = gpu.record();
   const [logits, one] = [gpu.tensor([1, vocabSize]), gpu.tensor([1])];
   try {

@@ -40,6 +40,8 @@ export class BufferPool {
       onDestroy: () => void;
       /** Called by {@link trim}: others that keep memory free it too. */
       onTrim: () => void;
+      /** Bytes that {@link onTrim} would free. */
+      kept?: () => number;
     },
   ) {}
 
@@ -53,9 +55,10 @@ export class BufferPool {
     return this.options.budget - this.allocatedBytes;
   }
 
-  /** Bytes in the pools, of buffers that nobody holds. */
+  /** Bytes in the pools, of buffers and textures that nobody holds. */
   get pooledBytes(): number {
-    return this.#free.values().flatMap((list) => list).reduce((sum, b) => sum + b.size, 0);
+    const buffers = this.#free.values().flatMap((list) => list);
+    return buffers.reduce((sum, { size }) => sum + size, this.options.kept?.() ?? 0);
   }
 
   /** What the budget still allows, with what lies in the pools and could be freed. */

@@ -99,6 +99,7 @@ export class Gpu {
       budget: memoryBudget,
       onDestroy: () => this.#bindGroups.clear(),
       onTrim: () => this.texels.trim(),
+      kept: () => this.texels.pooledBytes,
     });
     this.texels = new TexelPool(this.buffers, limits);
     this.kernels = new KernelCache(device, this.timings);

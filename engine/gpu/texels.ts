@@ -51,7 +51,7 @@ export class TexelPool {
 
   /** A texture that is not for {@link release} but for {@link destroy}; `undefined` where it is too large, or memory is short. */
   create(bytes: number): GPUTexture | undefined {
-    const height = Math.ceil(bytes / ROW_BYTES);
+    const height = Math.max(1, Math.ceil(bytes / ROW_BYTES));
     if (height > this.#highest || this.#keptBytes + height * ROW_BYTES > MAX_KEPT_BYTES) {
       return undefined;
     }
@@ -84,6 +84,12 @@ export class TexelPool {
     const list = this.#free.get(texture.height);
     if (list) list.push(texture);
     else this.#free.set(texture.height, [texture]);
+  }
+
+  /** Bytes of textures that nobody holds. */
+  get pooledBytes(): number {
+    const textures = this.#free.values().flatMap((list) => list);
+    return textures.reduce((sum, { height }) => sum + height * ROW_BYTES, 0);
   }
 
   /** Frees every texture that nobody holds; no recorded commands may still use them. */

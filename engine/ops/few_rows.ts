@@ -19,7 +19,8 @@ export function takesFew({ precision }: Gpu, rows: number): boolean {
 /** What becomes of a product; see few_rows.wgsl. */
 export type Form = "store" | "add" | Activation;
 
-const FORMS: Record<Form, number> = { store: 0, add: 1, silu: 2, gelu_tanh: 3 };
+/** How the shaders name them. */
+export const FORMS: Record<Form, number> = { store: 0, add: 1, silu: 2, gelu_tanh: 3 };
 
 /** What {@link fewRows} reads and writes. */
 export interface FewRowsArgs {

@@ -1,3 +1,5 @@
+import { assert, assertEquals } from "@std/assert";
+import { Gpu } from "../gpu/gpu.ts";
 import {
   assertSameBits,
   assertWithin,
@@ -12,6 +14,7 @@ import {
 import { planPacked, recordPacking } from "../weights/packed.ts";
 import { fewRows, type Form } from "./few_rows.ts";
 import { fewRowsReference } from "./few_rows_reference.ts";
+import { manyRows } from "./many_rows.ts";
 import { matmul } from "./matmul.ts";
 import { type StoredDtype, testMatrix } from "./matrix_reference.ts";
 import { addBias, glu, rmsnorm } from "./rows.ts";
@@ -41,7 +44,7 @@ const CASES: Case[] = [
   { rows: 64, parts: [300], k: 64, dtype: "BF16", form: "store" },
 ];
 
-Deno.test("products of few rows are within their bound and have the bits of their steps", async () => {
+Deno.test("products of packed weights are within their bound and have the bits of their steps", async () => {
   const gpu = await testGpu("software");
   const eps = 1e-5;
   for (const [i, one] of CASES.entries()) {
@@ -56,7 +59,7 @@ Deno.test("products of few rows are within their bound and have the bits of thei
       matrices.push(await testMatrix(gpu, normals(10 * i + 4 + p, part * k), [part, k], dtype));
     }
     const textures: GPUTexture[] = [];
-    const [fused, stepped] = await compute(gpu, (recorder) => {
+    const [fused, stepped, many, ...apart] = await compute(gpu, (recorder) => {
       const xs = input(gpu, x).buffer;
       const norm = one.norm ? { weight: input(gpu, weight).buffer, eps } : undefined;
       const biases = one.bias ? input(gpu, bias).buffer : undefined;
@@ -84,7 +87,10 @@ Deno.test("products of few rows are within their bound and have the bits of thei
         product(0, gate.buffer);
         product(1, up.buffer);
         glu(recorder, gate.buffer, up.buffer, rows * n / 2, form);
-        return [fused, gate];
+        const many = output(gpu, [rows, n / 2]);
+        const products = [{ out: many.buffer }];
+        assert(manyRows(recorder, { x: h, weight: packed, rows, form, products }));
+        return [fused, gate, many];
       }
       const stepped = start(n);
       let first = 0;
@@ -93,10 +99,34 @@ Deno.test("products of few rows are within their bound and have the bits of thei
         first += part;
       });
       if (biases) addBias(recorder, { x: stepped.buffer, bias: biases, rows, width: n });
-      return [fused, stepped];
+      const whole = { ...packed, bias: biases };
+      const many = start(n);
+      assert(
+        manyRows(recorder, { x: h, weight: whole, rows, form, products: [{ out: many.buffer }] }),
+      );
+      // Of what is stacked, each part by itself.
+      const apart = form === "store" ? parts.map((part) => output(gpu, [rows, part])) : [];
+      let place = 0;
+      const products = apart.map(({ buffer: out }, p) => {
+        const product = { out, first: place, count: parts[p] };
+        place += parts[p];
+        return product;
+      });
+      assert(manyRows(recorder, { x: h, weight: whole, rows, form, products }));
+      return [fused, stepped, many, ...apart];
     });
     const name = JSON.stringify(one);
     assertSameBits(fused, stepped, name);
+    assertSameBits(many, stepped, `many rows, ${name}`);
+    let first = 0;
+    apart.forEach((values, p) => {
+      const columns = Float32Array.from(
+        values,
+        (_, i) => stepped[Math.floor(i / parts[p]) * n + first + i % parts[p]],
+      );
+      assertSameBits(values, columns, `part ${p}, ${name}`);
+      first += parts[p];
+    });
     const w = Float32Array.from(matrices.flatMap(({ values }) => [...values]));
     const inputs = {
       x,
@@ -111,4 +141,33 @@ Deno.test("products of few rows are within their bound and have the bits of thei
       for (const { buffer } of matrix.windows) gpu.buffers.destroy(buffer);
     }
   }
+});
+
+Deno.test("many rows go in parts where a texture does not hold them, and not at all without one", async () => {
+  using gpu = await Gpu.open({ profile: "software", limits: { maxTextureDimension2D: 8 } });
+  const [rows, n, k] = [150, 130, 264];
+  const { matrix } = await testMatrix(gpu, normals(1, n * k), [n, k], "F16");
+  const [x, before] = [normals(2, rows * k), normals(3, rows * n)];
+  const [parted, whole] = await compute(gpu, (recorder) => {
+    const packed = planPacked([matrix], (bytes) => gpu.texels.create(bytes))!;
+    recordPacking(recorder, packed);
+    const [parted, whole] = [0, 1].map(() => input(gpu, before, [rows, n]));
+    const args = { x: input(gpu, x).buffer, rows };
+    const products = [{ out: parted.buffer }];
+    const earlier = recorder.dispatches;
+    assert(manyRows(recorder, { ...args, weight: packed, form: "add", products }));
+    assertEquals(recorder.dispatches - earlier, 3);
+    matmul(recorder, { ...args, weight: matrix, y: whole.buffer, addScaled: 1 });
+    return [parted, whole];
+  });
+  assertSameBits(parted, whole, "in parts");
+
+  using poor = await Gpu.open({ profile: "software", memoryBudget: 1 << 20 });
+  const recorder = poor.record();
+  const packed = { dtype: 2, rows: 64, columns: 4096, parts: [], texture: {} as GPUTexture };
+  const out = poor.tensor([64, 64]).buffer;
+  const args = { x: out, weight: packed, rows: 64, form: "store" as const, products: [{ out }] };
+  assert(!manyRows(recorder, args));
+  assertEquals(recorder.dispatches, 0);
+  recorder.close();
 });

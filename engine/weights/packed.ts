@@ -13,7 +13,7 @@ import { WEIGHT_DTYPES, type WeightMatrix } from "./matrix.ts";
 import type { Linear, ModelWeights } from "./model_weights.ts";
 
 /** Rows that lie side by side. */
-const BLOCK = 32;
+export const BLOCK = 32;
 
 /** Matrices `[·, columns]` one after the other, in one texture; its layout is in pack_texels.wgsl. */
 export interface PackedMatrix {

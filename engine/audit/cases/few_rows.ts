@@ -1,10 +1,11 @@
-/** Products of few rows with packed weights, in every form, with and without the norm before. */
+/** Products with packed weights in every form: of few rows, with and without the norm before, and of many. */
 
 import { fewRows, type Form } from "../../ops/few_rows.ts";
 import { fewRowsReference } from "../../ops/few_rows_reference.ts";
+import { manyRows } from "../../ops/many_rows.ts";
 import { planPacked, recordPacking } from "../../weights/packed.ts";
-import { allRows, kernelCase } from "../case.ts";
-import { type Distribution, rowsOf } from "../inputs.ts";
+import { allRows, type Job, kernelCase } from "../case.ts";
+import { type Distribution, type Draw, rowsOf } from "../inputs.ts";
 import { asStored, largestExponent, STORED_DTYPES, type StoredDtype } from "../stored.ts";
 
 interface Choices {
@@ -51,44 +52,78 @@ export const fewRowsCase = kernelCase({
     const sizes = [1 + draw.below(20), n, 8 * (1 + draw.below(60))] as const;
     return shape(sizes, dtype, form, { norm: draw.below(2) === 1, bias });
   },
-  make({ rows, n, k, dtype, form, norm: normed, bias: biased }, draw, picked = allRows(rows)) {
-    // What passes a gate is a product of two sums, and must stay finite.
-    const x = rowsOf(draw.values(rows * k, k, 20), k, picked);
-    const w = asStored(draw.weights(n * k, k, Math.min(20, largestExponent(dtype))), dtype);
-    const gated = form === "silu" || form === "gelu_tanh";
-    const wide = gated ? n / 2 : n;
-    const before = form === "add" ? rowsOf(draw.values(rows * n, n, 60), n, picked) : undefined;
-    const norm = normed ? { weight: draw.normals(k), eps: 1e-5 } : undefined;
-    const bias = biased ? draw.normals(n) : undefined;
-    const inputs = { x, norm, w, bias, before };
-    return {
-      buffers: {
-        x,
-        norm: norm?.weight ?? new Float32Array(1),
-        bias: bias ?? new Float32Array(1),
-        out: before ?? { words: picked.length * wide },
-      },
-      matrices: { w: { values: w, rows: n, columns: k, dtype } },
-      record(recorder, at, { w: matrix }) {
-        const { texels } = recorder.gpu;
-        const packed = planPacked([matrix], (bytes) => texels.acquire(bytes))!;
-        recordPacking(recorder, packed);
-        fewRows(recorder, {
-          x: at.x.buffer,
-          norm: norm && { weight: at.norm.buffer, eps: norm.eps },
-          weight: { ...packed, bias: bias && at.bias.buffer },
-          out: at.out.buffer,
-          rows: picked.length,
-          form,
-        });
-        texels.release(packed.texture);
-      },
-      expect: {
-        out: {
-          rowWords: wide,
-          reference: () => fewRowsReference(inputs, [picked.length, n, k], form),
-        },
-      },
-    };
-  },
+  make: (sizes, draw, picked) => make(sizes, draw, picked ?? allRows(sizes.rows), fewRows),
 });
+
+export const manyRowsCase = kernelCase({
+  op: "many_rows",
+  shapes: [
+    shape([65, 192, 72], "BF16", "silu"),
+    shape([70, 37, 264], "F16", "store", { bias: true }),
+    shape([9, 64, 192], "BF16", "add"),
+    shape([130, 320, 200], "F32", "gelu_tanh"),
+    shape([100, 515, 512], "BF16", "store"),
+    shape([3, 128, 1544], "F32", "add"),
+    shape([2, 37, 8192], "BF16", "add", { distributions: LARGE }),
+  ],
+  random(draw) {
+    const form = FORMS[draw.below(4)];
+    const n = form === "store" || form === "add" ? 1 + draw.below(300) : 64 * (1 + draw.below(4));
+    const bias = form === "store" && draw.below(2) === 1;
+    const sizes = [1 + draw.below(90), n, 8 * (1 + draw.below(40))] as const;
+    return shape(sizes, STORED_DTYPES[draw.below(3)], form, { bias });
+  },
+  make: (sizes, draw, picked) =>
+    make(sizes, draw, picked ?? allRows(sizes.rows), (recorder, { out, ...args }) => {
+      if (!manyRows(recorder, { ...args, products: [{ out }] })) {
+        throw new Error("Cannot audit many_rows: there is no texture for it");
+      }
+    }),
+});
+
+/** The job of either kernel. */
+function make(
+  { rows, n, k, dtype, form, norm: normed, bias: biased }: ReturnType<typeof shape>,
+  draw: Draw,
+  picked: readonly number[],
+  op: typeof fewRows,
+): Job {
+  // What passes a gate is a product of two sums, and must stay finite.
+  const x = rowsOf(draw.values(rows * k, k, 20), k, picked);
+  const w = asStored(draw.weights(n * k, k, Math.min(20, largestExponent(dtype))), dtype);
+  const gated = form === "silu" || form === "gelu_tanh";
+  const wide = gated ? n / 2 : n;
+  const before = form === "add" ? rowsOf(draw.values(rows * n, n, 60), n, picked) : undefined;
+  const norm = normed ? { weight: draw.normals(k), eps: 1e-5 } : undefined;
+  const bias = biased ? draw.normals(n) : undefined;
+  const inputs = { x, norm, w, bias, before };
+  return {
+    buffers: {
+      x,
+      norm: norm?.weight ?? new Float32Array(1),
+      bias: bias ?? new Float32Array(1),
+      out: before ?? { words: picked.length * wide },
+    },
+    matrices: { w: { values: w, rows: n, columns: k, dtype } },
+    record(recorder, at, { w: matrix }) {
+      const { texels } = recorder.gpu;
+      const packed = planPacked([matrix], (bytes) => texels.acquire(bytes))!;
+      recordPacking(recorder, packed);
+      op(recorder, {
+        x: at.x.buffer,
+        norm: norm && { weight: at.norm.buffer, eps: norm.eps },
+        weight: { ...packed, bias: bias && at.bias.buffer },
+        out: at.out.buffer,
+        rows: picked.length,
+        form,
+      });
+      texels.release(packed.texture);
+    },
+    expect: {
+      out: {
+        rowWords: wide,
+        reference: () => fewRowsReference(inputs, [picked.length, n, k], form),
+      },
+    },
+  };
+}
