@@ -52,7 +52,8 @@ export function generationRoom({ gpu, spec }: Transformer, edits: number): Room 
   }
   const workBytes = small + large();
   const row = 4 * spec.kvHeads * spec.headDim; // of the keys, or the values, of a layer
-  const cache = Math.max(0, Math.min(CACHE_BYTES, left - workBytes));
+  // Textures may take an eighth of what keys and values leave.
+  const cache = Math.max(0, Math.min(CACHE_BYTES, left - 8 / 7 * workBytes));
   const keys = Math.min(Math.floor(bound / row), Math.floor(cache / (2 * spec.layers * row)));
   return { keys, sequences, passTokens, workBytes };
 }
