@@ -7,6 +7,7 @@ import { auditName, matchesGlob } from "../engine/audit/names.ts";
 import { UsageError } from "../engine/errors.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
 import { adapterName, type DeviceProfile } from "../engine/gpu/profile.ts";
+import { Tuning } from "../engine/gpu/tuning.ts";
 import { writeAtomically } from "../lens/results/atomic_file.ts";
 import { makeFolder } from "../lens/results/files.ts";
 import { parseCommand, type Values } from "./args.ts";
@@ -80,6 +81,9 @@ const OTHERS: Record<DeviceProfile, { kernels: DeviceProfile; shapes: DeviceProf
   apple: { kernels: "software", shapes: "integrated" },
 };
 
+/** Products by the variant that no class of adapters begins with. */
+const SUBGROUPS = Tuning.always("matmul", "subgroups");
+
 async function runAudit(
   flags: AuditFlags,
   cases: typeof KERNEL_CASES,
@@ -93,6 +97,10 @@ async function runAudit(
   using third = await Gpu.open({ backend, profile: others.shapes, both: true });
   const devices: AuditDevice[] = [first, second].map((gpu) => ({ name: gpu.profile, gpu }));
   const shaped = { name: third.profile, gpu: third, ops: SHAPED_OPS };
+  using grouped = await Gpu.open({ backend, profile: "discrete", tuning: SUBGROUPS });
+  const more = grouped.subgroupSize > 0
+    ? [{ name: "subgroups", gpu: grouped, ops: ["matmul"] }]
+    : [];
   const extent = flags.quick ? PLANS.quick : PLANS.full;
   const plan = { cases, quick: flags.quick, ...extent };
   const bar = startProgress({
@@ -101,7 +109,10 @@ async function runAudit(
     unit: "inputs",
     quiet: flags.json,
   });
-  const kernels = await auditKernels([...devices, shaped], plan, { progress: bar.update, signal })
+  const kernels = await auditKernels([...devices, shaped, ...more], plan, {
+    progress: bar.update,
+    signal,
+  })
     .finally(() => bar.done());
   const { checks, models } = flags.only ? { checks: [], models: [] } : await auditModels(
     devices,

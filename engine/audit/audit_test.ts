@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { HAS_HALF, openBoth } from "../../tests/fast_gpu.ts";
-import { DEFAULTS } from "../gpu/tuning.ts";
+import { DEFAULTS, Tuning } from "../gpu/tuning.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import { elementGrid } from "../ops/grid.ts";
-import { auditKernels, type AuditPlan, keyOf } from "./audit_kernels.ts";
+import { type AuditDevice, auditKernels, type AuditPlan, keyOf } from "./audit_kernels.ts";
 import { allRows, kernelCase } from "./case.ts";
 import { KERNEL_CASES, SHAPED_OPS } from "./cases.ts";
 import { Draw, rowsOf } from "./inputs.ts";
@@ -24,12 +24,19 @@ Deno.test.afterAll(async () => {
 /** All classes of adapters; Apple's has the shapes of the discrete ones. */
 const CLASSES = ["software", "discrete", "integrated"] as const;
 
-const devices = async () =>
-  await Promise.all(CLASSES.map(async (name) => ({
+const devices = async () => {
+  const found: AuditDevice[] = await Promise.all(CLASSES.map(async (name) => ({
     name,
     gpu: await testGpu(name),
     ops: name === "integrated" ? SHAPED_OPS : undefined,
   })));
+  if (found[0].gpu.subgroupSize > 0) {
+    const gpu = await testGpu("apple");
+    gpu.tuning = Tuning.always("matmul", "subgroups");
+    found.push({ name: "subgroups", gpu, ops: ["matmul"] });
+  }
+  return found;
+};
 
 /** Every case on its small shapes, normal inputs and those with outliers. */
 const PLAN: Omit<AuditPlan, "cases"> = {
@@ -73,10 +80,12 @@ Deno.test("what is not audited on every class of GPUs has the same kernels on al
 });
 
 // Comes after the others, and fails where they were filtered.
-Deno.test("every .wgsl file is audited", () => {
+Deno.test("every .wgsl file is audited", async () => {
+  const hasSubgroups = (await testGpu("software")).subgroupSize > 0;
   const files = [...Deno.readDirSync(`${import.meta.dirname}/../../shaders`)];
   const shaders = files.map(({ name }) => name.replace(/\.wgsl$/, ""))
-    .filter((name) => HAS_HALF || name !== "matmul_half").sort();
+    .filter((name) => HAS_HALF || name !== "matmul_half")
+    .filter((name) => hasSubgroups || name !== "matvec_subgroup").sort();
   assertEquals([...ran].sort(), shaders);
 });
 

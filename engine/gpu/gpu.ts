@@ -36,7 +36,7 @@ export const LIMITS = [
 export type Limits = Record<typeof LIMITS[number], number>;
 
 /** Asked for where the adapter has them; nothing needs them. */
-const FEATURES: readonly GPUFeatureName[] = ["timestamp-query"];
+const FEATURES: readonly GPUFeatureName[] = ["timestamp-query", "subgroups"];
 
 /** `fast` rounds what matrix products take to f16; all else, and all sums, are f32 in both. */
 export type Precision = "f32" | "fast";
@@ -62,6 +62,8 @@ export interface GpuOptions {
 /** A WebGPU device with its caches. */
 export class Gpu {
   readonly buffers: BufferPool;
+  /** The fewest threads of a subgroup; 0 where the device has none. */
+  readonly subgroupSize: number;
   /** Whether the device was opened for `fast`: the scales of weights are then measured when they are brought. */
   readonly half: boolean;
   /** Textures that kernels for software adapters read through. */
@@ -90,6 +92,8 @@ export class Gpu {
     memoryBudget: number,
   ) {
     this.half = device.features.has("shader-f16");
+    const { subgroupMinSize } = device.adapterInfo ?? {};
+    this.subgroupSize = device.features.has("subgroups") ? subgroupMinSize ?? 0 : 0;
     this.buffers = new BufferPool(device, {
       limits,
       budget: memoryBudget,

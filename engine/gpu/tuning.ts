@@ -15,11 +15,11 @@ interface Knob {
 /** Everything that may be chosen. */
 export const KNOBS = {
   /**
-   * `rows N`: matmul.wgsl with blocks of N rows; `texel`: through textures; `lanes`: matvec.wgsl, several lanes a column; `tile N`: tiles
-   * of N × N in workgroup memory.
+   * `rows N`: matmul.wgsl with blocks of N rows; `texel`: through textures; `lanes`: matvec.wgsl, several lanes a column; `subgroups`:
+   * the same with matvec_subgroup.wgsl, on devices that have them; `tile N`: tiles of N × N in workgroup memory.
    */
   matmul: {
-    kernels: ["matmul", "matmul_texel", "matmul_tiled", "matvec"],
+    kernels: ["matmul", "matmul_texel", "matmul_tiled", "matvec", "matvec_subgroup"],
     sizes: { rows: [1, 2, 4, 8, 16, 31, 63, 127], weights: [1 << 20] },
     choices: [
       "rows 1",
@@ -29,6 +29,7 @@ export const KNOBS = {
       "rows 16",
       "texel",
       "lanes",
+      "subgroups",
       "tile 32",
       "tile 64",
     ],
@@ -95,6 +96,15 @@ export class Tuning {
   /** Nothing is chosen: every op goes by its own rule. */
   static readonly none = new Tuning({});
   readonly #choices: ReadonlyMap<string, string>;
+
+  /** One choice for every size of a knob. */
+  static always<K extends KnobName>(knob: K, choice: Choice<K>): Tuning {
+    let keys: string[] = [knob];
+    for (const ends of Object.values<readonly number[]>(KNOBS[knob].sizes)) {
+      keys = keys.flatMap((key) => [...ends, "max"].map((end) => `${key}/${end}`));
+    }
+    return new Tuning(Object.fromEntries(keys.map((key) => [key, choice])));
+  }
 
   /** @throws {UsageError} for a key or a choice that there is not */
   constructor(readonly choices: Choices) {

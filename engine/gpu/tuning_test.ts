@@ -19,7 +19,7 @@ import { projectRows, rmsnorm, rowNorm } from "../ops/rows.ts";
 import type { Gpu } from "./gpu.ts";
 import type { Recorder } from "./recorder.ts";
 import type { DeviceTensor } from "./tensor.ts";
-import { type Choices, classKey, type KnobName, KNOBS, Tuning } from "./tuning.ts";
+import { classKey, type KnobName, KNOBS, Tuning } from "./tuning.ts";
 
 Deno.test.afterAll(closeTestGpus);
 
@@ -52,15 +52,6 @@ Deno.test("what cannot be chosen is refused", () => {
   }
 });
 
-/** A tuning that has one choice for every size of a knob. */
-function always(knob: KnobName, choice: string): Tuning {
-  let keys = [knob as string];
-  for (const ends of Object.values<readonly number[]>(KNOBS[knob].sizes)) {
-    keys = keys.flatMap((key) => [...ends, "max"].map((end) => `${key}/${end}`));
-  }
-  return new Tuning(Object.fromEntries(keys.map((key) => [key, choice])) as Choices);
-}
-
 /** Holds every choice of a knob to the bits of the device's own rule. */
 async function sameBits(
   gpu: Gpu,
@@ -71,7 +62,7 @@ async function sameBits(
   const expected = await computed(gpu, record);
   try {
     for (const choice of KNOBS[knob].choices) {
-      gpu.tuning = always(knob, choice);
+      gpu.tuning = Tuning.always(knob, choice);
       const actual = await computed(gpu, record);
       actual.forEach((values, i) =>
         assertSameBits(values, expected[i], `${knob} ${choice}, result ${i}`)

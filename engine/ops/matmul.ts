@@ -4,6 +4,7 @@ import matmulCode from "../../shaders/matmul.wgsl" with { type: "text" };
 import matmulTexelCode from "../../shaders/matmul_texel.wgsl" with { type: "text" };
 import matmulTiledCode from "../../shaders/matmul_tiled.wgsl" with { type: "text" };
 import matvecCode from "../../shaders/matvec.wgsl" with { type: "text" };
+import matvecSubgroupCode from "../../shaders/matvec_subgroup.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
@@ -55,10 +56,12 @@ interface Variant {
 }
 
 function variant(
-  { kernels }: Gpu,
-  { weight, rows }: MatmulArgs,
+  gpu: Gpu,
+  args: MatmulArgs,
   choice: Exclude<Choice<"matmul">, "texel">,
 ): Variant {
+  const { kernels } = gpu;
+  const { weight, rows } = args;
   const [kind, size] = choice.split(" ");
   if (kind === "tile") {
     const constants = { WEIGHT_DTYPE: weight.dtype, SIDE: Number(size) / 4 };
@@ -66,18 +69,25 @@ function variant(
     const tiles = (length: number) => Math.ceil(length / Number(size));
     return { kernel, groups: (n) => tiles(rows) * tiles(n) };
   }
-  if (kind === "lanes") {
-    const ROWS = rows <= 1 ? 1 : rows <= 4 ? 4 : 8;
-    // The factors of adapters have few columns: more lanes would be idle.
-    const LANES = weight.columns <= 4 * CHUNK ? 4 : 32 / ROWS;
-    const constants = { WEIGHT_DTYPE: weight.dtype, ROWS, LANES };
-    const kernel = kernels.get("matvec", matvecCode, constants);
-    return { kernel, groups: (n) => Math.ceil(rows / ROWS) * Math.ceil(n * LANES / 128) };
-  }
+  if (kind === "lanes" || kind === "subgroups") return lanes(gpu, args, kind === "subgroups");
   const ROWS = Number(size);
   const ALIGNED = weight.columns % 4 === 0 ? 1 : 0;
   const kernel = kernels.get("matmul", matmulCode, { WEIGHT_DTYPE: weight.dtype, ROWS, ALIGNED });
   return { kernel, groups: (n) => Math.ceil(Math.ceil(rows / ROWS) * Math.ceil(n / 16) / 8) };
+}
+
+/** Several lanes a column, in one subgroup where that is wanted and can be. */
+function lanes(gpu: Gpu, { weight, rows }: MatmulArgs, subgroups: boolean): Variant {
+  const ROWS = rows <= 1 ? 1 : rows <= 4 ? 4 : 8;
+  // The factors of adapters have few columns: more lanes would be idle.
+  const most = weight.columns <= 4 * CHUNK ? 4 : 32 / ROWS;
+  const together = subgroups && gpu.subgroupSize >= 4;
+  const LANES = together ? Math.min(most, gpu.subgroupSize) : most;
+  const constants = { WEIGHT_DTYPE: weight.dtype, ROWS, LANES };
+  const kernel = together
+    ? gpu.kernels.get("matvec_subgroup", matvecSubgroupCode, constants)
+    : gpu.kernels.get("matvec", matvecCode, constants);
+  return { kernel, groups: (n) => Math.ceil(rows / ROWS) * Math.ceil(n * LANES / 128) };
 }
 
 function storageMatmul(recorder: Recorder, args: MatmulArgs, { kernel, groups }: Variant): void {

@@ -8,6 +8,7 @@ import matmul from "../../shaders/matmul.wgsl" with { type: "text" };
 import matmulTexel from "../../shaders/matmul_texel.wgsl" with { type: "text" };
 import matmulTiled from "../../shaders/matmul_tiled.wgsl" with { type: "text" };
 import matvec from "../../shaders/matvec.wgsl" with { type: "text" };
+import matvecSubgroup from "../../shaders/matvec_subgroup.wgsl" with { type: "text" };
 import rmsnorm from "../../shaders/rmsnorm.wgsl" with { type: "text" };
 import rmsnormVec4 from "../../shaders/rmsnorm_vec4.wgsl" with { type: "text" };
 import softmax from "../../shaders/softmax.wgsl" with { type: "text" };
@@ -28,6 +29,7 @@ const SOURCES: Record<string, string> = {
   matmul_texel: matmulTexel,
   matmul_tiled: matmulTiled,
   matvec,
+  matvec_subgroup: matvecSubgroup,
   rmsnorm,
   rmsnorm_vec4: rmsnormVec4,
   softmax,

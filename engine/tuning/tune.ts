@@ -3,7 +3,7 @@
 import { PalimpsestError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { type Clock, type Effort, medians } from "../gpu/measure.ts";
-import { type Choices, KNOBS, Tuning } from "../gpu/tuning.ts";
+import { type Choices, type KnobName, KNOBS, Tuning } from "../gpu/tuning.ts";
 import type { Prepared, Workload } from "./workloads.ts";
 
 /** What was found for one class. */
@@ -67,6 +67,16 @@ export function choicesOf(trials: readonly Trial[]): Choices {
 /** Of several turns the one that nothing else on the machine disturbed. */
 const fastest = (times: readonly number[]) => Math.min(...times);
 
+/** The choices of a knob, without those that would be others on this device, or are made for GPUs. */
+function worthTrying({ profile, subgroupSize }: Gpu, knob: KnobName): readonly string[] {
+  const { choices } = KNOBS[knob];
+  return choices.filter((choice) =>
+    choice === "lanes"
+      ? profile !== "software"
+      : choice !== "subgroups" || (profile !== "software" && subgroupSize > 0)
+  );
+}
+
 async function race(
   gpu: Gpu,
   { knob, key, label }: Workload,
@@ -88,7 +98,7 @@ async function race(
   };
   const rule = await once(Tuning.none);
   const tried = new Map<string, Awaited<ReturnType<typeof once>>>();
-  for (const choice of KNOBS[knob].choices) {
+  for (const choice of worthTrying(gpu, knob)) {
     try {
       const one = await once(new Tuning({ [key]: choice }));
       const same = one.found.every((part, i) =>
