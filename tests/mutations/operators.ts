@@ -108,7 +108,8 @@ export function shaderMutants(file: string, source: string, ops: readonly string
   const tests = shaderTests(name, ops);
   const body = source.search(/^(?!\/\/|$)/m);
   const mutants = OPERATORS.flatMap((operator) => {
-    const matches = [...source.matchAll(operator.pattern)].filter(({ index }) => index >= body);
+    const matches = [...source.matchAll(operator.pattern)]
+      .filter(({ index }) => index >= body && !inComment(source, index));
     // From all over the file, not only its beginning.
     const step = Math.max(1, Math.floor(matches.length / PER_FILE));
     return matches.filter((_, i) => i % step === 0).slice(0, PER_FILE).map((match) => ({
@@ -131,6 +132,10 @@ export function shaderMutants(file: string, source: string, ops: readonly string
     const before = count(mutant.what, i);
     return before === 0 ? mutant : { ...mutant, what: `${mutant.what}, ${before + 1}` };
   });
+}
+
+function inComment(source: string, at: number): boolean {
+  return source.slice(source.lastIndexOf("\n", at) + 1, at).includes("//");
 }
 
 /** The change as a text that stands once: the match with as many lines around it as that takes. */
