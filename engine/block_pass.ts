@@ -208,7 +208,9 @@ export class BlockPass {
     form: Form,
     products: readonly PackedProduct[],
   ): boolean {
-    if (!weight || linears.some(({ lora }) => lora)) return false;
+    // Fast mode's products are not those of packed weights.
+    const full = this.recorder.gpu.precision === "f32";
+    if (!weight || !full || linears.some(({ lora }) => lora)) return false;
     return manyRows(this.recorder, { x, weight, rows: this.batch.tokens, form, products });
   }
 
