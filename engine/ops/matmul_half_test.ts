@@ -140,10 +140,11 @@ Deno.test("an adapter without f16 refuses fast mode, and says so", async () => {
   const without = { backend: "deno", name: "an adapter", features: new Set<string>() } as const;
   assertEquals(requestedFeatures(without, { both: true }), []);
   const features = new Set(["shader-f16", "timestamp-query", "subgroups"]);
-  assertEquals(requestedFeatures({ ...without, features }, {}), ["timestamp-query"]);
+  const always = ["timestamp-query", "subgroups"] as const;
+  assertEquals(requestedFeatures({ ...without, features }, {}), [...always]);
   for (const options of [{ precision: "fast" }, { both: true }] as const) {
     const found = requestedFeatures({ ...without, features }, options);
-    assertEquals(found, ["timestamp-query", "shader-f16"]);
+    assertEquals(found, [...always, "shader-f16"]);
   }
   await assertRejects(
     // deno-lint-ignore require-await
