@@ -10,7 +10,7 @@ import { Clock } from "../../engine/gpu/measure.ts";
 import { PRINT_FLAGS, printRows } from "../print_rows.ts";
 import type { Row } from "../row.ts";
 import { type ShapeName, shapeNames, SHAPES } from "../shapes.ts";
-import { checkPeer, compare, leftOut, SEQUENCES } from "./compare.ts";
+import { checkPeer, compare, JOBS, leftOut, SEQUENCES } from "./compare.ts";
 import { type Installed, installPeers } from "./install.ts";
 import { openOurs, type OpenPeer, openPeer, type PeerName, PEERS } from "./open.ts";
 
@@ -26,6 +26,7 @@ const COMMAND = {
       help: `sizes of models, with random weights: ${Object.keys(SHAPES).join(", ")}`,
     },
     peers: { kind: "list", default: [...PEERS], help: "whom to compare with" },
+    jobs: { kind: "list", default: [...JOBS], help: "what to time" },
     turns: { kind: "int", default: 3, min: 1, max: 100, help: "turns of which medians are taken" },
     prompt: { kind: "int", default: 512, min: 1, max: 1024, help: "tokens of the prompt" },
     folder: {
@@ -52,8 +53,9 @@ async function comparePeers(
   context: BenchContext,
   shape: ShapeName,
   installed: Installed,
-  { peers, turns, prompt, add }: {
+  { peers, jobs, turns, prompt, add }: {
     peers: readonly PeerName[];
+    jobs: readonly string[];
     turns: number;
     prompt: number;
     add: (row: Row) => void;
@@ -78,7 +80,7 @@ async function comparePeers(
         add(leftOut(`peers/*/${shape}/${name}`, (error as Error).message));
       }
     }
-    await compare(shape, opened, vocabSize, { turns, promptTokens: prompt, errors, add });
+    await compare(shape, opened, vocabSize, { jobs, turns, promptTokens: prompt, errors, add });
   } finally {
     for (const peer of opened) await peer.stop();
     context.drop();
@@ -101,6 +103,8 @@ async function main(args: string[], signal: AbortSignal): Promise<number> {
   }
   const unknown = flags.peers.find((name) => !PEERS.includes(name as PeerName));
   if (unknown) throw new UsageError(`Unknown peer ${unknown}: known are ${PEERS.join(", ")}`);
+  const odd = flags.jobs.find((job) => !JOBS.some((name) => name === job));
+  if (odd !== undefined) throw new UsageError(`Unknown job ${odd}: known are ${JOBS.join(", ")}`);
   const installed = await installPeers();
   using gpu = await openGpu({ ...flags, memoryBudget: undefined });
   const folder = flags.folder ?? await Deno.makeTempDir({ prefix: "palimpsest-peers-" });
