@@ -6,6 +6,7 @@ type Named = [what: string, file: string, find: string, replace: string, tests: 
 
 const INVARIANCE = "tests/invariance_test.ts";
 const HOOKS = "tests/hooks_test.ts";
+const EDITS = "tests/edits_test.ts";
 const PARITY = "tests/parity_test.ts";
 const TABLES = "tests/adapter_tables_test.ts";
 const GENERATION = "tests/generation_test.ts";
@@ -100,7 +101,7 @@ const NAMED: readonly Named[] = [
     "engine/forward_pass.ts",
     "!this.#hooks.uses(`blocks.${layer}.${point}`)",
     "true",
-    [HOOKS],
+    [HOOKS, EDITS],
   ],
   [
     "values of tokens decoded at once are the keys",
@@ -137,28 +138,28 @@ const NAMED: readonly Named[] = [
     if (at("hook_resid_mid", resid)) return true;`,
     `    if (at("hook_resid_mid", resid)) return true;
     if (attended) add(attended);`,
-    [HOOKS, PARITY],
+    [HOOKS, EDITS, PARITY],
   ],
   [
     "hook_resid_pre is the next layer's",
     "engine/forward_pass.ts",
     'if (at("hook_resid_pre", resid)) return true;',
     'if (layer > 0 && at("hook_resid_pre", resid)) return true;',
-    [HOOKS],
+    [HOOKS, EDITS],
   ],
   [
     "hook_mlp_out holds the residual",
     "engine/forward_pass.ts",
     'at("hook_mlp_out", mixed)',
     'at("hook_mlp_out", resid)',
-    [HOOKS],
+    [HOOKS, EDITS],
   ],
   [
     "a pass that starts at a layer has half of the residuals",
     "engine/forward_pass.ts",
     "recorder.copy(buffer, 0, resid, 0, batch.tokens * hiddenSize * 4);",
     "recorder.copy(buffer, 0, resid, 0, batch.tokens * hiddenSize * 2);",
-    [HOOKS],
+    [HOOKS, EDITS],
   ],
   [
     "captures come before edits",
@@ -175,29 +176,32 @@ const NAMED: readonly Named[] = [
     for (const edit of this.#edits) {
       if (edit.hook === hook) applyEdit(this.recorder, this.spec, this.batch, edit, x, rows);
     }`,
-    [HOOKS],
+    [HOOKS, EDITS],
   ],
-  ["an edit's default scale is 0", "engine/edits.ts", '(op === "project" ? 0 : 1)', "0", [HOOKS]],
+  ["an edit's default scale is 0", "engine/edits.ts", '(op === "project" ? 0 : 1)', "0", [
+    HOOKS,
+    EDITS,
+  ]],
   [
     "all sequences have the first one's scale",
     "engine/edits.ts",
     'typeof scale === "number" ? scale : scale[s]',
     'typeof scale === "number" ? scale : scale[0]',
-    [HOOKS],
+    [HOOKS, EDITS],
   ],
   [
     "a vector to project on is not of length 1",
     "engine/edits.ts",
     'op === "project" ? unit(vector)',
     'op === "project" ? new Float32Array(vector)',
-    [HOOKS],
+    [HOOKS, EDITS],
   ],
   [
     "components come from the first row",
     "engine/edits.ts",
     "from.firstRows[s] + row - batch.offsets[s]",
     "from.firstRows[s]",
-    [HOOKS],
+    [HOOKS, EDITS],
   ],
   [
     "δ points from the finetuned model to the base",

@@ -25,6 +25,7 @@ export async function judge(
           "tests/invariance_test.ts",
           "tests/parity_test.ts",
           "tests/hooks_test.ts",
+          "tests/edits_test.ts",
           "tests/generation_test.ts",
           "tests/embedded_test.ts",
         ],

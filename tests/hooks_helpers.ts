@@ -1,0 +1,31 @@
+/** What the tests of hooks and of edits share: a small model, texts, and its hooks. */
+
+import { BLOCK_HOOKS } from "../engine/hooks.ts";
+import type { Transformer } from "../engine/transformer.ts";
+import { fixtureModel, sharedGpu, someTokens } from "./helpers.ts";
+
+export const NORMED = "ln_final.hook_normalized";
+/** Tokens of the texts. */
+export const LENGTHS = [7, 4, 9];
+
+/** A model of five layers. */
+export const openModel = async () => await fixtureModel(await sharedGpu(), "llama3_untied");
+export const texts = (model: Transformer) =>
+  LENGTHS.map((length, s) => someTokens(model, length, s));
+
+/** Every hook of a model, in the order of a forward pass. */
+export function allHooks({ spec }: Transformer): string[] {
+  const blocks = Array.from(
+    { length: spec.layers },
+    (_, i) => BLOCK_HOOKS.map((hook) => `blocks.${i}.${hook}`),
+  );
+  return ["hook_embed", ...blocks.flat(), NORMED, "logits"];
+}
+
+/** One hook of every kind, in the middle of the model. */
+export const hookKinds = () => [
+  "hook_embed",
+  ...BLOCK_HOOKS.map((hook) => `blocks.2.${hook}`),
+  NORMED,
+  "logits",
+];
