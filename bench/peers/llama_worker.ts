@@ -59,7 +59,9 @@ class Llama implements Peer {
     const context = async (sequences: number) => {
       const threads = navigator.hardwareConcurrency;
       const options = { contextSize: MOST_TOKENS * sequences, batchSize: 512, sequences, threads };
-      const made = new addon.AddonContext(model, { ...options, flashAttention: "auto" });
+      // On software devices of Vulkan its flash attention takes many times as long as the plain one.
+      const flashAttention = layers > 0 ? false : "auto";
+      const made = new addon.AddonContext(model, { ...options, flashAttention });
       if (!await made.init()) throw new Error("llama.cpp cannot make a context");
       return made;
     };
