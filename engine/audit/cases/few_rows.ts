@@ -1,5 +1,6 @@
 /** Products with packed weights in every form: of few rows, with and without the norm before, and of many. */
 
+import { ROW_TEXELS, TEXEL_BYTES } from "../../gpu/texels.ts";
 import { fewRows, type Form } from "../../ops/few_rows.ts";
 import { fewRowsReference } from "../../ops/few_rows_reference.ts";
 import { manyRows } from "../../ops/many_rows.ts";
@@ -107,7 +108,12 @@ function make(
     matrices: { w: { values: w, rows: n, columns: k, dtype } },
     record(recorder, at, { w: matrix }) {
       const { texels } = recorder.gpu;
-      const packed = planPacked([matrix], (bytes) => texels.acquire(bytes))!;
+      // What is larger than scratch is made as a model's is, and stays as long as the device.
+      const fits = (bytes: number) => bytes <= texels.largest;
+      const packed = planPacked(
+        [matrix],
+        (bytes) => fits(bytes) ? texels.acquire(bytes) : texels.create(bytes),
+      )!;
       recordPacking(recorder, packed);
       op(recorder, {
         x: at.x.buffer,
@@ -117,7 +123,7 @@ function make(
         rows: picked.length,
         form,
       });
-      texels.release(packed.texture);
+      if (fits(TEXEL_BYTES * ROW_TEXELS * packed.texture.height)) texels.release(packed.texture);
     },
     expect: {
       out: {
