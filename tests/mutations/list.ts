@@ -184,7 +184,8 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "const v = cached?.v ?? freshV;",
     replace: `const v = cached?.v ?? freshV;
     if (block.kNorm) {
-      const plain = this.#linear(x, block.linears["self_attn.k_proj"]);
+      const again = this.#normOrSame(block, "attentionIn", resid);
+      const plain = this.#linear(again, block.linears["self_attn.k_proj"]);
       const turned = scratch.take(kvHeads * headDim);
       rope(recorder, { ...turn, x: plain, out: turned, heads: kvHeads, toCache: true });
       const rows = tokens * kvHeads;
@@ -309,7 +310,7 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     what: "erf for the tanh approximation of gelu",
-    file: "shaders/glu.wgsl",
+    file: "shaders/many_rows.wgsl",
     find: "return a / (1.0 + exp(-b * fma(C3, b * b, C1)));",
     // Abramowitz and Stegun 7.1.26, within 1.5e-7.
     replace: `let y = abs(b) * 0.7071067811865476;

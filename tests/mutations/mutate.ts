@@ -1,7 +1,7 @@
 /**
  * `deno task mutate`: plants bugs one by one in a copy of the tree and runs the tests that must see them, then, for a bug
  * that they do not see, all fast tests. Fails where fewer than 95 % are caught, or where a survivor has no reason in
- * survivors.ts.
+ * survivors.ts; with a sample, where it has far too many survivors.
  */
 
 import { matchesGlob } from "../../engine/audit/names.ts";

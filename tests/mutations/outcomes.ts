@@ -6,6 +6,9 @@ import { SURVIVORS } from "./survivors.ts";
 /** The share of all mutants that must be caught. */
 const LEAST = 0.95;
 
+/** How rarely a sample may fail where that share is caught. */
+const CHANCE = 0.01;
+
 /** How a mutant ended. */
 export interface Outcome {
   mutant: Mutant;
@@ -49,7 +52,9 @@ export interface Summary {
 }
 
 /**
- * Counts outcomes. Every survivor needs a reason; of all mutants a share must be caught, which a sample is too small to show.
+ * Counts outcomes. Of all mutants a share must be caught, and every survivor needs a reason. A sample fails where it would hardly
+ * have so many survivors if that share were caught of all; rules make new mutants as kernels change, so that a single one
+ * without a reason says little.
  */
 export function summarise(outcomes: readonly Outcome[], { all }: { all: boolean }): Summary {
   const judged = outcomes.filter(({ state }) => state === "caught" || state === "survived");
@@ -67,9 +72,21 @@ export function summarise(outcomes: readonly Outcome[], { all }: { all: boolean 
     invalid: outcomes.length - judged.length - broken.length,
     survivors,
     broken,
-    holds: broken.length === 0 && survivors.every(({ reason }) => reason !== null) &&
-      (!all || caught >= LEAST * judged.length),
+    holds: broken.length === 0 &&
+      (all
+        ? survivors.every(({ reason }) => reason !== null) && caught >= LEAST * judged.length
+        : atLeast(survivors.length, judged.length, 1 - LEAST) >= CHANCE),
   };
+}
+
+/** The chance of `count` or more among `of`, each with the chance `p`. */
+function atLeast(count: number, of: number, p: number): number {
+  let [term, fewer] = [(1 - p) ** of, 0];
+  for (let i = 0; i < count; i++) {
+    fewer += term;
+    term *= (of - i) / (i + 1) * p / (1 - p);
+  }
+  return 1 - fewer;
 }
 
 /** The page of a run: the figure, the survivors with their reasons, and all. */
