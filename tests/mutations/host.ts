@@ -94,7 +94,7 @@ const NAMED: readonly Named[] = [
     "engine/block_pass.ts",
     "if (bias) addBias(recorder,",
     "if (bias) addBias(recorder, { x: y, bias, rows, width: weight.rows, columns });\n    if (bias) addBias(recorder,",
-    [PARITY],
+    [PARITY, "tests/slow/invariance_test.ts"],
   ],
   [
     "a sublayer's output is in the stream before its hook",

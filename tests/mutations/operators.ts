@@ -84,7 +84,12 @@ const OPERATORS: readonly Operator[] = [
 const PER_FILE = 2;
 
 /** Ops whose audit runs a kernel that is not named as the op. */
-const OPS: Record<string, string> = { commit_tokens: "sample", matvec: "matmul" };
+const OPS: Record<string, string> = {
+  commit_tokens: "sample",
+  key_texels: "attention_decode",
+  matvec: "matmul",
+  pack_texels: "few_rows",
+};
 
 /** The audit of the ops that a shader is part of, then the tests of all kernels. */
 export function shaderTests(name: string, ops: readonly string[]): TestRun[] {

@@ -30,6 +30,10 @@ export const SURVIVORS: readonly Survivor[] = [
   ...survivors(
     IN_TURN,
     ["attention_decode", "a barrier is dropped: workgroupBarrier();"],
+    ["attention_decode_texel", "a barrier is dropped: workgroupBarrier();"],
+    ["attention_decode_texel", "a barrier is dropped: workgroupBarrier();, 2"],
+    ["few_rows", "a barrier is dropped: workgroupBarrier();"],
+    ["few_rows", "a barrier is dropped: workgroupBarrier();, 2"],
     ["nucleus", "a barrier is dropped: workgroupBarrier();, 2"],
   ),
   ...survivors(
