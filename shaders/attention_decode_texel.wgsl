@@ -36,8 +36,7 @@ fn root(at: u32, dim: u32) -> f32 {
   return sqrt(sums / f32(dim) + p.eps);
 }
 fn normed(at: u32, i: u32, root: f32, key: bool) -> f32 {
-  if (!NORM) { return qkv[at + i]; } return select(q_norm[i], k_norm[i], key) * (qkv[at + i] / root);
-}
+  if (!NORM) { return qkv[at + i]; } return select(q_norm[i], k_norm[i], key) * (qkv[at + i] / root); }
 fn turned(at: u32, i: u32, root: f32, key: bool) -> f32 {
   let x = normed(at, i, root, key); if (i >= 2u * p.half) { return x; }
   let turn = tables[place.w * p.half + i % p.half];
@@ -140,11 +139,12 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     k[key_at(place.w) + d] = turned4(own_k, 4u * d, roots[GROUP], true); v[key_at(place.w) + d] = vec4(qkv[i], qkv[i + 1u], qkv[i + 2u], qkv[i + 3u]);
   }
   storageBarrier(); workgroupBarrier();
-  end = place.w + 1u; first = end - min(end, p.window); let held = info[p.tokens + t / 4u][t % 4u]; // keys first … end − 1 are seen
+  // Keys first … end − 1 are seen. What barriers depend on is no private variable, whose uniformity no compiler sees.
+  let past = info[t].w + 1u; let begin = past - min(past, p.window); end = past; first = begin; let held = info[p.tokens + t / 4u][t % 4u];
   for (var g = 0u; g < GROUP; g += HEADS) {
     before = vec4(-3e38); total = vec4<f32>(); near = mat4x4<f32>(); far = mat4x4<f32>();
-    let to = (id * GROUP + g) * width; var start = first / 64u * 64u;
+    let to = (id * GROUP + g) * width; var start = begin / 64u * 64u;
     for (; start + 64u <= held; start += 64u) { turn(start, g * width, to, true, !WINDOWED); }
-    for (; start < end; start += 64u) { turn(start, g * width, to, false, false); }
+    for (; start < past; start += 64u) { turn(start, g * width, to, false, false); }
   }
 }
