@@ -47,7 +47,7 @@ fn weights(block: u32, c: u32, k: u32) -> Eight {
 // Block b of a workgroup, counted from the first column.
 fn place(group: u32, b: u32) -> u32 {
   if (FORM < 2u) { return group * BLOCKS + b; }
-  return group * BLOCKS / 2u + b % (BLOCKS / 2u) + select(0u, p.n / 64u, b >= BLOCKS / 2u);
+  return group * BLOCKS / 2u + b % ((BLOCKS + 1u) / 2u) + select(0u, p.n / 64u, b >= BLOCKS / 2u);
 }
 fn block(at: u32, k: u32) -> Block {
   let a = weights(at, 0u, k); let b = weights(at, 1u, k); let c = weights(at, 2u, k); let d = weights(at, 3u, k);
