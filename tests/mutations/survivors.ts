@@ -40,6 +40,13 @@ export const SURVIVORS: readonly Survivor[] = [
     CHECKED_AGAIN,
     ["matmul", "one element too many: (row >= p.m), 2"],
     ["matmul_tiled", "one element too many: (row >= p.m)"],
+    ["matmul_half", "one element too many: (row >= p.m)"],
+    ["many_rows", "one element too many: (row >= p.m), 2"],
+  ),
+  ...survivors(
+    "the same texels: an index past the list's end is clamped, so that a row is copied twice",
+    ["key_texels", "one element too many: (i >= p.count * p.width)"],
+    ["key_texels", "rows one element apart: * p.width"],
   ),
   ...survivors(
     "the same program: a texel holds eight weights, and k is divided by eight to find it",
