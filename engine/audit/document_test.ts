@@ -2,6 +2,8 @@ import { assertAlmostEquals, assertEquals } from "@std/assert";
 import { type AuditDocument, compareKernels, statedBound } from "./document.ts";
 import { compareSums, type ModelSums } from "./layer_sums.ts";
 import { measure, together, ulp } from "./measure.ts";
+import { trialsOf } from "./audit_kernels.ts";
+import { KERNEL_CASES } from "./cases.ts";
 import { auditName, matchesGlob } from "./names.ts";
 import { Draw } from "./inputs.ts";
 
@@ -100,4 +102,17 @@ Deno.test("names of files and globs", () => {
     true,
     false,
   ]);
+});
+
+Deno.test("a quick audit has inputs of a full one, so that the two compare", () => {
+  const plan = { cases: KERNEL_CASES, repeats: 1, randomBatches: 1 };
+  const seeds = (quick: boolean, randomShapes: number) =>
+    new Map(
+      trialsOf({ ...plan, quick, randomShapes }).map((trial) => [
+        `${trial.one.op} | ${trial.shape.label} | ${trial.distribution}`,
+        trial.seed,
+      ]),
+    );
+  const full = seeds(false, 6);
+  for (const [name, seed] of seeds(true, 1)) assertEquals(full.get(name), seed, name);
 });
