@@ -10,7 +10,7 @@ import { loadTokenizer } from "../models/load_model.ts";
 import { type Command, type Flags, parseCommand } from "./args.ts";
 import { measurePrecision, precisionJson } from "./precision.ts";
 import { checkEdits, readEdits, readTokens } from "./sequence_files.ts";
-import { HUB_FLAGS, MODEL_FLAGS, openGpu, sourceOptions } from "./common_flags.ts";
+import { HUB_FLAGS, MODEL_FLAGS, ONE_MODEL_FLAGS, openGpu, sourceOptions } from "./common_flags.ts";
 import { startProgress } from "./progress.ts";
 import { likelyTokens } from "./generate_flags.ts";
 import { openModel } from "./open_model.ts";
@@ -21,17 +21,7 @@ const COMMAND = {
   usage: "deno task capture",
   summary: "Runs a model and writes the activations at chosen hooks to a safetensors file.",
   flags: {
-    model: {
-      kind: "string",
-      required: true,
-      placeholder: "MODEL",
-      help: "a folder, hf:OWNER/NAME or embedded:base",
-    },
-    adapter: {
-      kind: "string",
-      placeholder: "MODEL",
-      help: "a LoRA adapter on it: a folder, hf:OWNER/NAME or embedded:NAME",
-    },
+    ...ONE_MODEL_FLAGS,
     tokens: {
       kind: "string",
       placeholder: "FILE",

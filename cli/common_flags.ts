@@ -39,6 +39,21 @@ export const MODEL_FLAGS = {
   },
 } as const satisfies Flags;
 
+/** One model, for `openModel`. */
+export const ONE_MODEL_FLAGS = {
+  model: {
+    kind: "string",
+    required: true,
+    placeholder: "MODEL",
+    help: "a folder, hf:OWNER/NAME or embedded:base",
+  },
+  adapter: {
+    kind: "string",
+    placeholder: "MODEL",
+    help: "a LoRA adapter on it: a folder, hf:OWNER/NAME or embedded:NAME",
+  },
+} as const satisfies Flags;
+
 /** How the Hugging Face Hub is used. */
 export const HUB_FLAGS = {
   offline: {

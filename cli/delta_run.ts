@@ -1,8 +1,7 @@
 /** What commands that use δ of one layer begin with: a device, two models, δ, and a results folder. */
 
-import type { Means } from "../engine/activation_means.ts";
 import type { Gpu } from "../engine/gpu/gpu.ts";
-import type { DiffRun } from "../lens/diff_run.ts";
+import type { DeltaStep } from "../lens/diff_run.ts";
 import { fingerprintOf } from "../lens/provenance.ts";
 import { RunFolder } from "../lens/results/run_folder.ts";
 import type { JsonValue } from "../lens/results/stable_json.ts";
@@ -27,18 +26,6 @@ interface DeltaRunPlan {
   /** Unrelated text to measure δ on; absent where it is taken from results. */
   text?: string;
   delta: { documents: number; tokens: number };
-}
-
-/** What the step in `lens/` needs of it. */
-interface StepInputs extends
-  Pick<
-    DiffRun,
-    "models" | "tokenizer" | "seed" | "folder" | "provenance" | "progress" | "signal"
-  > {
-  layer: number;
-  means: Means;
-  firstPosition: number;
-  positions: number[];
 }
 
 /** The opened models. Disposing of it frees them, the device, and the folder's lock. */
@@ -86,7 +73,7 @@ export class DeltaRun implements Disposable {
     command: string,
     inputs: Record<string, JsonValue>,
     sample: readonly ArrayLike<number>[],
-  ): Promise<StepInputs> {
+  ): Promise<DeltaStep> {
     const { gpu, pair, source, layer, positions, flags, plan } = this;
     const { signal } = source;
     const measured = { text: plan.text, ...plan.delta };

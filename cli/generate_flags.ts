@@ -2,7 +2,7 @@
 
 import type { Sampling } from "../engine/generation/generate.ts";
 import type { Command, Flags, Values } from "./args.ts";
-import { HUB_FLAGS, MODEL_FLAGS } from "./common_flags.ts";
+import { HUB_FLAGS, MODEL_FLAGS, ONE_MODEL_FLAGS } from "./common_flags.ts";
 import { TIMING_FLAGS } from "./timing.ts";
 
 /** How the next token is chosen. */
@@ -52,17 +52,7 @@ export const GENERATE_COMMAND = {
   usage: "deno task generate",
   summary: "Continues prompts with a model, as it is or with its activations edited.",
   flags: {
-    model: {
-      kind: "string",
-      required: true,
-      placeholder: "MODEL",
-      help: "a folder, hf:OWNER/NAME or embedded:base",
-    },
-    adapter: {
-      kind: "string",
-      placeholder: "MODEL",
-      help: "a LoRA adapter on it: a folder, hf:OWNER/NAME or embedded:NAME",
-    },
+    ...ONE_MODEL_FLAGS,
     prompt: { kind: "string", placeholder: "TEXT", help: "what to continue" },
     chat: { kind: "bool", help: "the prompt is a user's message: use the model's chat template" },
     system: { kind: "string", placeholder: "TEXT", help: "with --chat, the system message" },

@@ -1,7 +1,7 @@
 /** The command line of `deno task serve`. */
 
 import type { Command, Flags } from "./args.ts";
-import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
+import { DEVICE_FLAGS, HUB_FLAGS, ONE_MODEL_FLAGS } from "./common_flags.ts";
 
 /** The command. */
 export const SERVE_COMMAND = {
@@ -9,12 +9,7 @@ export const SERVE_COMMAND = {
   summary:
     "Serves a model, and adapters on it, by OpenAI's API: /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/models.",
   flags: {
-    model: {
-      kind: "string",
-      required: true,
-      placeholder: "MODEL",
-      help: "a folder, hf:OWNER/NAME or embedded:base",
-    },
+    model: ONE_MODEL_FLAGS.model,
     adapter: {
       kind: "list",
       default: [],

@@ -14,10 +14,10 @@ import { oneTokenEach } from "./query_runs.ts";
 import type { Scratch } from "./scratch.ts";
 import type { Transformer } from "./transformer.ts";
 import type { BlockWeights, Linear } from "./weights/model_weights.ts";
-import type { PackedMatrix } from "./weights/packed.ts";
+import { type PackedMatrix, STACKS } from "./weights/packed.ts";
 
 /** What goes into attention, in the order in which attention_decode.wgsl has it. */
-const QKV = ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"] as const;
+const QKV = STACKS.qkv;
 
 /** Records the sublayers of one pass's blocks. */
 export class BlockPass {
@@ -171,7 +171,7 @@ export class BlockPass {
   #gated(block: BlockWeights, resid: GPUBuffer): GPUBuffer {
     const { scratch, recorder } = this;
     const { intermediateSize, activation } = this.model.spec;
-    const [gateProj, upProj] = [block.linears["mlp.gate_proj"], block.linears["mlp.up_proj"]];
+    const [gateProj, upProj] = STACKS.gateUp.map((name) => block.linears[name]);
     const weight = this.#few(block.stacked?.gateUp, [gateProj, upProj]);
     if (weight) {
       const out = scratch.take(intermediateSize);
@@ -214,6 +214,14 @@ export class BlockPass {
     return manyRows(this.recorder, { x, weight, rows: this.batch.tokens, form, products });
   }
 
+  /** A linear layer's product with packed weights, of however many rows. Tells whether it was done. */
+  #packedProduct(linear: Linear, x: GPUBuffer, form: "store" | "add", out: GPUBuffer): boolean {
+    const few = this.#few(linear.packed, [linear]);
+    if (!few) return this.#many(linear.packed, [linear], x, form, [{ out }]);
+    this.#fewRows(x, undefined, few, out, form);
+    return true;
+  }
+
   #fewRows(
     x: GPUBuffer,
     norm: GPUBuffer | undefined,
@@ -237,11 +245,10 @@ export class BlockPass {
     const linear = block.linears[name];
     const alone = !block.norms[place] && !linear.bias && !linear.lora;
     let out: GPUBuffer | undefined;
-    const few = this.#few(linear.packed, [linear]);
-    if (resid && alone && few) this.#fewRows(x, undefined, few, resid, "add");
-    else if (resid && alone) {
-      const done = this.#many(linear.packed, [linear], x, "add", [{ out: resid }]);
-      if (!done) matmul(recorder, { x, weight: linear.weight, y: resid, rows, addScaled: 1 });
+    if (resid && alone) {
+      if (!this.#packedProduct(linear, x, "add", resid)) {
+        matmul(recorder, { x, weight: linear.weight, y: resid, rows, addScaled: 1 });
+      }
     } else out = this.#normed(block, place, this.#linear(x, linear));
     scratch.drop(x);
     return out;
@@ -282,11 +289,7 @@ export class BlockPass {
   /** `W x`, the bias and the adapter's share if there are any: `[tokens, out]`. */
   #linear(x: GPUBuffer, linear: Linear): GPUBuffer {
     const y = this.scratch.take(linear.weight.rows);
-    const few = this.#few(linear.packed, [linear]);
-    if (few) this.#fewRows(x, undefined, few, y, "store");
-    else if (!this.#many(linear.packed, [linear], x, "store", [{ out: y }])) {
-      this.#product(x, linear, y);
-    }
+    if (!this.#packedProduct(linear, x, "store", y)) this.#product(x, linear, y);
     return y;
   }
 

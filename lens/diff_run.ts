@@ -60,6 +60,21 @@ export interface DiffRun {
   signal?: AbortSignal;
 }
 
+/** What every step takes that goes on from one layer's δ. */
+export interface DeltaStep extends
+  Pick<
+    DiffRun,
+    "models" | "tokenizer" | "seed" | "folder" | "provenance" | "progress" | "signal"
+  > {
+  layer: number;
+  /** δ and the means at that layer. */
+  means: Means;
+  /** What the first position of the means is called. */
+  firstPosition: number;
+  /** The positions whose δ is used, by their names. */
+  positions: readonly number[];
+}
+
 /** What of a run a comparison needs. */
 export type MeansRun = Pick<DiffRun, "gpu" | "layers" | "folder" | "progress" | "signal">;
 

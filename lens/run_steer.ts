@@ -1,7 +1,6 @@
 /** Steering as steps of a run: for each position the strength, then the texts, each kept when it is done. */
 
-import type { Means } from "../engine/activation_means.ts";
-import type { DiffRun, StepProgress } from "./diff_run.ts";
+import type { DeltaStep, StepProgress } from "./diff_run.ts";
 import type { Grading } from "./graders/grading.ts";
 import { settledStep } from "./results/settled_step.ts";
 import type { JsonValue } from "./results/stable_json.ts";
@@ -16,20 +15,8 @@ import {
   type SteeringTarget,
 } from "./steering/steer.ts";
 
-/** Everything that steering needs. */
-export interface SteerRun extends
-  Pick<
-    DiffRun,
-    "models" | "tokenizer" | "seed" | "folder" | "provenance" | "progress" | "signal"
-  > {
-  /** The residual after this layer is edited. */
-  layer: number;
-  /** δ and the means at that layer. */
-  means: Means;
-  /** What the first position of the means is called. */
-  firstPosition: number;
-  /** The positions whose δ is steered with, by their names. */
-  positions: readonly number[];
+/** Everything that steering needs: the residual after the layer is edited. */
+export interface SteerRun extends DeltaStep {
   /** Who judges whether texts are coherent. */
   grading: Grading;
   searchPrompts: readonly SteeringPrompt[];

@@ -12,6 +12,7 @@ import { type Choice, DEFAULTS } from "../gpu/tuning.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import type { WeightMatrix, WeightWindow } from "../weights/matrix.ts";
 import { halfMatmul, hasScales } from "./matmul_half.ts";
+import { windowParams } from "./matmul_params.ts";
 import { CHUNK } from "./grid.ts";
 import type { Columns } from "./rows.ts";
 
@@ -91,19 +92,9 @@ function lanes(gpu: Gpu, { weight, rows }: MatmulArgs, subgroups: boolean): Vari
 }
 
 function storageMatmul(recorder: Recorder, args: MatmulArgs, { kernel, groups }: Variant): void {
-  const { x, weight, y, rows, addScaled } = args;
-  const { stride, first } = args.columns ?? { stride: weight.rows, first: 0 };
+  const { x, weight, y } = args;
   for (const window of weight.windows) {
-    const params = [
-      u32(rows),
-      u32(window.rows),
-      u32(weight.columns),
-      u32(weight.stride),
-      u32(stride),
-      u32(first + window.firstRow),
-      u32(addScaled === undefined ? 0 : 1),
-      f32(addScaled ?? 1),
-    ];
+    const params = windowParams(args, window);
     recorder.dispatch(kernel, [x, window.buffer, y], params, foldGrid(groups(window.rows)));
   }
 }

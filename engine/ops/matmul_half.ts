@@ -3,9 +3,10 @@
 import matmulHalfCode from "../../shaders/matmul_half.wgsl" with { type: "text" };
 import rowScaleCode from "../../shaders/row_scale.wgsl" with { type: "text" };
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
-import { f32, u32 } from "../gpu/uniforms.ts";
+import { u32 } from "../gpu/uniforms.ts";
 import { rowBlock } from "./grid.ts";
 import type { MatmulArgs } from "./matmul.ts";
+import { windowParams } from "./matmul_params.ts";
 
 /**
  * `out[r]` = the power of two that brings row r of `x` into f16's upper range: `x` `[rows, ·]` in rows of `words` u32, `out`
@@ -31,8 +32,7 @@ export function hasScales({ weight }: MatmulArgs): boolean {
 
 /** As `matmul`, of the rounded sides. A row's product is the same bits in any batch: the shapes of tiles change nothing. */
 export function halfMatmul(recorder: Recorder, args: MatmulArgs): void {
-  const { x, weight, y, rows, addScaled } = args;
-  const { stride, first } = args.columns ?? { stride: weight.rows, first: 0 };
+  const { x, weight, y, rows } = args;
   const { gpu } = recorder;
   const scale = gpu.tensor([rows]);
   rowScale(recorder, { x, dtype: 0, out: scale.buffer, rows, words: weight.columns });
@@ -41,19 +41,9 @@ export function halfMatmul(recorder: Recorder, args: MatmulArgs): void {
   const kernel = gpu.kernels.get("matmul_half", matmulHalfCode, constants);
   const tiles = (length: number, side: number) => Math.ceil(length / (4 * side));
   for (const window of weight.windows) {
-    const params = [
-      u32(rows),
-      u32(window.rows),
-      u32(weight.columns),
-      u32(weight.stride),
-      u32(stride),
-      u32(first + window.firstRow),
-      u32(addScaled === undefined ? 0 : 1),
-      f32(addScaled ?? 1),
-    ];
     const buffers = [x, window.buffer, y, scale.buffer, window.scale!];
     const grid = foldGrid(tiles(rows, TR) * tiles(window.rows, TC));
-    recorder.dispatch(kernel, buffers, params, grid);
+    recorder.dispatch(kernel, buffers, windowParams(args, window), grid);
   }
   scale.release();
 }

@@ -67,8 +67,8 @@ function texelsOfRow(dtype: number, columns: number): number {
   return columns * (dtype === WEIGHT_DTYPES.F32 ? 4 : 2) / TEXEL_BYTES;
 }
 
-/** Which linear layers are stacked. */
-const STACKS = {
+/** Which linear layers are stacked, in their order. */
+export const STACKS = {
   qkv: ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"],
   gateUp: ["mlp.gate_proj", "mlp.up_proj"],
 } as const;

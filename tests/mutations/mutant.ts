@@ -22,7 +22,10 @@ export interface Mutant {
 }
 
 /** The source with the bug. A mutant whose text is gone is an error of the list, not a mutant that was caught. */
-export function planted(source: string, { file, find, replace }: Mutant): string {
+export function planted(
+  source: string,
+  { file, find, replace }: Pick<Mutant, "file" | "find" | "replace">,
+): string {
   const pieces = source.split(find);
   if (pieces.length !== 2) {
     throw new Error(

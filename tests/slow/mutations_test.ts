@@ -1,7 +1,8 @@
 /** Every difference between the architectures is held by a test: taken out, it makes the test fail (see ../mutations/list.ts). */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert } from "@std/assert";
 import { type Mutation, MUTATIONS } from "../mutations/list.ts";
+import { planted } from "../mutations/mutant.ts";
 import { copyTree, runTests } from "../mutations/tree.ts";
 
 /** Runs the parity tests whose name begins so. */
@@ -9,14 +10,12 @@ async function parity(copy: string, name: string): Promise<{ passed: boolean; ou
   return await runTests(copy, ["tests/parity_test.ts"], `/^${name.replaceAll(".", "\\.")}/`);
 }
 
-async function check(copy: string, { file, find, replace, caughtBy }: Mutation): Promise<void> {
-  const path = `${copy}/${file}`;
+async function check(copy: string, mutation: Mutation): Promise<void> {
+  const path = `${copy}/${mutation.file}`;
   const original = await Deno.readTextFile(path);
-  const pieces = original.split(find);
-  assertEquals(pieces.length, 2, `"${find}" does not stand in ${file} exactly once`);
-  await Deno.writeTextFile(path, pieces.join(replace));
+  await Deno.writeTextFile(path, planted(original, mutation));
   try {
-    const { passed, output } = await parity(copy, caughtBy);
+    const { passed, output } = await parity(copy, mutation.caughtBy);
     assert(!passed, "the mutant passed");
     // A wrong result, or a checkpoint that no longer fits: not a mutant that cannot even be compiled.
     assert(

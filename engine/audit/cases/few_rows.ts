@@ -109,6 +109,7 @@ function make(
     record(recorder, at, { w: matrix }) {
       const { texels } = recorder.gpu;
       // What is larger than scratch is made as a model's is, and stays as long as the device.
+      // What is larger than scratch is made as a model's is, and stays as long as the device.
       const fits = (bytes: number) => bytes <= texels.largest;
       const packed = planPacked(
         [matrix],

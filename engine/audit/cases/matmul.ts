@@ -2,11 +2,12 @@
 
 import { matmul } from "../../ops/matmul.ts";
 import { matmulReference } from "../../ops/matmul_reference.ts";
-import { allRows, kernelCase } from "../case.ts";
-import { type Distribution, rowsOf } from "../inputs.ts";
+import { allRows, type Job, kernelCase } from "../case.ts";
+import { type Distribution, type Draw, rowsOf } from "../inputs.ts";
 import { asStored, largestExponent, STORED_DTYPES, type StoredDtype } from "../stored.ts";
 
-function shape(
+/** Sizes of a product, whether it is added, and what it is tried on. */
+export function shape(
   [rows, n, k]: readonly [number, number, number],
   dtype: StoredDtype,
   add?: number,
@@ -53,28 +54,37 @@ export const matmulCase = kernelCase({
     const sizes = [1 + draw.below(70), 1 + draw.below(200), 1 + draw.below(400)] as const;
     return shape(sizes, STORED_DTYPES[draw.below(3)], draw.below(2) ? undefined : 1.5);
   },
-  make({ rows, n, k, dtype, add }, draw, picked = allRows(rows)) {
-    // Weights near the end of their dtype, and activations such that the sums stay finite.
-    const most = largestExponent(dtype);
-    const x = rowsOf(draw.values(rows * k, k, Math.min(60, 108 - most)), k, picked);
-    const w = asStored(draw.weights(n * k, k, most), dtype);
-    const before = rowsOf(draw.values(rows * n, n, 100), n, picked);
-    const y = add === undefined ? { words: picked.length * n } : before;
-    const added = add === undefined ? undefined : { y: before, addScaled: add };
-    return {
-      buffers: { x, y },
-      matrices: { w: { values: w, rows: n, columns: k, dtype } },
-      record: (recorder, at, { w }) =>
-        matmul(recorder, {
-          x: at.x.buffer,
-          weight: w,
-          y: at.y.buffer,
-          rows: picked.length,
-          addScaled: add,
-        }),
-      expect: {
-        y: { rowWords: n, reference: () => matmulReference(x, w, [picked.length, n, k], added) },
-      },
-    };
-  },
+  make: (sizes, draw, picked) => productJob(sizes, draw, picked, matmul, matmulReference),
 });
+
+/** The job of a product `y = W x`, or of one that is scaled and added to `y`. */
+export function productJob(
+  { rows, n, k, dtype, add }: ReturnType<typeof shape>,
+  draw: Draw,
+  picked: readonly number[] = allRows(rows),
+  op: typeof matmul,
+  reference: typeof matmulReference,
+): Job {
+  // Weights near the end of their dtype, and activations such that the sums stay finite.
+  const most = largestExponent(dtype);
+  const x = rowsOf(draw.values(rows * k, k, Math.min(60, 108 - most)), k, picked);
+  const w = asStored(draw.weights(n * k, k, most), dtype);
+  const before = rowsOf(draw.values(rows * n, n, 100), n, picked);
+  const y = add === undefined ? { words: picked.length * n } : before;
+  const added = add === undefined ? undefined : { y: before, addScaled: add };
+  return {
+    buffers: { x, y },
+    matrices: { w: { values: w, rows: n, columns: k, dtype } },
+    record: (recorder, at, { w }) =>
+      op(recorder, {
+        x: at.x.buffer,
+        weight: w,
+        y: at.y.buffer,
+        rows: picked.length,
+        addScaled: add,
+      }),
+    expect: {
+      y: { rowWords: n, reference: () => reference(x, w, [picked.length, n, k], added) },
+    },
+  };
+}
