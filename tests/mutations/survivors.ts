@@ -25,6 +25,9 @@ export const SURVIVORS: readonly Survivor[] = [
     ["kth_largest", "one element too many: (row >= params.rows)"],
     ["logprobs", "one element too many: (row >= params.rows)"],
     ["nucleus", "one element too many: (row >= params.rows)"],
+    ["softmax", "one element too many: (row >= params.rows)"],
+    ["token_loss", "one element too many: (row >= params.rows)"],
+    ["top_k", "one element too many: (row >= params.rows)"],
     ["attention_workgroup", "one element too many: (i >= params.tokens * params.heads)"],
   ),
   ...survivors(
@@ -35,13 +38,20 @@ export const SURVIVORS: readonly Survivor[] = [
     ["few_rows", "a barrier is dropped: workgroupBarrier();"],
     ["few_rows", "a barrier is dropped: workgroupBarrier();, 2"],
     ["nucleus", "a barrier is dropped: workgroupBarrier();, 2"],
+    ["top_k", "a barrier is dropped: workgroupBarrier();"],
   ),
   ...survivors(
     CHECKED_AGAIN,
     ["matmul", "one element too many: (row >= p.m), 2"],
     ["matmul_tiled", "one element too many: (row >= p.m)"],
     ["matmul_half", "one element too many: (row >= p.m)"],
+    ["matvec", "one element too many: (row >= p.m)"],
+    ["matvec_subgroup", "one element too many: (row >= p.m)"],
     ["many_rows", "one element too many: (row >= p.m), 2"],
+  ),
+  ...survivors(
+    "the part that follows writes the one texel too many again, and after the last part it belongs to nobody",
+    ["pack_texels", "one element too many: (i >= p.count)"],
   ),
   ...survivors(
     "the same texels: an index past the list's end is clamped, so that a row is copied twice",

@@ -11,7 +11,12 @@ using grouped = await Gpu.open({
   profile: "discrete",
   tuning: Tuning.always("matmul", "subgroups"),
 });
-const wanted = ["[6, 333] · [130, 333]ᵀ, bf16", "[1, 203] · [101, 203]ᵀ, bf16, added"];
+const wanted = [
+  "[6, 333] · [130, 333]ᵀ, bf16",
+  "[1, 203] · [101, 203]ᵀ, bf16, added",
+  "[3, 64] · [17, 64]ᵀ, f16",
+  "[5, 65] · [33, 65]ᵀ, f32, added",
+];
 const shapes = matmulCase.shapes.filter(({ label }) => wanted.includes(label))
   .map((shape) => ({ ...shape, distributions: ["normal", "outliers"] as const }));
 const { results } = await auditKernels(

@@ -19,6 +19,6 @@ Deno.test(
     assertEquals(code, 0, new TextDecoder().decode(stderr));
     const found = JSON.parse(new TextDecoder().decode(stdout));
     assert(found.subgroupSize >= 4);
-    assertEquals([found.shapes, found.kernels, found.faults], [2, ["matvec_subgroup"], []]);
+    assertEquals([found.shapes, found.kernels, found.faults], [4, ["matvec_subgroup"], []]);
   },
 );
