@@ -233,7 +233,7 @@ export class BlockPass {
     fewRows(this.recorder, { ...args, rows: this.batch.tokens, form });
   }
 
-  /** The last product of a sublayer and the norm after it, and `x` goes: a buffer of its own, or nothing when it went into `resid`. */
+  /** The last product of a sublayer and the norm after it, and `x` goes: a buffer of its own, or nothing when it was added to `resid`. */
   #output(
     block: BlockWeights,
     place: typeof BLOCK_NORMS[number],
@@ -243,12 +243,17 @@ export class BlockPass {
   ): GPUBuffer | undefined {
     const { recorder, scratch, batch: { tokens: rows } } = this;
     const linear = block.linears[name];
-    const alone = !block.norms[place] && !linear.bias && !linear.lora;
+    const norm = block.norms[place];
+    const alone = !norm && !linear.bias && !linear.lora;
     let out: GPUBuffer | undefined;
     if (resid && alone) {
       if (!this.#packedProduct(linear, x, "add", resid)) {
         matmul(recorder, { x, weight: linear.weight, y: resid, rows, addScaled: 1 });
       }
+    } else if (resid && norm) {
+      const y = this.#linear(x, linear);
+      this.#norm(y, norm, 1, this.model.spec.hiddenSize, resid);
+      scratch.drop(y);
     } else out = this.#normed(block, place, this.#linear(x, linear));
     scratch.drop(x);
     return out;
@@ -267,11 +272,12 @@ export class BlockPass {
     return out;
   }
 
-  /** RMSNorm of `[tokens · parts, width]`. */
-  #norm(x: GPUBuffer, weight: GPUBuffer, parts: number, width: number): GPUBuffer {
-    const out = this.scratch.take(parts * width);
+  /** RMSNorm of `[tokens · parts, width]` into a new buffer, or added to `resid`. */
+  #norm(x: GPUBuffer, weight: GPUBuffer, parts: number, width: number, resid?: GPUBuffer) {
+    const out = resid ?? this.scratch.take(parts * width);
     const eps = this.model.spec.normEps;
-    rmsnorm(this.recorder, { x, weight, out, rows: this.batch.tokens * parts, width, eps });
+    const rows = this.batch.tokens * parts;
+    rmsnorm(this.recorder, { x, weight, out, rows, width, eps, add: resid !== undefined });
     return out;
   }
 

@@ -1,17 +1,20 @@
 // Root-mean-square norm of rows (Zhang and Sennrich 2019), as Llama applies it.
 //
-//   out[r, i] = weight[i] · (x[r, i] / sqrt(mean_i(x[r, i]²) + eps))
+//   y[r, i] = weight[i] · (x[r, i] / sqrt(mean_i(x[r, i]²) + eps))
+//   out[r, i] = y[r, i], or out[r, i] + y[r, i] with ADD: the bits of this kernel and add.wgsl after it
 //
-// x, out [rows, width] f32; weight [width] f32
+// x, out [rows, width] f32, two buffers; weight [width] f32
 // Sums:  the squares in chunks of 64 consecutive elements, each summed in order with fma from 0, then the chunks in
 //        order. The order depends on width alone: not on the rows beside it, nor on LANES and ROWS.
 // Error: with u = 2^-24 and n = 64 + width/64, the mean of squares is within n·u relative (all terms are positive), so
-//        out is within (n/2 + 18)·u relative, to first order: half of the sum's through the root, and 18 u for the
+//        y is within (n/2 + 18)·u relative, to first order: half of the sum's through the root, and 18 u for the
 //        root, the divisions and the product under WGSL's accuracy (4.5 ULP for sqrt, 2.5 for division).
+//        The sum with ADD is one rounding more.
 
 override LANES: u32; // threads a row
 override ROWS: u32; // rows a workgroup
 override PARTIALS: u32; // at least ROWS × chunks a row
+override ADD: bool = false;
 
 const CHUNK = 64u;
 
@@ -19,6 +22,7 @@ struct Params {
   rows: u32,
   width: u32,
   eps: f32,
+  zero: u32, // 0, which no compiler knows
 }
 
 @group(0) @binding(0) var<storage, read> x: array<f32>;
@@ -27,6 +31,12 @@ struct Params {
 @group(0) @binding(3) var<uniform> params: Params;
 
 var<workgroup> partials: array<f32, PARTIALS>;
+
+// The bits of a product that is to be added as it is: a compiler may fuse a product with a sum, but not through an exclusive or
+// with a number that it does not know.
+fn rounded(y: f32) -> f32 {
+  return bitcast<f32>(bitcast<u32>(y) ^ params.zero);
+}
 
 @compute @workgroup_size(LANES, ROWS)
 fn main(
@@ -61,6 +71,11 @@ fn main(
   }
   let root = sqrt(total / f32(width) + params.eps);
   for (var i = local.x; i < width; i += LANES) {
-    out[first + i] = weight[i] * (x[first + i] / root);
+    let y = weight[i] * (x[first + i] / root);
+    if (ADD) {
+      out[first + i] += rounded(y);
+    } else {
+      out[first + i] = y;
+    }
   }
 }

@@ -2,16 +2,18 @@
 // sums, error bound and bits are those of rmsnorm.wgsl. (On software adapters a load costs the same however wide it is; on
 // GPUs neighbouring threads go through 16 bytes each.)
 //
-//   out[r, i] = weight[i] · (x[r, i] / sqrt(mean_i(x[r, i]²) + eps))
+//   y[r, i] = weight[i] · (x[r, i] / sqrt(mean_i(x[r, i]²) + eps))
+//   out[r, i] = y[r, i], or out[r, i] + y[r, i] with ADD: the bits of this kernel and add.wgsl after it
 //
-// x, out [rows, width] f32; weight [width] f32; width a multiple of 4
+// x, out [rows, width] f32, two buffers; weight [width] f32; width a multiple of 4
 // Sums:  the squares in chunks of 64 consecutive elements, each summed in order with fma from 0, then the chunks in
 //        order.
-// Error: (n/2 + 18)·u relative to first order, u = 2^-24, n = 64 + width/64.
+// Error: of y (n/2 + 18)·u relative to first order, u = 2^-24, n = 64 + width/64; the sum with ADD is one rounding more.
 
 override LANES: u32; // threads a row
 override ROWS: u32; // rows a workgroup
 override PARTIALS: u32; // at least ROWS × chunks a row
+override ADD: bool = false;
 
 const CHUNK4 = 16u; // vec4s in a chunk of 64 elements
 
@@ -19,6 +21,7 @@ struct Params {
   rows: u32,
   width: u32,
   eps: f32,
+  zero: u32, // 0, which no compiler knows
 }
 
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
@@ -27,6 +30,12 @@ struct Params {
 @group(0) @binding(3) var<uniform> params: Params;
 
 var<workgroup> partials: array<f32, PARTIALS>;
+
+// The bits of a product that is to be added as it is: a compiler may fuse a product with a sum, but not through an exclusive or
+// with a number that it does not know.
+fn rounded(y: vec4<f32>) -> vec4<f32> {
+  return bitcast<vec4<f32>>(bitcast<vec4<u32>>(y) ^ vec4(params.zero));
+}
 
 @compute @workgroup_size(LANES, ROWS)
 fn main(
@@ -61,6 +70,11 @@ fn main(
   }
   let root = sqrt(total / f32(params.width) + params.eps);
   for (var i = local.x; i < width4; i += LANES) {
-    out[first + i] = weight[i] * (x[first + i] / root);
+    let y = weight[i] * (x[first + i] / root);
+    if (ADD) {
+      out[first + i] += rounded(y);
+    } else {
+      out[first + i] = y;
+    }
   }
 }

@@ -14,7 +14,10 @@ import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import { elementGrid, rowBlock } from "./grid.ts";
 
-/** `out[r] = weight · x[r] / rms(x[r])`: `x`, `out` `[rows, width]`, `weight` `[width]`. */
+/**
+ * `out[r] = weight · x[r] / rms(x[r])`, or that much more with `add`, as {@link addInPlace} would have it after the norm, bit by
+ * bit: `x`, `out` `[rows, width]`, two buffers; `weight` `[width]`.
+ */
 export function rmsnorm(
   recorder: Recorder,
   args: {
@@ -24,15 +27,17 @@ export function rmsnorm(
     rows: number;
     width: number;
     eps: number;
+    add?: boolean;
   },
 ): void {
-  const { x, weight, out, rows, width, eps } = args;
+  const { x, weight, out, rows, width, eps, add = false } = args;
   const block = rowBlock(recorder.gpu, width);
   const { kernels } = recorder.gpu;
+  const constants = { ...block, ...(add && { ADD: 1 }) };
   const kernel = width % 4 === 0
-    ? kernels.get("rmsnorm_vec4", rmsnormVec4Code, block)
-    : kernels.get("rmsnorm", rmsnormCode, block);
-  const params = [u32(rows), u32(width), f32(eps)];
+    ? kernels.get("rmsnorm_vec4", rmsnormVec4Code, constants)
+    : kernels.get("rmsnorm", rmsnormCode, constants);
+  const params = [u32(rows), u32(width), f32(eps), u32(0)];
   recorder.dispatch(kernel, [x, weight, out], params, foldGrid(Math.ceil(rows / block.ROWS)));
 }
 

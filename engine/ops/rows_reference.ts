@@ -7,13 +7,14 @@ function reference(elements: number): Reference {
   return { expected: new Float64Array(elements), bound: new Float64Array(elements) };
 }
 
-/** rmsnorm.wgsl. */
+/** rmsnorm.wgsl; with ADD, what the norm is added to is given as `sum`. */
 export function rmsnormReference(
   x: Float32Array,
   weight: Float32Array,
   rows: number,
   width: number,
   eps: number,
+  sum?: Float32Array,
 ): Reference {
   const { expected, bound } = reference(rows * width);
   for (let r = 0; r < rows; r++) {
@@ -30,6 +31,10 @@ export function rmsnormReference(
       bound[at] = relative * Math.abs(expected[at]) + TINY +
         Math.abs(weight[i]) * (flushed(x[at]) / rms + TINY) +
         flushed(weight[i]) * Math.abs(x[at]) / rms;
+      if (!sum) continue;
+      expected[at] += sum[at];
+      const added = Math.abs(expected[at]) + bound[at];
+      bound[at] += U * added + flushed(sum[at]) + flushed(expected[at]);
     }
   }
   return { expected, bound };

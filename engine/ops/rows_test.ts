@@ -80,6 +80,30 @@ for (const profile of PROFILES) {
     );
   });
 
+  Deno.test(`a norm that is added has the bits of a norm and a sum (${profile})`, async () => {
+    const gpu = await testGpu(profile);
+    const sums = inputs.map(({ x }, i) => normals(200 + i, x.length));
+    const found = await compute(
+      gpu,
+      (recorder) =>
+        inputs.flatMap(({ x, weight, rows, width, eps }, i) => {
+          const [once, twice] = [sums[i], sums[i]].map((values) => input(gpu, values));
+          const y = output(gpu, [rows, width]);
+          const buffers = { x: input(gpu, x).buffer, weight: input(gpu, weight).buffer };
+          const args = { ...buffers, rows, width, eps };
+          rmsnorm(recorder, { ...args, out: once.buffer, add: true });
+          rmsnorm(recorder, { ...args, out: y.buffer });
+          addInPlace(recorder, twice.buffer, y.buffer, x.length);
+          return [once, twice];
+        }),
+    );
+    inputs.forEach(({ x, weight, rows, width, eps, name }, i) => {
+      const [once, twice] = found.slice(2 * i);
+      assertSameBits(once, twice, name);
+      assertWithin(once, rmsnormReference(x, weight, rows, width, eps, sums[i]), name);
+    });
+  });
+
   Deno.test(`row_norm is within its bound (${profile})`, async () => {
     const actual = await rowNorms(profile);
     inputs.forEach(({ x, rows, width, name }, i) =>
