@@ -59,7 +59,7 @@ const COMMAND = {
 
 async function examine(backend: Backend): Promise<BackendReport> {
   try {
-    const adapter = await requestAdapter(backend);
+    const adapter = await requestAdapter(backend, { both: true }); // what fast mode would find
     if (!adapter) return { backend, works: false, problem: "it finds no adapter" };
     const limits = adapter.limits as unknown as Record<string, number>;
     const report: BackendReport = {

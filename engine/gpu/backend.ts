@@ -11,16 +11,44 @@ export type BackendChoice = Backend | "auto";
 /** In the order that `auto` tries them: the built-in one needs no permission and no native library. */
 export const BACKENDS: readonly Backend[] = ["deno", "dawn"];
 
-// Dawn's instance must outlive its devices: without a reference the garbage collector ends them.
-let dawnInstance: GPU | undefined;
+/** What an adapter is wanted for, as `GpuOptions` has it. */
+export interface AdapterUse {
+  /** `fast` wants f16, which Dawn hides on some adapters. */
+  precision?: "f32" | "fast";
+  /** Wants it where it is to be had. */
+  both?: boolean;
+}
 
-async function entryPoint(backend: Backend): Promise<GPU | undefined> {
+/** Makes an instance of Dawn: `create` of the `webgpu` package. */
+export type CreateDawn = (options: string[]) => unknown;
+
+/**
+ * Toggles of Dawn that fast mode needs: on Vulkan it hides `shader-f16` of NVIDIA's cards without this one. Subgroup matrices, which
+ * need others, have no path here. Where nothing asks for f16, Dawn is as it comes.
+ */
+const HALF_TOGGLES = ["vulkan_enable_f16_on_nvidia"];
+
+// Dawn's instances must outlive their devices: without a reference the garbage collector ends them.
+const instances = new Map<string, GPU>();
+
+/** The instance of Dawn for a use, made once for each set of options. */
+export function dawnInstance(
+  create: CreateDawn,
+  { precision = "f32", both = false }: AdapterUse,
+  made: Map<string, GPU> = instances,
+): GPU {
+  const half = both || precision === "fast";
+  const options = half ? [`enable-dawn-features=${HALF_TOGGLES.join(",")}`] : [];
+  const key = options.join(" ");
+  let instance = made.get(key);
+  if (!instance) made.set(key, instance = create(options) as GPU);
+  return instance;
+}
+
+async function entryPoint(backend: Backend, use: AdapterUse): Promise<GPU | undefined> {
   if (backend === "deno") return globalThis.navigator?.gpu;
-  if (!dawnInstance) {
-    const { create } = await import("webgpu");
-    dawnInstance = create([]) as GPU;
-  }
-  return dawnInstance;
+  const { create } = await import("webgpu");
+  return dawnInstance(create, use);
 }
 
 /**
@@ -28,10 +56,13 @@ async function entryPoint(backend: Backend): Promise<GPU | undefined> {
  *
  * @throws {DeviceError} when the backend itself cannot be loaded.
  */
-export async function requestAdapter(backend: Backend): Promise<GPUAdapter | undefined> {
+export async function requestAdapter(
+  backend: Backend,
+  use: AdapterUse = {},
+): Promise<GPUAdapter | undefined> {
   let gpu: GPU | undefined;
   try {
-    gpu = await entryPoint(backend);
+    gpu = await entryPoint(backend, use);
   } catch (cause) {
     const reason = cause instanceof Error ? cause.message : String(cause);
     throw new DeviceError(`Cannot load the ${backend} backend: ${reason}`, { cause });
@@ -46,10 +77,11 @@ export async function requestAdapter(backend: Backend): Promise<GPUAdapter | und
  */
 export async function chooseAdapter(
   choice: BackendChoice,
+  use: AdapterUse = {},
 ): Promise<{ backend: Backend; adapter: GPUAdapter }> {
   const tried = choice === "auto" ? BACKENDS : [choice];
   for (const backend of tried) {
-    const adapter = await requestAdapter(backend);
+    const adapter = await requestAdapter(backend, use);
     if (adapter) return { backend, adapter };
   }
   throw new DeviceError(

@@ -128,7 +128,7 @@ export class Gpu {
    * @throws {DeviceError} when there is no adapter, it refuses, or it cannot do what `fast` needs.
    */
   static async open(options: GpuOptions = {}): Promise<Gpu> {
-    const { backend, adapter } = await chooseAdapter(options.backend ?? "auto");
+    const { backend, adapter } = await chooseAdapter(options.backend ?? "auto", options);
     // Lower limits are kept by the pools: WebGPU gives every device its defaults at least.
     const requiredLimits = {} as Limits;
     const limits = {} as Limits;
