@@ -113,17 +113,30 @@ export class WeightLayout {
   }
 
   /** A vector `[size]` as f32: norms and biases are small, and widening loses nothing. */
-  vector(name: string, { size, offset = 0, part: [first, count] = [0, size] }: VectorPart) {
+  vector(name: string, part: VectorPart): GPUBuffer {
+    return this.vectors([{ name, ...part }]);
+  }
+
+  /** Vectors one after the other. */
+  vectors(parts: readonly (VectorPart & { name: string })[]): GPUBuffer {
     const { checkpoint } = this;
-    checkpoint.expectShape(name, [size]);
-    const buffer = this.make(name, 4 * count);
+    const spans = parts.map(({ name, size, offset = 0, part: [first, count] = [0, size] }) => {
+      checkpoint.expectShape(name, [size]);
+      return { name, offset, first, count };
+    });
+    const [{ name }] = spans;
+    const unit = 4 * spans.reduce((sum, { count }) => sum + count, 0);
+    const buffer = this.make(name, unit);
     const fill = async (target: Uint8Array<ArrayBuffer>) => {
-      const values = (await checkpoint.readFloat32(name)).slice(first, first + count);
-      if (offset !== 0) values.forEach((value, i) => values[i] = value + offset);
-      target.set(new Uint8Array(values.buffer));
+      let at = 0;
+      for (const { name, offset, first, count } of spans) {
+        const values = (await checkpoint.readFloat32(name)).slice(first, first + count);
+        if (offset !== 0) values.forEach((value, i) => values[i] = value + offset);
+        target.set(new Uint8Array(values.buffer), at);
+        at += 4 * count;
+      }
     };
-    const position = checkpoint.position(name);
-    this.transfers.push({ buffer, unit: 4 * count, units: 1, position, fill });
+    this.transfers.push({ buffer, unit, units: 1, position: checkpoint.position(name), fill });
     return buffer;
   }
 

@@ -13,7 +13,7 @@ import {
 } from "../model_spec.ts";
 import { MAX_HEAD_DIM } from "../ops/attention.ts";
 import type { Checkpoint } from "./checkpoint.ts";
-import { type PackedMatrix, packWeights } from "./packed.ts";
+import { type PackedMatrix, packWeights, STACKS } from "./packed.ts";
 import {
   makeOwned,
   type MatrixPart,
@@ -51,6 +51,8 @@ export interface BlockWeights {
   qNorm?: GPUBuffer;
   kNorm?: GPUBuffer;
   linears: Record<BlockLinear, Linear>;
+  /** The biases of q, k and v one after the other, f32, where all have one. */
+  qkvBias?: GPUBuffer;
   /** The projections of q, k and v, and gate and up, as products of few rows take them; where there are such. */
   stacked?: { qkv?: PackedMatrix; gateUp?: PackedMatrix };
   /** What must be brought before the block is used, where it shares its buffers with others. */
@@ -168,6 +170,10 @@ export class WeightPlan {
     for (const linear of BLOCK_LINEARS) {
       block.linears[linear] = this.#linear(layout, module, linear);
     }
+    const { qkv } = STACKS;
+    if (qkv.every((linear) => spec.biases.includes(linear))) {
+      block.qkvBias = layout.vectors(qkv.map((linear) => this.#bias(module, linear)));
+    }
     return block;
   }
 
@@ -192,8 +198,14 @@ export class WeightPlan {
     const name = `${block}.${module}.weight`;
     const weight = layout.matrix({ name, rows, columns, firstRow, tensorRows: moduleRows });
     if (!spec.biases.includes(linear)) return { weight };
-    const whole = { size: moduleRows, part: [firstRow, rows] as const };
-    return { weight, bias: layout.vector(`${block}.${module}.bias`, whole) };
+    return { weight, bias: layout.vectors([this.#bias(block, linear)]) };
+  }
+
+  /** Which elements of which tensor are a linear layer's bias. */
+  #bias(block: string, linear: BlockLinear) {
+    const { module, firstRow, moduleRows } = linearPlace(this.spec, linear);
+    const [rows] = linearShape(this.spec, linear);
+    return { name: `${block}.${module}.bias`, size: moduleRows, part: [firstRow, rows] as const };
   }
 }
 

@@ -85,35 +85,24 @@ const SINGLE = ["self_attn.o_proj", "mlp.down_proj"] as const;
  */
 export function packWeights(gpu: Gpu, weights: ModelWeights): () => Promise<void> {
   const planned: PackedMatrix[] = [];
-  const biases: { from: GPUBuffer; to: GPUBuffer; offset: number; bytes: number }[] = [];
-  const stackBiases = (linears: readonly Linear[]): GPUBuffer => {
-    const sizes = linears.map(({ weight }) => 4 * weight.rows);
-    const to = gpu.buffers.create("biases", sizes.reduce((sum, bytes) => sum + bytes, 0));
-    weights.owned.push(to);
-    let offset = 0;
-    linears.forEach(({ bias }, i) => {
-      biases.push({ from: bias!, to, offset, bytes: sizes[i] });
-      offset += sizes[i];
-    });
-    return to;
-  };
-  const pack = (linears: readonly Linear[]): PackedMatrix | undefined => {
-    const biased = linears.filter(({ bias }) => bias).length;
-    if (biased > 0 && biased < linears.length) return undefined;
+  const pack = (linears: readonly Linear[], bias?: GPUBuffer): PackedMatrix | undefined => {
+    if (!bias && linears.some((linear) => linear.bias)) return undefined;
     const parts = linears.map(({ weight }) => weight);
     const packed = planPacked(parts, (bytes) => gpu.texels.create(bytes));
     if (!packed) return undefined;
     planned.push(packed);
     weights.textures.push(packed.texture);
-    if (biased === 0) return packed;
-    return { ...packed, bias: linears.length === 1 ? linears[0].bias : stackBiases(linears) };
+    return bias ? { ...packed, bias } : packed;
   };
   const wanted = gpu.profile === "software" && gpu.precision === "f32";
   for (const block of wanted ? weights.blocks : []) {
-    const { linears } = block;
+    const { linears, qkvBias } = block;
     const stack = (names: typeof STACKS[keyof typeof STACKS]) => names.map((name) => linears[name]);
-    block.stacked = { qkv: pack(stack(STACKS.qkv)), gateUp: packGated(stack(STACKS.gateUp), pack) };
-    for (const name of SINGLE) linears[name].packed = pack([linears[name]]);
+    block.stacked = {
+      qkv: pack(stack(STACKS.qkv), qkvBias),
+      gateUp: packGated(stack(STACKS.gateUp), pack),
+    };
+    for (const name of SINGLE) linears[name].packed = pack([linears[name]], linears[name].bias);
   }
   if (wanted) weights.head.packed = pack([weights.head]);
   return async () => {
@@ -121,7 +110,6 @@ export function packWeights(gpu: Gpu, weights: ModelWeights): () => Promise<void
     const recorder = gpu.record();
     try {
       for (const one of planned) recordPacking(recorder, one);
-      for (const { from, to, offset, bytes } of biases) recorder.copy(from, 0, to, offset, bytes);
       await recorder.submit();
     } finally {
       recorder.close();
