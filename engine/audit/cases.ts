@@ -13,7 +13,7 @@ import { attentionDecodeCase, attentionDecodeTexelCase } from "./cases/attention
 import { copyRowsCase } from "./cases/copy_rows.ts";
 import { edit } from "./cases/edit.ts";
 import { embeddingCase } from "./cases/embedding.ts";
-import { fewRowsCase, manyRowsCase } from "./cases/few_rows.ts";
+import { fewRowsCase, manyRowsCase, matvecFusedCase } from "./cases/few_rows.ts";
 import { gluCase } from "./cases/glu.ts";
 import { intersectMeanCase } from "./cases/intersect_mean.ts";
 import { kthLargestCase } from "./cases/kth_largest.ts";
@@ -46,6 +46,7 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   attentionDecodeCase,
   attentionDecodeTexelCase,
   fewRowsCase,
+  matvecFusedCase,
   manyRowsCase,
   add,
   gluCase,

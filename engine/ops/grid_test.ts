@@ -34,6 +34,7 @@ Deno.test("every shader has the chunk sizes of grid.ts", () => {
     "matmul_texel.wgsl CHUNK",
     "matmul_tiled.wgsl CHUNK",
     "matvec.wgsl CHUNK",
+    "matvec_fused.wgsl CHUNK",
     "matvec_subgroup.wgsl CHUNK",
     "project.wgsl CHUNK",
     "rmsnorm.wgsl CHUNK",

@@ -48,7 +48,10 @@ function onStorage({ profile }: Gpu, rows: number): Exclude<Choice<"matmul">, "t
 }
 
 /** Rows up to which reading the weights takes longer on a GPU than multiplying by them, one lane a chunk. */
-const LANE_ROWS = 8;
+export const LANE_ROWS = 8;
+
+/** Threads of a workgroup of matvec.wgsl and its kin. */
+export const THREADS = 128;
 
 /** A kernel and how many workgroups it takes for `n` columns of output. */
 interface Variant {
@@ -77,18 +80,23 @@ function variant(
   return { kernel, groups: (n) => Math.ceil(Math.ceil(rows / ROWS) * Math.ceil(n / 16) / 8) };
 }
 
-/** Several lanes a column, in one subgroup where that is wanted and can be. */
-function lanes(gpu: Gpu, { weight, rows }: MatmulArgs, subgroups: boolean): Variant {
+/** Rows of a workgroup and lanes of a column, of matvec.wgsl and its kin. */
+export function laneShape(rows: number, columns: number): { ROWS: number; LANES: number } {
   const ROWS = rows <= 1 ? 1 : rows <= 4 ? 4 : 8;
   // The factors of adapters have few columns: more lanes would be idle.
-  const most = weight.columns <= 4 * CHUNK ? 4 : 32 / ROWS;
+  return { ROWS, LANES: columns <= 4 * CHUNK ? 4 : 32 / ROWS };
+}
+
+/** Several lanes a column, in one subgroup where that is wanted and can be. */
+function lanes(gpu: Gpu, { weight, rows }: MatmulArgs, subgroups: boolean): Variant {
+  const { ROWS, LANES: most } = laneShape(rows, weight.columns);
   const together = subgroups && gpu.subgroupSize >= 4;
   const LANES = together ? Math.min(most, gpu.subgroupSize) : most;
   const constants = { WEIGHT_DTYPE: weight.dtype, ROWS, LANES };
   const kernel = together
     ? gpu.kernels.get("matvec_subgroup", matvecSubgroupCode, constants)
     : gpu.kernels.get("matvec", matvecCode, constants);
-  return { kernel, groups: (n) => Math.ceil(rows / ROWS) * Math.ceil(n * LANES / 128) };
+  return { kernel, groups: (n) => Math.ceil(rows / ROWS) * Math.ceil(n * LANES / THREADS) };
 }
 
 function storageMatmul(recorder: Recorder, args: MatmulArgs, { kernel, groups }: Variant): void {

@@ -1,9 +1,12 @@
-/** Products with packed weights in every form: of few rows, with and without the norm before, and of many. */
+/** Products with what stands around them in a block, in every form: with packed weights of few rows and of many, and as they are stored. */
 
+import type { Recorder } from "../../gpu/recorder.ts";
 import { ROW_TEXELS, TEXEL_BYTES } from "../../gpu/texels.ts";
-import { fewRows, type Form } from "../../ops/few_rows.ts";
+import { fewRows, type FewRowsArgs, type Form } from "../../ops/few_rows.ts";
 import { fewRowsReference } from "../../ops/few_rows_reference.ts";
 import { manyRows } from "../../ops/many_rows.ts";
+import { matvecFused } from "../../ops/matvec_fused.ts";
+import type { WeightMatrix } from "../../weights/matrix.ts";
 import { planPacked, recordPacking } from "../../weights/packed.ts";
 import { allRows, type Job, kernelCase } from "../case.ts";
 import { type Distribution, type Draw, rowsOf } from "../inputs.ts";
@@ -53,7 +56,7 @@ export const fewRowsCase = kernelCase({
     const sizes = [1 + draw.below(20), n, 8 * (1 + draw.below(60))] as const;
     return shape(sizes, dtype, form, { norm: draw.below(2) === 1, bias });
   },
-  make: (sizes, draw, picked) => make(sizes, draw, picked ?? allRows(sizes.rows), fewRows),
+  make: (sizes, draw, picked) => make(sizes, draw, picked ?? allRows(sizes.rows), packed(fewRows)),
 });
 
 export const manyRowsCase = kernelCase({
@@ -75,19 +78,89 @@ export const manyRowsCase = kernelCase({
     return shape(sizes, STORED_DTYPES[draw.below(3)], form, { bias });
   },
   make: (sizes, draw, picked) =>
-    make(sizes, draw, picked ?? allRows(sizes.rows), (recorder, { out, ...args }) => {
-      if (!manyRows(recorder, { ...args, products: [{ out }] })) {
-        throw new Error("Cannot audit many_rows: there is no texture for it");
-      }
-    }),
+    make(
+      sizes,
+      draw,
+      picked ?? allRows(sizes.rows),
+      packed((recorder, { out, ...args }) => {
+        if (!manyRows(recorder, { ...args, products: [{ out }] })) {
+          throw new Error("Cannot audit many_rows: there is no texture for it");
+        }
+      }),
+    ),
 });
 
-/** The job of either kernel. */
+export const matvecFusedCase = kernelCase({
+  op: "matvec_fused",
+  shapes: [
+    shape([9, 130, 72], "BF16", "silu", { norm: true }),
+    shape([4, 37, 264], "F16", "store", { norm: true, bias: true }),
+    shape([1, 33, 8], "F32", "add"),
+    shape([1, 70, 2120], "BF16", "store", { norm: true }),
+    shape([3, 66, 520], "F32", "gelu_tanh", { norm: true }),
+    shape([8, 129, 200], "F16", "silu"),
+    shape([5, 320, 576], "BF16", "store", { norm: true, bias: true }),
+    shape([1, 1024, 4160], "BF16", "silu", { norm: true }),
+    shape([2, 37, 8192], "BF16", "add", { distributions: LARGE }),
+    shape([1, 16000, 4096], "BF16", "store", { norm: true, distributions: LARGE }),
+  ],
+  quick: 4,
+  random(draw) {
+    const form = FORMS[draw.below(4)];
+    const n = form === "store" || form === "add" ? 3 + draw.below(200) : 2 * (1 + draw.below(90));
+    const dtype = STORED_DTYPES[draw.below(3)];
+    const bias = form === "store" && draw.below(2) === 1;
+    const sizes = [1 + draw.below(12), n, 8 * (1 + draw.below(80))] as const;
+    return shape(sizes, dtype, form, { norm: draw.below(2) === 1, bias });
+  },
+  make: (sizes, draw, picked) =>
+    make(
+      sizes,
+      draw,
+      picked ?? allRows(sizes.rows),
+      (recorder, weights, args) => matvecFused(recorder, { ...args, weights }),
+      stacked(sizes),
+    ),
+});
+
+/** Rows of each of the matrices that are stacked: as many as a form has. */
+function stacked({ n, form }: ReturnType<typeof shape>): number[] {
+  if (form === "add") return [n];
+  if (form !== "store") return [n / 2, n / 2];
+  const third = Math.floor(n / 3);
+  return [n - third - 1, third, 1];
+}
+
+/** A product of matrices that are stacked. */
+type Op = (
+  recorder: Recorder,
+  matrices: readonly WeightMatrix[],
+  args: Omit<FewRowsArgs, "weight"> & { bias?: GPUBuffer },
+) => void;
+
+/** One that takes them from a texture. */
+function packed(op: typeof fewRows): Op {
+  return (recorder, matrices, { bias, ...args }) => {
+    const { texels } = recorder.gpu;
+    // What is larger than scratch is made as a model's is, and stays as long as the device.
+    const fits = (bytes: number) => bytes <= texels.largest;
+    const weight = planPacked(
+      matrices,
+      (bytes) => fits(bytes) ? texels.acquire(bytes) : texels.create(bytes),
+    )!;
+    recordPacking(recorder, weight);
+    op(recorder, { ...args, weight: { ...weight, bias } });
+    if (fits(TEXEL_BYTES * ROW_TEXELS * weight.texture.height)) texels.release(weight.texture);
+  };
+}
+
+/** The job of any of the kernels. */
 function make(
   { rows, n, k, dtype, form, norm: normed, bias: biased }: ReturnType<typeof shape>,
   draw: Draw,
   picked: readonly number[],
-  op: typeof fewRows,
+  op: Op,
+  parts: readonly number[] = [n],
 ): Job {
   // What passes a gate is a product of two sums, and must stay finite.
   const x = rowsOf(draw.values(rows * k, k, 20), k, picked);
@@ -98,6 +171,13 @@ function make(
   const norm = normed ? { weight: draw.normals(k), eps: 1e-5 } : undefined;
   const bias = biased ? draw.normals(n) : undefined;
   const inputs = { x, norm, w, bias, before };
+  const matrices: NonNullable<Job["matrices"]> = {};
+  let first = 0;
+  parts.forEach((rows, i) => {
+    const values = w.subarray(first * k, (first + rows) * k);
+    matrices[`w${i}`] = { values, rows, columns: k, dtype };
+    first += rows;
+  });
   return {
     buffers: {
       x,
@@ -105,26 +185,16 @@ function make(
       bias: bias ?? new Float32Array(1),
       out: before ?? { words: picked.length * wide },
     },
-    matrices: { w: { values: w, rows: n, columns: k, dtype } },
-    record(recorder, at, { w: matrix }) {
-      const { texels } = recorder.gpu;
-      // What is larger than scratch is made as a model's is, and stays as long as the device.
-      // What is larger than scratch is made as a model's is, and stays as long as the device.
-      const fits = (bytes: number) => bytes <= texels.largest;
-      const packed = planPacked(
-        [matrix],
-        (bytes) => fits(bytes) ? texels.acquire(bytes) : texels.create(bytes),
-      )!;
-      recordPacking(recorder, packed);
-      op(recorder, {
+    matrices,
+    record(recorder, at, matrices) {
+      op(recorder, parts.map((_, i) => matrices[`w${i}`]), {
         x: at.x.buffer,
         norm: norm && { weight: at.norm.buffer, eps: norm.eps },
-        weight: { ...packed, bias: bias && at.bias.buffer },
+        bias: bias && at.bias.buffer,
         out: at.out.buffer,
         rows: picked.length,
         form,
       });
-      if (fits(TEXEL_BYTES * ROW_TEXELS * packed.texture.height)) texels.release(packed.texture);
     },
     expect: {
       out: {

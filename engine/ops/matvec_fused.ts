@@ -1,0 +1,67 @@
+/** Products of one row, or a few, with weights as they are stored, and what stands around them in a block: for GPUs. */
+
+import matvecFusedCode from "../../shaders/matvec_fused.wgsl" with { type: "text" };
+import type { Gpu } from "../gpu/gpu.ts";
+import { foldGrid, type Recorder } from "../gpu/recorder.ts";
+import { f32, u32 } from "../gpu/uniforms.ts";
+import type { WeightMatrix } from "../weights/matrix.ts";
+import { type FewRowsArgs, FORMS } from "./few_rows.ts";
+import { CHUNK } from "./grid.ts";
+import { LANE_ROWS, laneShape, THREADS } from "./matmul.ts";
+
+/** What {@link matvecFused} reads and writes. */
+export interface MatvecFusedArgs extends Omit<FewRowsArgs, "weight"> {
+  /** One to three with the same columns and dtype, stacked; gates and ups where an activation is asked for. */
+  weights: readonly WeightMatrix[];
+  /** `[rows of all weights]` f32, for `store`. */
+  bias?: GPUBuffer;
+}
+
+/** Partial sums of the norm, 4 KiB: with the tile and what is beside it they stay within the 16 KiB that every adapter has. */
+const MOST_PARTIALS = 1024;
+
+/** Whether {@link matvecFused} takes these products, and is the fastest way that is known. */
+export function fitsFused(
+  { precision, profile, tuning }: Pick<Gpu, "precision" | "profile" | "tuning">,
+  { weights, rows, norm, form }: Omit<MatvecFusedArgs, "x" | "out">,
+): boolean {
+  const [{ dtype, columns, rows: first }] = weights;
+  const chosen = tuning.choice("matmul", rows, first * columns) ?? "lanes";
+  const wanted = profile !== "software" && precision === "f32" && rows <= LANE_ROWS &&
+    (chosen === "lanes" || chosen === "subgroups");
+  const alike = weights.every((weight) =>
+    weight.dtype === dtype && weight.columns === columns && weight.windows.length === 1
+  );
+  const gated = FORMS[form] >= 2;
+  const fits = gated ? weights.length === 2 && weights[1].rows === first : weights.length <= 3;
+  const { ROWS } = laneShape(rows, columns);
+  const sums = norm ? ROWS * Math.ceil(columns / CHUNK) : 0;
+  return wanted && alike && fits && columns % 8 === 0 && sums <= MOST_PARTIALS;
+}
+
+/** `rmsnorm`, `matmul`, `addBias`, and `addInPlace` or `glu`, as far as they are asked for, where {@link fitsFused}: the same bits. */
+export function matvecFused(recorder: Recorder, args: MatvecFusedArgs): void {
+  const { x, norm, weights, bias, out, rows, form } = args;
+  const [{ dtype, columns: k }] = weights;
+  const { ROWS, LANES } = laneShape(rows, k);
+  const gated = FORMS[form] >= 2;
+  const sums = norm ? ROWS * Math.ceil(k / CHUNK) : 0;
+  const kernel = recorder.gpu.kernels.get("matvec_fused", matvecFusedCode, {
+    WEIGHT_DTYPE: dtype,
+    ROWS,
+    LANES,
+    NORM: norm ? 1 : 0,
+    BIAS: bias && form === "store" ? 1 : 0,
+    FORM: FORMS[form],
+    PARTIALS: Math.max(ROWS * THREADS, 2 ** Math.ceil(Math.log2(sums))),
+  });
+  const counts = [0, 1, 2].map((i) => weights[i]?.rows ?? 0);
+  const n = gated ? counts[0] : counts.reduce((sum, count) => sum + count, 0);
+  const columns = THREADS / LANES / (gated ? 2 : 1);
+  // What is not read must be bound all the same.
+  const stored = [0, 1, 2].map((i) => (weights[i] ?? weights[0]).windows[0].buffer);
+  const buffers = [x, norm?.weight ?? x, ...stored, bias ?? x, out];
+  const params = [u32(rows), u32(k), ...counts.map(u32), f32(norm?.eps ?? 0)];
+  const groups = Math.ceil(rows / ROWS) * Math.ceil(n / columns);
+  recorder.dispatch(kernel, buffers, params, foldGrid(groups));
+}

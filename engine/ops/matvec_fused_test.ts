@@ -1,0 +1,152 @@
+import { assert, assertEquals } from "@std/assert";
+import { type Choice, Tuning } from "../gpu/tuning.ts";
+import {
+  assertSameBits,
+  assertWithin,
+  closeTestGpus,
+  compute,
+  input,
+  normals,
+  output,
+  testGpu,
+  withOutlier,
+} from "../../tests/test_gpu.ts";
+import type { WeightMatrix } from "../weights/matrix.ts";
+import type { Form } from "./few_rows.ts";
+import { fewRowsReference } from "./few_rows_reference.ts";
+import { matmul } from "./matmul.ts";
+import { type StoredDtype, testMatrix } from "./matrix_reference.ts";
+import { fitsFused, matvecFused } from "./matvec_fused.ts";
+import { addBias, glu, rmsnorm } from "./rows.ts";
+
+Deno.test.afterAll(closeTestGpus);
+
+interface Case {
+  rows: number;
+  /** Rows of each matrix. */
+  parts: number[];
+  k: number;
+  dtype: StoredDtype;
+  form: Form;
+  norm?: boolean;
+  bias?: boolean;
+}
+
+/** About the sizes of a workgroup's columns (4, 16, 32), of its lanes' chunks (4, 8, 32 × 64), and of the sums of a norm. */
+const CASES: Case[] = [
+  { rows: 1, parts: [70, 3, 9], k: 328, dtype: "BF16", form: "store", norm: true, bias: true },
+  { rows: 4, parts: [37, 20, 21], k: 264, dtype: "F16", form: "store", norm: true, bias: true },
+  { rows: 8, parts: [5, 66], k: 520, dtype: "F32", form: "store", norm: true },
+  { rows: 1, parts: [33], k: 8, dtype: "F32", form: "add" },
+  { rows: 5, parts: [65], k: 2120, dtype: "BF16", form: "add" },
+  { rows: 1, parts: [3, 1, 2], k: 4160, dtype: "BF16", form: "store", norm: true },
+  { rows: 3, parts: [35, 35], k: 72, dtype: "F32", form: "silu", norm: true },
+  { rows: 1, parts: [17, 17], k: 584, dtype: "BF16", form: "gelu_tanh", norm: true },
+  { rows: 7, parts: [33, 33], k: 1096, dtype: "F16", form: "silu" },
+];
+
+Deno.test("fused products of stored weights are within their bound and have the bits of their steps", async () => {
+  const gpu = await testGpu("discrete");
+  const eps = 1e-5;
+  for (const [i, one] of CASES.entries()) {
+    const { rows, parts, k, dtype, form } = one;
+    const n = parts.reduce((sum, part) => sum + part, 0);
+    const gated = form === "silu" || form === "gelu_tanh";
+    const x = withOutlier(normals(10 * i, rows * k), k);
+    const weight = normals(10 * i + 1, k);
+    const [bias, before] = [normals(10 * i + 2, n), normals(10 * i + 3, rows * n)];
+    const matrices: Awaited<ReturnType<typeof testMatrix>>[] = [];
+    for (const [p, part] of parts.entries()) {
+      matrices.push(await testMatrix(gpu, normals(10 * i + 4 + p, part * k), [part, k], dtype));
+    }
+    const name = JSON.stringify(one);
+    const [fused, stepped] = await compute(gpu, (recorder) => {
+      const xs = input(gpu, x).buffer;
+      const norm = one.norm ? { weight: input(gpu, weight).buffer, eps } : undefined;
+      const biases = one.bias ? input(gpu, bias).buffer : undefined;
+      const start = () => form === "add" ? input(gpu, before, [rows, n]) : output(gpu, [rows, n]);
+      const fused = gated ? output(gpu, [rows, n / 2]) : start();
+      const weights = matrices.map(({ matrix }) => matrix);
+      const args = { x: xs, norm, weights, bias: biases, out: fused.buffer, rows, form };
+      assert(fitsFused(gpu, args), name);
+      const earlier = recorder.dispatches;
+      matvecFused(recorder, args);
+      assertEquals(recorder.dispatches - earlier, 1);
+
+      let h = xs;
+      if (norm) {
+        h = output(gpu, [rows, k]).buffer;
+        rmsnorm(recorder, { x: xs, weight: norm.weight, out: h, rows, width: k, eps });
+      }
+      if (gated) {
+        const [gate, up] = parts.map((part) => output(gpu, [rows, part]));
+        [gate, up].forEach(({ buffer: y }, p) =>
+          matmul(recorder, { x: h, weight: weights[p], y, rows })
+        );
+        glu(recorder, gate.buffer, up.buffer, rows * n / 2, form);
+        return [fused, gate];
+      }
+      const stepped = start();
+      let first = 0;
+      const addScaled = form === "add" ? 1 : undefined;
+      for (const weight of weights) {
+        const columns = { stride: n, first };
+        matmul(recorder, { x: h, weight, y: stepped.buffer, rows, addScaled, columns });
+        first += weight.rows;
+      }
+      if (biases) addBias(recorder, { x: stepped.buffer, bias: biases, rows, width: n });
+      return [fused, stepped];
+    });
+    assertSameBits(fused, stepped, name);
+    const w = Float32Array.from(matrices.flatMap(({ values }) => [...values]));
+    const inputs = {
+      x,
+      norm: one.norm ? { weight, eps } : undefined,
+      w,
+      bias: one.bias ? bias : undefined,
+      before,
+    };
+    assertWithin(fused, fewRowsReference(inputs, [rows, n, k], form), name);
+    for (const { matrix } of matrices) {
+      for (const { buffer } of matrix.windows) gpu.buffers.destroy(buffer);
+    }
+  }
+});
+
+Deno.test("what the fused kernel cannot do, or others do faster, goes step by step", async () => {
+  const gpu = await testGpu("discrete");
+  const window = { buffer: {} as GPUBuffer, firstRow: 0, rows: 64 };
+  const matrix = (changes: Partial<WeightMatrix> = {}): WeightMatrix => ({
+    name: "w",
+    dtype: 2,
+    rows: 64,
+    columns: 128,
+    stride: 128,
+    rowBytes: 256,
+    windows: [window],
+    ...changes,
+  });
+  const norm = { weight: window.buffer, eps: 1e-5 };
+  const weights = [matrix(), matrix({ rows: 32 })];
+  const fits = (
+    changes: Partial<Parameters<typeof fitsFused>[1]> = {},
+    on: Parameters<typeof fitsFused>[0] = gpu,
+  ) => fitsFused(on, { weights, norm, rows: 8, form: "store", ...changes });
+  assert(fits());
+  assert(fits({ weights: [matrix(), matrix()], form: "silu" }));
+  assert(!fits({ rows: 9 }), "more rows");
+  assert(!fits({ form: "silu" }), "gates and ups that do not pair");
+  assert(!fits({ weights: [matrix(), matrix({ dtype: 1 })] }), "two dtypes");
+  assert(!fits({ weights: [matrix(), matrix({ columns: 64 })] }), "two inputs");
+  assert(!fits({ weights: [matrix({ windows: [window, window] })] }), "two windows");
+  assert(!fits({ weights: [1, 2, 3, 4].map(() => matrix()) }), "four matrices");
+  assert(!fits({ weights: [matrix({ columns: 12 })] }), "rows that end amid eight");
+  const wide = { weights: [matrix({ columns: 8200 })] };
+  assert(!fits(wide), "more sums of a norm than workgroup memory holds");
+  assert(fits({ ...wide, norm: undefined }) && fits({ ...wide, rows: 4 }));
+  assert(!fits({}, await testGpu("software")));
+  const device = { profile: "discrete", precision: "f32" } as const;
+  const tuned = (choice: Choice<"matmul">) =>
+    fits({}, { ...device, tuning: Tuning.always("matmul", choice) });
+  assert(tuned("subgroups") && !tuned("rows 8"));
+});
