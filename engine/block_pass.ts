@@ -1,12 +1,13 @@
 /** The two sublayers of a block, attention and the feed-forward layer, with the norms around them. */
 
 import type { Batch } from "./batch.ts";
+import { fusedProduct, type Stack } from "./fused_product.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import type { KeyStore } from "./key_stores.ts";
 import type { BLOCK_NORMS, BlockLinear } from "./model_spec.ts";
 import { attention, rope } from "./ops/attention.ts";
 import { attentionDecode, fitsDecode } from "./ops/attention_decode.ts";
-import { fewRows, type Form, takesFew } from "./ops/few_rows.ts";
+import type { Form } from "./ops/few_rows.ts";
 import { manyRows, type PackedProduct } from "./ops/many_rows.ts";
 import { matmul } from "./ops/matmul.ts";
 import { addBias, type Columns, copyRows, glu, rmsnorm } from "./ops/rows.ts";
@@ -88,14 +89,11 @@ export class BlockPass {
 
   /** Norm and projections `[tokens, (heads + 2 · kvHeads) · headDim]`: queries, keys and values side by side. */
   #projections(block: BlockWeights, resid: GPUBuffer): GPUBuffer {
-    const { linears, stacked } = block;
+    const { linears, stacked, qkvBias: bias } = block;
     const stride = QKV.reduce((sum, name) => sum + linears[name].weight.rows, 0);
     const qkv = this.scratch.take(stride);
-    const weight = this.#few(stacked?.qkv, QKV.map((name) => linears[name]));
-    if (weight) {
-      this.#fewRows(resid, block.norms.attentionIn, weight, qkv, "store");
-      return qkv;
-    }
+    const stack = { linears: QKV.map((name) => linears[name]), packed: stacked?.qkv, bias };
+    if (this.#fused(resid, block.norms.attentionIn, stack, qkv, "store")) return qkv;
     const x = this.#normOrSame(block, "attentionIn", resid);
     let first = 0;
     for (const name of QKV) {
@@ -172,16 +170,11 @@ export class BlockPass {
     const { scratch, recorder } = this;
     const { intermediateSize, activation } = this.model.spec;
     const [gateProj, upProj] = STACKS.gateUp.map((name) => block.linears[name]);
-    const weight = this.#few(block.stacked?.gateUp, [gateProj, upProj]);
-    if (weight) {
-      const out = scratch.take(intermediateSize);
-      this.#fewRows(resid, block.norms.mlpIn, weight, out, activation);
-      return out;
-    }
-    const x = this.#normOrSame(block, "mlpIn", resid);
+    const stack = { linears: [gateProj, upProj], packed: block.stacked?.gateUp };
     const gate = scratch.take(intermediateSize);
-    const packed = block.stacked?.gateUp;
-    if (this.#many(packed, [gateProj, upProj], x, activation, [{ out: gate }])) {
+    if (this.#fused(resid, block.norms.mlpIn, stack, gate, activation)) return gate;
+    const x = this.#normOrSame(block, "mlpIn", resid);
+    if (this.#many(stack.packed, stack.linears, x, activation, [{ out: gate }])) {
       if (x !== resid) scratch.drop(x);
       return gate;
     }
@@ -191,13 +184,6 @@ export class BlockPass {
     glu(recorder, gate, up, this.batch.tokens * intermediateSize, activation);
     scratch.drop(up);
     return gate;
-  }
-
-  /** The packed weights of linear layers, where this pass is for them. */
-  #few(packed: PackedMatrix | undefined, linears: readonly Linear[]): PackedMatrix | undefined {
-    const { gpu } = this.recorder;
-    const fits = takesFew(gpu, this.batch.tokens) && !linears.some(({ lora }) => lora);
-    return fits ? packed : undefined;
   }
 
   /** Products of more rows, where the weights are packed. Tells whether it was done. */
@@ -214,23 +200,23 @@ export class BlockPass {
     return manyRows(this.recorder, { x, weight, rows: this.batch.tokens, form, products });
   }
 
-  /** A linear layer's product with packed weights, of however many rows. Tells whether it was done. */
-  #packedProduct(linear: Linear, x: GPUBuffer, form: "store" | "add", out: GPUBuffer): boolean {
-    const few = this.#few(linear.packed, [linear]);
-    if (!few) return this.#many(linear.packed, [linear], x, form, [{ out }]);
-    this.#fewRows(x, undefined, few, out, form);
-    return true;
+  /** A linear layer's product and what becomes of it in one dispatch, of however many rows. Tells whether it was done. */
+  #single(linear: Linear, x: GPUBuffer, form: "store" | "add", out: GPUBuffer): boolean {
+    const { packed } = linear;
+    return this.#fused(x, undefined, { linears: [linear], packed }, out, form) ||
+      this.#many(packed, [linear], x, form, [{ out }]);
   }
 
-  #fewRows(
+  /** The norm of `x`, where it is given, and products of few rows in one dispatch. Tells whether it was done. */
+  #fused(
     x: GPUBuffer,
     norm: GPUBuffer | undefined,
-    weight: PackedMatrix,
+    stack: Stack,
     out: GPUBuffer,
     form: Form,
-  ): void {
-    const args = { x, norm: norm && { weight: norm, eps: this.model.spec.normEps }, weight, out };
-    fewRows(this.recorder, { ...args, rows: this.batch.tokens, form });
+  ): boolean {
+    const args = { x, norm: norm && { weight: norm, eps: this.model.spec.normEps }, stack, out };
+    return fusedProduct(this.recorder, { ...args, rows: this.batch.tokens, form });
   }
 
   /** The last product of a sublayer and the norm after it, and `x` goes: a buffer of its own, or nothing when it was added to `resid`. */
@@ -247,7 +233,7 @@ export class BlockPass {
     const alone = !norm && !linear.bias && !linear.lora;
     let out: GPUBuffer | undefined;
     if (resid && alone) {
-      if (!this.#packedProduct(linear, x, "add", resid)) {
+      if (!this.#single(linear, x, "add", resid)) {
         matmul(recorder, { x, weight: linear.weight, y: resid, rows, addScaled: 1 });
       }
     } else if (resid && norm) {
@@ -295,7 +281,7 @@ export class BlockPass {
   /** `W x`, the bias and the adapter's share if there are any: `[tokens, out]`. */
   #linear(x: GPUBuffer, linear: Linear): GPUBuffer {
     const y = this.scratch.take(linear.weight.rows);
-    if (!this.#packedProduct(linear, x, "store", y)) this.#product(x, linear, y);
+    if (!this.#single(linear, x, "store", y)) this.#product(x, linear, y);
     return y;
   }
 

@@ -161,7 +161,7 @@ export function invarianceTests(
   });
 
   Deno.test(`${name}: the variants of every class of adapter`, async () => {
-    const runs: Run[] = [];
+    const [runs, steps]: Run[][] = [[], []];
     for (const profile of DEVICE_PROFILES) {
       using gpu = await Gpu.open({ profile, backend: BACKEND });
       const model = await open(gpu);
@@ -173,10 +173,19 @@ export function invarianceTests(
         scale: 0.25,
       }));
       runs.push(await run(model, texts, { capture: everything(model), edits }));
+      // Of a few tokens blocks are recorded in other dispatches.
+      const text = someTokens(model, 12, 5);
+      steps.push(await inPieces(model, text, [7, 1, 3, 1]));
+      assertSameRun(
+        steps.at(-1)!,
+        await run(model, [text], { capture: everything(model) }),
+        profile,
+      );
     }
-    DEVICE_PROFILES.forEach((profile, i) =>
-      assertSameRun(runs[i], runs[0], `${profile} and software`)
-    );
+    DEVICE_PROFILES.forEach((profile, i) => {
+      assertSameRun(runs[i], runs[0], `${profile} and software`);
+      assertSameRun(steps[i], steps[0], `steps of ${profile} and software`);
+    });
   });
 }
 
