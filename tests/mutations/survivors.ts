@@ -47,6 +47,7 @@ export const SURVIVORS: readonly Survivor[] = [
     ["matmul_half", "one element too many: (row >= p.m)"],
     ["matvec", "one element too many: (row >= p.m)"],
     ["matvec_subgroup", "one element too many: (row >= p.m)"],
+    ["matvec_fused", "one element too many: (row >= p.m)"],
     ["many_rows", "one element too many: (row >= p.m), 2"],
   ),
   ...survivors(
