@@ -8,6 +8,7 @@ import type { Gpu } from "../engine/gpu/gpu.ts";
 import { BenchContext } from "./context.ts";
 import { benchDecode } from "./decode.ts";
 import { benchDiff } from "./diff.ts";
+import { benchFast } from "./fast.ts";
 import { benchHooks } from "./hooks.ts";
 import { benchKernels } from "./kernels.ts";
 import { copyCase } from "./kernels/ceilings.ts";
@@ -51,7 +52,7 @@ const COMMAND = {
 } as const satisfies Command<Flags>;
 
 /** What is asked of the adapter and of each model, in the order in which later ones use what earlier ones measured. */
-const OF_MODELS = [benchPrefill, benchDecode, benchStart];
+const OF_MODELS = [benchPrefill, benchDecode, benchStart, benchFast];
 const OF_THE_REST = [benchHooks, benchDiff];
 
 /** Runs the command. */

@@ -3,6 +3,7 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { checkModel } from "../bench/check_model.ts";
 import { BenchContext, someTokens } from "../bench/context.ts";
+import { benchFast, compareLogits } from "../bench/fast.ts";
 import { UsageError } from "../engine/errors.ts";
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import { type Clock, median, medians } from "../engine/gpu/measure.ts";
@@ -12,6 +13,7 @@ import { printRows } from "../bench/print_rows.ts";
 import { FREE_ORDERS } from "../bench/lab/free/orders.ts";
 import { markdownRows, reached, type Row, row } from "../bench/row.ts";
 import { passFlops, SHAPES } from "../bench/shapes.ts";
+import { HAS_HALF } from "./fast_gpu.ts";
 import { closeTestGpus, testGpu } from "./test_gpu.ts";
 
 Deno.test.afterAll(closeTestGpus);
@@ -135,5 +137,31 @@ Deno.test("A model is timed when its logits agree with float64, and refused when
     context.drop();
   } finally {
     await Deno.remove(folder, { recursive: true });
+  }
+});
+
+Deno.test("Fast mode is timed where it is asked for and its logits are near those of f32", {
+  ignore: !HAS_HALF,
+}, async () => {
+  const gpu = await testGpu("software");
+  const folder = await Deno.makeTempDir();
+  try {
+    const rowsOf = async (...only: string[]) => {
+      const options = { only, models: [], quick: true, folder };
+      const context = new BenchContext(gpu, {} as Clock, options);
+      await benchFast(context, "tiny");
+      return context.rows.map(({ name, unit }) => `${name} ${unit}`);
+    };
+    // On CPU cores it takes long: other patterns do not bring it.
+    assertEquals([await rowsOf(), await rowsOf("prefill*")], [[], []]);
+    assertEquals(await rowsOf("prefill:fast/tiny"), ["prefill:fast/tiny ×"]);
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
+  const full = Float32Array.of(1, -2, 3);
+  const said = compareLogits("x", full, Float32Array.of(1, -2, 3.01));
+  assertEquals(said, "off by 3e-3, the same token is the likeliest");
+  for (const wrong of [[1, -2, 4], [1, -2, NaN]]) {
+    assertThrows(() => compareLogits("x", full, Float32Array.from(wrong)), Error, "are off by");
   }
 });

@@ -1,0 +1,87 @@
+/** How much faster does a model read 512 tokens in fast mode, where the adapter has what that needs? */
+
+import { Gpu, type Precision } from "../engine/gpu/gpu.ts";
+import { Clock, medians } from "../engine/gpu/measure.ts";
+import type { Recorder } from "../engine/gpu/recorder.ts";
+import type { Batch, Transformer } from "../engine/transformer.ts";
+import { type BenchContext, someTokens } from "./context.ts";
+import { row } from "./row.ts";
+import { type ShapeName, SHAPES } from "./shapes.ts";
+
+const TOKENS = 512;
+const LAST_LOGITS = [{ hook: "logits", positions: [-1] }];
+
+/** Relative L2 error of logits in fast mode: f16 has 11 bits, and a random model brings nothing that would drown in the rest. */
+const BOUND = 0.02;
+
+/**
+ * The row `prefill:fast/NAME` of a model: the time of f32 to that of fast mode, in the same turns on a device of their own. Fast mode
+ * is for GPUs: on CPU cores, where it takes minutes, the row must be asked for by its own name.
+ *
+ * @throws {Error} when fast mode's logits are wrong
+ */
+export async function benchFast(context: BenchContext, name: ShapeName): Promise<void> {
+  const { gpu: { backend, profile }, effort, options: { quick, only } } = context;
+  if (!context.wants(`prefill:fast/${name}`)) return;
+  const named = only.some((pattern) => pattern.startsWith("prefill:fast"));
+  if (profile === "software" && !named) return;
+  using gpu = await Gpu.open({ backend, profile, both: true });
+  if (!gpu.half) return;
+  const model = await context.load(name, gpu);
+  const count = quick ? 64 : TOKENS;
+  const batch = model.batch([someTokens(count, SHAPES[name].vocab_size, 1)]);
+  const [full, fast] = [
+    await lastLogits(model, batch, "f32"),
+    await lastLogits(model, batch, "fast"),
+  ];
+  const note = compareLogits(name, full, fast);
+  const subject = (precision: Precision) => (recorder: Recorder) =>
+    inPrecision(gpu, precision, () => model.record(recorder, batch, { capture: LAST_LOGITS }))
+      .release();
+  const clock = await Clock.of(gpu, subject("f32"));
+  const subjects = (["f32", "fast"] as const).map((one) => clock.subject(subject(one)));
+  const [slow, quicker] = await medians(subjects, effort);
+  model.destroy();
+  const speed = `${(1000 * count / quicker).toPrecision(3)} tokens/s`;
+  context.add(row(`prefill:fast/${name}`, slow / quicker, "×", {
+    timed: clock.timed,
+    note: `${speed}; ${note}`,
+  }));
+}
+
+/**
+ * What is to be said of fast mode's logits beside those of f32.
+ *
+ * @throws {Error} when they are further off than f16 explains
+ */
+export function compareLogits(name: string, full: Float32Array, fast: Float32Array): string {
+  const error = Math.hypot(...full.map((value, i) => value - fast[i])) / Math.hypot(...full);
+  if (!(error <= BOUND)) {
+    throw new Error(`Cannot time ${name} in fast mode: its logits are off by ${error}`);
+  }
+  const best = (logits: Float32Array) => logits.indexOf(logits.reduce((a, b) => Math.max(a, b)));
+  const same = best(full) === best(fast) ? "the same" : "another";
+  return `off by ${error.toExponential(0)}, ${same} token is the likeliest`;
+}
+
+async function lastLogits(model: Transformer, batch: Batch, precision: Precision) {
+  const pass = inPrecision(
+    model.gpu,
+    precision,
+    () => model.forward(batch, { capture: LAST_LOGITS }),
+  );
+  const captured = await pass;
+  const logits = await captured.get("logits").read();
+  captured.release();
+  return logits;
+}
+
+/** Does what begins with recording, in a precision. */
+function inPrecision<T>(gpu: Gpu, precision: Precision, record: () => T): T {
+  gpu.precision = precision;
+  try {
+    return record();
+  } finally {
+    gpu.precision = "f32";
+  }
+}
