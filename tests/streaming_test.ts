@@ -70,6 +70,34 @@ Deno.test("every hook of streamed models has the bits of resident ones", async (
   }
 });
 
+Deno.test("single tokens on streamed weights take no more dispatches on GPUs, and have the same bits", async () => {
+  const software = await sharedGpu();
+  using discrete = await Gpu.open({ profile: "discrete" });
+  for (const which of MODELS) {
+    const runs: Run[] = [];
+    const dispatches: number[] = [];
+    for (const [gpu, stream] of [[software, false], [discrete, false], [discrete, true]] as const) {
+      const { base, model } = await open(gpu, which, stream);
+      const capture = ["hook_embed", ...residPosts(model), "logits"];
+      for (const one of new Set([base, model])) {
+        // Two sequences of one token each: what a step of decoding is.
+        runs.push(await run(one, [[3], [7]], { capture }));
+        const recorder = gpu.record();
+        one.record(recorder, one.batch([[3], [7]]), { capture: residPosts(one) }).release();
+        dispatches.push(recorder.dispatches);
+        recorder.close();
+      }
+      for (const one of new Set([model, base])) one.destroy();
+    }
+    const each = runs.length / 3;
+    for (let i = 0; i < each; i++) {
+      assertSameRun(runs[each + i], runs[i], `${which.name}, on storage buffers`);
+      assertSameRun(runs[2 * each + i], runs[i], `${which.name}, streamed`);
+      assertEquals(dispatches[2 * each + i], dispatches[each + i], which.name);
+    }
+  }
+});
+
 Deno.test("a model that does not fit streams by itself, and stays within its budget", async () => {
   const budget = 5 << 20;
   using small = await Gpu.open({ memoryBudget: budget });
