@@ -89,16 +89,19 @@ export class BlockPass {
 
   /** Norm and projections `[tokens, (heads + 2 · kvHeads) · headDim]`: queries, keys and values side by side. */
   #projections(block: BlockWeights, resid: GPUBuffer): GPUBuffer {
-    const { linears, stacked, qkvBias: bias } = block;
-    const stride = QKV.reduce((sum, name) => sum + linears[name].weight.rows, 0);
+    const linears = QKV.map((name) => block.linears[name]);
+    const stride = linears.reduce((sum, { weight }) => sum + weight.rows, 0);
     const qkv = this.scratch.take(stride);
-    const stack = { linears: QKV.map((name) => linears[name]), packed: stacked?.qkv, bias };
-    if (this.#fused(resid, block.norms.attentionIn, stack, qkv, "store")) return qkv;
+    const stack = { linears, packed: block.stacked?.qkv, bias: block.qkvBias };
+    const adapted = isAdapted(linears);
+    if (!adapted && this.#fused(resid, block.norms.attentionIn, stack, qkv, "store")) return qkv;
     const x = this.#normOrSame(block, "attentionIn", resid);
+    const done = adapted && this.#fused(x, undefined, stack, qkv, "store");
     let first = 0;
-    for (const name of QKV) {
-      this.#product(x, linears[name], qkv, { stride, first });
-      first += linears[name].weight.rows;
+    for (const linear of linears) {
+      if (!done) this.#product(x, linear, qkv, { stride, first });
+      this.#adapt(x, linear, qkv, { stride, first });
+      first += linear.weight.rows;
     }
     if (x !== resid) this.scratch.drop(x);
     return qkv;
@@ -150,9 +153,10 @@ export class BlockPass {
       first += count;
       return product;
     });
-    if (!this.#many(block.stacked?.qkv, linears, x, "store", products)) {
+    if (!this.#many(block.stacked?.qkv, x, "store", products)) {
       linears.forEach((linear, i) => this.#product(x, linear, outs[i]));
     }
+    linears.forEach((linear, i) => this.#adapt(x, linear, outs[i]));
     if (x !== resid) this.scratch.drop(x);
     const [q, k, v] = outs;
     return [this.#headNorm(q, heads, block.qNorm), this.#headNorm(k, kvHeads, block.kNorm), v];
@@ -169,34 +173,37 @@ export class BlockPass {
   #gated(block: BlockWeights, resid: GPUBuffer): GPUBuffer {
     const { scratch, recorder } = this;
     const { intermediateSize, activation } = this.model.spec;
-    const [gateProj, upProj] = STACKS.gateUp.map((name) => block.linears[name]);
-    const stack = { linears: [gateProj, upProj], packed: block.stacked?.gateUp };
+    const linears = STACKS.gateUp.map((name) => block.linears[name]);
+    const stack = { linears, packed: block.stacked?.gateUp };
+    const adapted = isAdapted(linears);
     const gate = scratch.take(intermediateSize);
-    if (this.#fused(resid, block.norms.mlpIn, stack, gate, activation)) return gate;
+    if (!adapted && this.#fused(resid, block.norms.mlpIn, stack, gate, activation)) return gate;
     const x = this.#normOrSame(block, "mlpIn", resid);
-    if (this.#many(stack.packed, stack.linears, x, activation, [{ out: gate }])) {
-      if (x !== resid) scratch.drop(x);
-      return gate;
+    if (adapted || !this.#many(stack.packed, x, activation, [{ out: gate }])) {
+      const up = scratch.take(intermediateSize);
+      const outs = [gate, up];
+      const count = intermediateSize;
+      const products = outs.map((out, i) => ({ out, first: i * count, count }));
+      if (!adapted || !this.#many(stack.packed, x, "store", products)) {
+        linears.forEach((linear, i) => this.#product(x, linear, outs[i]));
+      }
+      linears.forEach((linear, i) => this.#adapt(x, linear, outs[i]));
+      glu(recorder, gate, up, this.batch.tokens * intermediateSize, activation);
+      scratch.drop(up);
     }
-    this.#product(x, gateProj, gate);
-    const up = this.#linear(x, upProj);
     if (x !== resid) scratch.drop(x);
-    glu(recorder, gate, up, this.batch.tokens * intermediateSize, activation);
-    scratch.drop(up);
     return gate;
   }
 
   /** Products of more rows, where the weights are packed. Tells whether it was done. */
   #many(
     weight: PackedMatrix | undefined,
-    linears: readonly Linear[],
     x: GPUBuffer,
     form: Form,
     products: readonly PackedProduct[],
   ): boolean {
     // Fast mode's products are not those of packed weights.
-    const full = this.recorder.gpu.precision === "f32";
-    if (!weight || !full || linears.some(({ lora }) => lora)) return false;
+    if (!weight || this.recorder.gpu.precision !== "f32") return false;
     return manyRows(this.recorder, { x, weight, rows: this.batch.tokens, form, products });
   }
 
@@ -204,7 +211,7 @@ export class BlockPass {
   #single(linear: Linear, x: GPUBuffer, form: "store" | "add", out: GPUBuffer): boolean {
     const { packed } = linear;
     return this.#fused(x, undefined, { linears: [linear], packed }, out, form) ||
-      this.#many(packed, [linear], x, form, [{ out }]);
+      this.#many(packed, x, form, [{ out }]);
   }
 
   /** The norm of `x`, where it is given, and products of few rows in one dispatch. Tells whether it was done. */
@@ -282,22 +289,31 @@ export class BlockPass {
   #linear(x: GPUBuffer, linear: Linear): GPUBuffer {
     const y = this.scratch.take(linear.weight.rows);
     if (!this.#single(linear, x, "store", y)) this.#product(x, linear, y);
+    this.#adapt(x, linear, y);
     return y;
   }
 
-  /** The same into a buffer, or into some columns of it. */
-  #product(x: GPUBuffer, { weight, bias, lora }: Linear, y: GPUBuffer, columns?: Columns): void {
-    const { recorder, scratch } = this;
-    const rows = this.batch.tokens;
+  /** `W x` and the bias if there is one, into a buffer or into some columns of it. */
+  #product(x: GPUBuffer, { weight, bias }: Linear, y: GPUBuffer, columns?: Columns): void {
+    const { recorder, batch: { tokens: rows } } = this;
     matmul(recorder, { x, weight, y, rows, columns });
     if (bias) addBias(recorder, { x: y, bias, rows, width: weight.rows, columns });
-    if (lora) {
-      const low = scratch.take(lora.a.rows);
-      matmul(recorder, { x, weight: lora.a, y: low, rows });
-      matmul(recorder, { x: low, weight: lora.b, y, rows, addScaled: lora.scale, columns });
-      scratch.drop(low);
-    }
   }
+
+  /** Adds the adapter's share, where there is one, to a product. */
+  #adapt(x: GPUBuffer, { lora }: Linear, y: GPUBuffer, columns?: Columns): void {
+    if (!lora) return;
+    const { recorder, scratch, batch: { tokens: rows } } = this;
+    const low = scratch.take(lora.a.rows);
+    matmul(recorder, { x, weight: lora.a, y: low, rows });
+    matmul(recorder, { x: low, weight: lora.b, y, rows, addScaled: lora.scale, columns });
+    scratch.drop(low);
+  }
+}
+
+/** Whether a product is not all that comes of a linear layer, so that nothing can be done with it in the same dispatch. */
+function isAdapted(linears: readonly Linear[]): boolean {
+  return linears.some(({ lora }) => lora);
 }
 
 function furthestPosition({ offsets, starts }: Batch): number {

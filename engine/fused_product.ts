@@ -6,7 +6,7 @@ import { fitsFused, matvecFused } from "./ops/matvec_fused.ts";
 import type { Linear } from "./weights/model_weights.ts";
 import type { PackedMatrix } from "./weights/packed.ts";
 
-/** Linear layers with the same input, and where they lie together. */
+/** Linear layers with the same input, and where they lie together. Adapters' shares are for others to add. */
 export interface Stack {
   linears: readonly Linear[];
   /** All of them, as products from textures take them; where there are such. */
@@ -27,7 +27,6 @@ export interface FusedProduct extends Omit<FewRowsArgs, "weight"> {
  */
 export function fusedProduct(recorder: Recorder, { stack, ...args }: FusedProduct): boolean {
   const { gpu } = recorder;
-  if (stack.linears.some(({ lora }) => lora)) return false;
   if (gpu.profile === "software") {
     if (!stack.packed || !takesFew(gpu, args.rows)) return false;
     fewRows(recorder, { ...args, weight: stack.packed });

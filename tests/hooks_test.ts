@@ -1,16 +1,17 @@
 /** What each hook captures, where a pass begins and ends, and what hooks cost. */
 
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { UsageError } from "../engine/errors.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
 import { DEVICE_PROFILES } from "../engine/gpu/profile.ts";
 import { type Edit, hookWidth } from "../engine/hooks.ts";
 import { KvCache } from "../engine/kv_cache.ts";
-import type { ForwardRequest } from "../engine/transformer.ts";
+import type { ForwardRequest, Transformer } from "../engine/transformer.ts";
 import {
   assertSameBits,
   assertSameRun,
   concat,
+  fixtureAdapter,
   fixtureModel,
   run,
   sharedGpu,
@@ -179,6 +180,29 @@ for (const profile of DEVICE_PROFILES) {
     }
   });
 }
+
+Deno.test("the products under an adapter are made as the base's are", async () => {
+  using gpu = await Gpu.open({ profile: "software" });
+  const base = await fixtureModel(gpu, "qwen3_tied");
+  const adapted = await fixtureAdapter(base, "qwen3_tied", "lora");
+  const used = (model: Transformer, tokens: number) => {
+    const recorder = gpu.record();
+    const batch = model.batch([Array.from({ length: tokens }, (_, i) => i)]);
+    model.record(recorder, batch, { capture: ["blocks.0.hook_resid_post"] }).release();
+    const { dispatches, kernels } = recorder;
+    recorder.close();
+    return { dispatches, kernels: kernels.map(({ name }) => name) };
+  };
+  for (const [tokens, kernel] of [[1, "few_rows"], [100, "many_rows"]] as const) {
+    assert(used(base, tokens).kernels.includes(kernel), `${tokens} tokens of the base`);
+    assert(used(adapted, tokens).kernels.includes(kernel), `${tokens} tokens`);
+  }
+  // Seven linear layers have two factors each; norms, gates and sums are then steps of their own.
+  const apart = used(adapted, 1).dispatches - used(base, 1).dispatches;
+  assertEquals(apart, 7 * 2 + 2 + 2 + 2);
+  adapted.destroy();
+  base.destroy();
+});
 
 Deno.test("requests that cannot be met", async () => {
   const gpu = await sharedGpu();

@@ -106,8 +106,8 @@ const NAMED: readonly Named[] = [
   [
     "values of tokens decoded at once are the keys",
     "engine/block_pass.ts",
-    "    first += linears[name].weight.rows;",
-    '    first += linears["self_attn.k_proj"].weight.rows;',
+    "      first += linear.weight.rows;",
+    "      first += linears[1].weight.rows;",
     [PARITY, INVARIANCE],
   ],
   [
