@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { UsageError } from "../errors.ts";
 import { adapterName } from "../gpu/profile.ts";
 import { applicable, readProfile, shaderHashes, type TuningProfile } from "./profile.ts";
@@ -51,6 +51,25 @@ Deno.test("what is no profile is refused, with what is wrong", async () => {
       [{ ...good, choices: { "../x": "rows 8" } }, "no such size"],
     ] as const
   ) assertThrows(() => readProfile(value), UsageError, why);
+});
+
+/** Says of a profile that ships which choices no longer count on its own adapter. */
+async function outdated(one: TuningProfile): Promise<string | undefined> {
+  const own = { backend: one.backend as "deno", adapter: { ...adapter, description: one.adapter } };
+  const { ignored } = await applicable(own, one);
+  return ignored && `${one.adapter}: ${ignored}; make it again with: deno task tune --out DIR`;
+}
+
+Deno.test("what ships is of the kernels as they are, as far as it says something of them", async () => {
+  const good = await profile();
+  const changed = (kernel: string) => ({
+    ...good,
+    shaders: { ...good.shaders, [kernel]: "00" },
+  });
+  // It chooses for products and long rows only.
+  assertEquals(await outdated(changed("attention_texel")), undefined);
+  assertStringIncludes(await outdated(changed("softmax")) ?? "", "it says long_row; make it again");
+  for (const one of SHIPPED) assertEquals(await outdated(one), undefined);
 });
 
 Deno.test("what ships can be used: each on an adapter of its own", () => {
