@@ -16,10 +16,18 @@ interface Knob {
 export const KNOBS = {
   /**
    * `rows N`: matmul.wgsl with blocks of N rows; `texel`: through textures; `lanes`: matvec.wgsl, several lanes a column; `subgroups`:
-   * the same with matvec_subgroup.wgsl, on devices that have them; `tile N`: tiles of N × N in workgroup memory.
+   * the same with matvec_subgroup.wgsl, on devices that have them; `tile N`: tiles of N × N in workgroup memory;
+   * `staged N`: the same with matmul_staged.wgsl, the next tile on its way meanwhile.
    */
   matmul: {
-    kernels: ["matmul", "matmul_texel", "matmul_tiled", "matvec", "matvec_subgroup"],
+    kernels: [
+      "matmul",
+      "matmul_staged",
+      "matmul_texel",
+      "matmul_tiled",
+      "matvec",
+      "matvec_subgroup",
+    ],
     sizes: { rows: [1, 2, 4, 8, 16, 31, 63, 127], weights: [1 << 20] },
     choices: [
       "rows 1",
@@ -32,6 +40,8 @@ export const KNOBS = {
       "subgroups",
       "tile 32",
       "tile 64",
+      "staged 32",
+      "staged 64",
     ],
   },
   /** Tokens in blocks of one sequence, through textures, or each by itself. */
@@ -68,6 +78,7 @@ export type Choice<K extends KnobName = KnobName> = typeof KNOBS[K]["choices"][n
  *   threads with 16 KiB each: tiles of 64 × 64, and 32 threads a row.
  * - Cores of integrated GPUs run 8 to 32 wide (Intel 8, 16 or 32; Mali 16; Adreno 64 or 128) and have fewer registers for each
  *   thread, and on some of them workgroup memory is a part of the cache: tiles of 32 × 32 by 64 threads in 8 KiB, 8 threads a row.
+ * - Everywhere memory answers after hundreds of cycles: the next tile is asked for before the one that is there is multiplied.
  */
 export const DEFAULTS: Readonly<
   Record<DeviceProfile, {
@@ -77,9 +88,9 @@ export const DEFAULTS: Readonly<
   }>
 > = {
   software: { matmul: "texel", row_block: "8x4", long_row: "8" },
-  integrated: { matmul: "tile 32", row_block: "8x4", long_row: "128" },
-  discrete: { matmul: "tile 64", row_block: "32x8", long_row: "256" },
-  apple: { matmul: "tile 64", row_block: "32x8", long_row: "256" },
+  integrated: { matmul: "staged 32", row_block: "8x4", long_row: "128" },
+  discrete: { matmul: "staged 64", row_block: "32x8", long_row: "256" },
+  apple: { matmul: "staged 64", row_block: "32x8", long_row: "256" },
 };
 
 /** Choices by `knob/class/…`, such as `matmul/16/1048576` for at most so many rows and weights, `max` for more. */

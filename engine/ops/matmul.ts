@@ -1,6 +1,7 @@
 /** Matrix products with weights as they are stored. */
 
 import matmulCode from "../../shaders/matmul.wgsl" with { type: "text" };
+import matmulStagedCode from "../../shaders/matmul_staged.wgsl" with { type: "text" };
 import matmulTexelCode from "../../shaders/matmul_texel.wgsl" with { type: "text" };
 import matmulTiledCode from "../../shaders/matmul_tiled.wgsl" with { type: "text" };
 import matvecCode from "../../shaders/matvec.wgsl" with { type: "text" };
@@ -43,7 +44,7 @@ export function matmul(recorder: Recorder, args: MatmulArgs): void {
 /** The variant without textures, where nothing was tuned. A thread's block of rows costs the same however many of them there are. */
 function onStorage({ profile }: Gpu, rows: number): Exclude<Choice<"matmul">, "texel"> {
   const { matmul } = DEFAULTS[profile];
-  if (matmul !== "texel") return rows <= LANE_ROWS ? "lanes" : rows <= 32 ? "tile 32" : matmul;
+  if (matmul !== "texel") return rows <= LANE_ROWS ? "lanes" : rows <= 32 ? "staged 32" : matmul;
   return rows <= 1 ? "rows 1" : rows <= 2 ? "rows 2" : rows <= 4 ? "rows 4" : "rows 8";
 }
 
@@ -67,9 +68,12 @@ function variant(
   const { kernels } = gpu;
   const { weight, rows } = args;
   const [kind, size] = choice.split(" ");
-  if (kind === "tile") {
+  if (kind === "tile" || kind === "staged") {
     const constants = { WEIGHT_DTYPE: weight.dtype, SIDE: Number(size) / 4 };
-    const kernel = kernels.get("matmul_tiled", matmulTiledCode, constants);
+    // Rows of whole vec4s can be fetched ahead.
+    const kernel = kind === "staged" && weight.columns % 8 === 0
+      ? kernels.get("matmul_staged", matmulStagedCode, constants)
+      : kernels.get("matmul_tiled", matmulTiledCode, constants);
     const tiles = (length: number) => Math.ceil(length / Number(size));
     return { kernel, groups: (n) => tiles(rows) * tiles(n) };
   }

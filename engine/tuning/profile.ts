@@ -6,6 +6,7 @@ import attentionWorkgroup from "../../shaders/attention_workgroup.wgsl" with { t
 import kthLargest from "../../shaders/kth_largest.wgsl" with { type: "text" };
 import matmul from "../../shaders/matmul.wgsl" with { type: "text" };
 import matmulTexel from "../../shaders/matmul_texel.wgsl" with { type: "text" };
+import matmulStaged from "../../shaders/matmul_staged.wgsl" with { type: "text" };
 import matmulTiled from "../../shaders/matmul_tiled.wgsl" with { type: "text" };
 import matvec from "../../shaders/matvec.wgsl" with { type: "text" };
 import matvecSubgroup from "../../shaders/matvec_subgroup.wgsl" with { type: "text" };
@@ -26,6 +27,7 @@ const SOURCES: Record<string, string> = {
   attention_workgroup: attentionWorkgroup,
   kth_largest: kthLargest,
   matmul,
+  matmul_staged: matmulStaged,
   matmul_texel: matmulTexel,
   matmul_tiled: matmulTiled,
   matvec,
