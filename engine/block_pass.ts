@@ -50,9 +50,7 @@ export class BlockPass {
   /** Whether one dispatch does a layer's attention from the projections on. */
   #decodes(layer: number): boolean {
     const { spec, gpu } = this.model;
-    if (!this.#oneTokenEach || spec.attentionSoftcap !== null || spec.qkNorm === "projection") {
-      return false;
-    }
+    if (!this.#oneTokenEach || spec.qkNorm === "projection") return false;
     return fitsDecode(gpu, { ...spec, keys: this.#keys, window: spec.attention[layer].window });
   }
 
@@ -81,6 +79,7 @@ export class BlockPass {
       headDim,
       keys: this.#keys,
       scale: spec.attentionScale,
+      softcap: spec.attentionSoftcap,
       window,
     });
     for (const buffer of [qkv, ...own ?? []]) scratch.drop(buffer);

@@ -2,7 +2,7 @@
 // the key's and the value's way into the cache, causal attention with grouped query heads. One workgroup a (token, key head).
 //
 //   q', k' = rope(norm(q), position), rope(norm(k), position)      norm where NORM says so: see rmsnorm.wgsl, rope.wgsl
-//   k[row], v[row] = k', v        out = attention(q', k, v)        row = own_start + position − prefix_length
+//   k[row], v[row] = k', v        out = attention(q', k, v)        row = own_start + position − prefix_length; SOFTCAP as there
 //
 // qkv [tokens, (heads + 2·kv_heads)·head_dim] f32: queries, keys, values; q_norm, k_norm [head_dim] f32, read with NORM only;
 // tables, info as in rope.wgsl; k, v [rows, kv_heads, head_dim], out [tokens, heads, head_dim] f32 as in attention.wgsl
@@ -15,19 +15,17 @@
 
 override LANES: u32; // 8 or 16
 override HEADS: u32; // query heads at once: 1 … 4, a divisor of GROUP
-override NORM: bool;
-override GROUP: u32; // query heads of a key head, QUERIES vec4s in all
-override QUERIES: u32;
+override NORM: bool; override SOFTCAP: bool;
+override GROUP: u32; override QUERIES: u32; // query heads of a key head, and vec4s that they have in all
 override OTHERS: u32 = select(0u, 32u, LANES < 16u); // from a lane's first four keys to its others, if there are any
 
-struct Params { tokens: u32, heads: u32, kv_heads: u32, head_vec4: u32, half: u32, window: u32, scale: f32, eps: f32 }
+struct Params { tokens: u32, heads: u32, kv_heads: u32, head_vec4: u32, half: u32, window: u32, scale: f32, eps: f32, cap: f32 }
 @group(0) @binding(0) var<storage, read> qkv: array<f32>;
 @group(0) @binding(1) var<storage, read> q_norm: array<f32>; @group(0) @binding(2) var<storage, read> k_norm: array<f32>;
 @group(0) @binding(3) var<storage, read> tables: array<vec2<f32>>; @group(0) @binding(4) var<storage, read> info: array<vec4<u32>>;
 @group(0) @binding(5) var<storage, read_write> k: array<vec4<f32>>; @group(0) @binding(6) var<storage, read_write> v: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>; @group(0) @binding(8) var<uniform> p: Params;
-var<workgroup> roots: array<f32, GROUP + 1u>;
-var<workgroup> queries: array<vec4<f32>, QUERIES>;
+var<workgroup> roots: array<f32, GROUP + 1u>; var<workgroup> queries: array<vec4<f32>, QUERIES>;
 var<workgroup> maxima: array<vec4<f32>, LANES>;
 var<workgroup> weights: array<vec4<f32>, 64>; // a key's, of four heads
 
@@ -42,8 +40,7 @@ fn root(first: u32, dim: u32) -> f32 {
   return sqrt(total / f32(dim) + p.eps);
 }
 fn normed(head: u32, i: u32, root: f32, key: bool) -> f32 {
-  if (!NORM) { return qkv[head + i]; }
-  return select(q_norm[i], k_norm[i], key) * (qkv[head + i] / root);
+  if (!NORM) { return qkv[head + i]; } return select(q_norm[i], k_norm[i], key) * (qkv[head + i] / root);
 }
 // Element i of the head that begins at head, normed and turned.
 fn turned(head: u32, i: u32, position: u32, root: f32, key: bool) -> f32 {
@@ -62,10 +59,17 @@ fn key_at(place: vec4<u32>, j: u32, head: u32) -> u32 {
   let key = min(j, place.w);
   return (select(place.z + key - place.y, place.x + key, key < place.y) * p.kv_heads + head) * p.head_vec4;
 }
-fn dot4(a: vec4<f32>, b: mat4x4<f32>, acc: vec4<f32>) -> vec4<f32> {
-  return fma(a.wwww, b[3], fma(a.zzzz, b[2], fma(a.yyyy, b[1], fma(a.xxxx, b[0], acc))));
+fn dot4(a: vec4<f32>, b: mat4x4<f32>, acc: vec4<f32>) -> vec4<f32> { return fma(a.wwww, b[3], fma(a.zzzz, b[2], fma(a.yyyy, b[1], fma(a.xxxx, b[0], acc)))); }
+// What is still to be multiplied into what scores() gives.
+fn scale() -> f32 { return select(p.scale, 1.0, SOFTCAP); }
+// As in softcap.wgsl.
+fn capped(a: vec4<f32>) -> vec4<f32> {
+  let z = p.scale * a / p.cap; let size = abs(z); let t = z * z;
+  let near = z * fma(t, t + 105.0, vec4(945.0)) / fma(t, fma(vec4(15.0), t, vec4(420.0)), vec4(945.0));
+  let e = exp(-2.0 * select(size, vec4(20.0), size > vec4(20.0))); let far = (1.0 - e) / (1.0 + e);
+  return p.cap * select(select(far, -far, z < vec4(0.0)), near, size < vec4(0.75));
 }
-// ⟨q, k⟩ of keys j, j + LANES, j + 2·LANES and j + 3·LANES: a column a key, a row a head.
+// ⟨q, k⟩, with SOFTCAP the whole scores, of keys j, j + LANES, j + 2·LANES and j + 3·LANES: a column a key, a row a head.
 fn scores(place: vec4<u32>, j: u32, head: u32, q: u32) -> mat4x4<f32> {
   let at = vec4(key_at(place, j, head), key_at(place, j + LANES, head), key_at(place, j + 2u * LANES, head), key_at(place, j + 3u * LANES, head));
   var total = mat4x4<f32>();
@@ -80,18 +84,19 @@ fn scores(place: vec4<u32>, j: u32, head: u32, q: u32) -> mat4x4<f32> {
     }
     total += acc;
   }
+  if (SOFTCAP) { total = mat4x4(capped(total[0]), capped(total[1]), capped(total[2]), capped(total[3])); }
   return transpose(total);
 }
 // The highest scores: those before, and these as far as they are of keys first … end − 1.
 fn highest(b: mat4x4<f32>, j: u32, first: u32, end: u32, before: vec4<f32>) -> vec4<f32> {
   let keys = j + LANES * vec4(0u, 1u, 2u, 3u);
   let seen = (keys >= vec4(first)) & (keys < vec4(end));
-  let low = max(select(before, p.scale * b[0], seen.x), select(before, p.scale * b[1], seen.y));
-  return max(before, max(low, max(select(before, p.scale * b[2], seen.z), select(before, p.scale * b[3], seen.w))));
+  let low = max(select(before, scale() * b[0], seen.x), select(before, scale() * b[1], seen.y));
+  return max(before, max(low, max(select(before, scale() * b[2], seen.z), select(before, scale() * b[3], seen.w))));
 }
 fn put(b: mat4x4<f32>, i: u32, top: vec4<f32>) {
-  weights[i] = exp(fma(vec4(p.scale), b[0], -top)); weights[i + LANES] = exp(fma(vec4(p.scale), b[1], -top));
-  weights[i + 2u * LANES] = exp(fma(vec4(p.scale), b[2], -top)); weights[i + 3u * LANES] = exp(fma(vec4(p.scale), b[3], -top));
+  weights[i] = exp(fma(vec4(scale()), b[0], -top)); weights[i + LANES] = exp(fma(vec4(scale()), b[1], -top));
+  weights[i + 2u * LANES] = exp(fma(vec4(scale()), b[2], -top)); weights[i + 3u * LANES] = exp(fma(vec4(scale()), b[3], -top));
 }
 
 @compute @workgroup_size(LANES)
@@ -104,18 +109,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let own_k = own_q + (p.heads + head - head * GROUP) * 4u * width;
   if (NORM) { for (var h = lane; h <= GROUP; h += LANES) { roots[h] = root(select(own_q + 4u * h * width, own_k, h == GROUP), 4u * width); } }
   workgroupBarrier();
-  for (var i = lane; i < GROUP * width; i += LANES) {
-    queries[i] = turned4(own_q + i / width * 4u * width, i % width * 4u, place.w, i / width, false);
-  }
+  for (var i = lane; i < GROUP * width; i += LANES) { queries[i] = turned4(own_q + i / width * 4u * width, i % width * 4u, place.w, i / width, false); }
   for (var d = lane; d < width; d += LANES) {
-    let at = key_at(place, place.w, head) + d;
-    let i = own_k + 4u * (p.kv_heads * width + d);
+    let at = key_at(place, place.w, head) + d; let i = own_k + 4u * (p.kv_heads * width + d);
     k[at] = turned4(own_k, 4u * d, place.w, GROUP, true);
     v[at] = vec4(qkv[i], qkv[i + 1u], qkv[i + 2u], qkv[i + 3u]);
   }
   storageBarrier(); workgroupBarrier();
-  let end = place.w + 1u; // keys first … end − 1 are seen
-  let first = end - min(end, p.window);
+  let end = place.w + 1u; let first = end - min(end, p.window); // keys first … end − 1 are seen
   for (var g = 0u; g < GROUP; g += HEADS) {
     var before = vec4(-3e38); var total = vec4<f32>();
     for (var start = first / 64u * 64u; start < end; start += 64u) {
@@ -125,8 +126,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       maxima[lane] = highest(high, start + lane + OTHERS, first, end, highest(low, start + lane, first, end, before));
       workgroupBarrier(); var top = before;
       for (var i = 0u; i < LANES; i++) { top = max(top, maxima[i]); }
-      put(low, lane, top);
-      put(high, lane + OTHERS, top);
+      put(low, lane, top); put(high, lane + OTHERS, top);
       workgroupBarrier();
       let shrink = exp(before - top); var sum = total; // without a meaning where a lane has no dimension
       for (var d = lane; d < width; d += LANES) {

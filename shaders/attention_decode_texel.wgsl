@@ -7,11 +7,11 @@
 // every eighth vec4 of the dimensions, two of them at once where there are more than eight.
 
 override HEADS: u32; // query heads at once: 1 … 4, a divisor of GROUP
-override NORM: bool; override WINDOWED: bool;
+override NORM: bool; override WINDOWED: bool; override SOFTCAP: bool;
 override GROUP: u32; override QUERIES: u32; // query heads of a key head, and vec4s that they have in all
 override WIDE: bool = QUERIES > 8u * GROUP; override KEEP: bool = QUERIES <= 16u * GROUP; // sums stay in registers between turns
 
-struct Params { tokens: u32, heads: u32, kv_heads: u32, head_vec4: u32, half: u32, window: u32, scale: f32, eps: f32 }
+struct Params { tokens: u32, heads: u32, kv_heads: u32, head_vec4: u32, half: u32, window: u32, scale: f32, eps: f32, cap: f32 }
 @group(0) @binding(0) var<storage, read> qkv: array<f32>;
 @group(0) @binding(1) var<storage, read> q_norm: array<f32>; @group(0) @binding(2) var<storage, read> k_norm: array<f32>;
 @group(0) @binding(3) var<storage, read> tables: array<vec2<f32>>; @group(0) @binding(4) var<storage, read> info: array<vec4<u32>>;
@@ -26,10 +26,8 @@ var<private> before: vec4<f32>; var<private> total: vec4<f32>; // the highest sc
 var<private> near: mat4x4<f32>; var<private> far: mat4x4<f32>; var<private> part: vec4<f32>; // sums by heads, of both vec4s
 
 // As in attention_decode.wgsl, down to key_at.
-fn root(at: u32, dim: u32) -> f32 {
-  var sums = 0.0;
-  for (var start = 0u; start < dim; start += 64u) {
-    var sum = 0.0;
+fn root(at: u32, dim: u32) -> f32 { var sums = 0.0;
+  for (var start = 0u; start < dim; start += 64u) { var sum = 0.0;
     for (var i = start; i < min(start + 64u, dim); i++) { sum = fma(qkv[at + i], qkv[at + i], sum); }
     sums += sum;
   }
@@ -44,8 +42,7 @@ fn turned(at: u32, i: u32, root: f32, key: bool) -> f32 {
   return fma(x, turn.x, normed(at, i - p.half, root, key) * turn.y);
 }
 fn turned4(at: u32, i: u32, root: f32, key: bool) -> vec4<f32> {
-  return vec4(turned(at, i, root, key), turned(at, i + 1u, root, key), turned(at, i + 2u, root, key), turned(at, i + 3u, root, key));
-}
+  return vec4(turned(at, i, root, key), turned(at, i + 1u, root, key), turned(at, i + 2u, root, key), turned(at, i + 3u, root, key)); }
 fn key_at(j: u32) -> u32 {
   let key = min(j, place.w);
   return (select(place.z + key - place.y, place.x + key, key < place.y) * p.kv_heads + head) * p.head_vec4;
@@ -57,20 +54,23 @@ fn key(i: u32, held: bool) -> vec4<f32> {
 fn value(i: u32, held: bool) -> vec4<f32> {
   if (held) { return bitcast<vec4<f32>>(textureLoad(v_texels, vec2(i % 1024u, i / 1024u))); } return v[i];
 }
-fn four(at: vec4<u32>, d: u32, held: bool) -> mat4x4<f32> {
-  return transpose(mat4x4(key(at.x + d, held), key(at.y + d, held), key(at.z + d, held), key(at.w + d, held)));
+fn four(at: vec4<u32>, d: u32, held: bool) -> mat4x4<f32> { return transpose(mat4x4(key(at.x + d, held), key(at.y + d, held), key(at.z + d, held), key(at.w + d, held))); }
+fn dot4(a: vec4<f32>, b: mat4x4<f32>, acc: vec4<f32>) -> vec4<f32> { return fma(a.wwww, b[3], fma(a.zzzz, b[2], fma(a.yyyy, b[1], fma(a.xxxx, b[0], acc)))); }
+// What is still to be multiplied into a score, and whole scores where nothing is: as in attention_decode.wgsl.
+fn scale() -> f32 { return select(p.scale, 1.0, SOFTCAP); }
+fn capped(a: vec4<f32>) -> vec4<f32> {
+  let z = p.scale * a / p.cap; let size = abs(z); let t = z * z;
+  let small = z * fma(t, t + 105.0, vec4(945.0)) / fma(t, fma(vec4(15.0), t, vec4(420.0)), vec4(945.0));
+  let e = exp(-2.0 * select(size, vec4(20.0), size > vec4(20.0))); let large = (1.0 - e) / (1.0 + e);
+  return p.cap * select(select(large, -large, z < vec4(0.0)), small, size < vec4(0.75));
 }
-fn dot4(a: vec4<f32>, b: mat4x4<f32>, acc: vec4<f32>) -> vec4<f32> {
-  return fma(a.wwww, b[3], fma(a.zzzz, b[2], fma(a.yyyy, b[1], fma(a.xxxx, b[0], acc))));
-}
+fn capped4(m: mat4x4<f32>) -> mat4x4<f32> { return mat4x4(capped(m[0]), capped(m[1]), capped(m[2]), capped(m[3])); }
 // The highest of the scores of keys j … j + 3 that are seen, and of `most`.
 fn highest(b: vec4<f32>, seen: vec4<bool>, most: f32) -> f32 {
-  let s = select(vec4(most), p.scale * b, seen);
-  return max(most, max(max(s.x, s.y), max(s.z, s.w)));
+  let s = select(vec4(most), scale() * b, seen); return max(most, max(max(s.x, s.y), max(s.z, s.w)));
 }
-fn put(h: u32, low: vec4<f32>, high: vec4<f32>, top: f32) {
-  weights[16u * h + 2u * lane] = exp(fma(vec4(p.scale), low, vec4(-top))); weights[16u * h + 2u * lane + 1u] = exp(fma(vec4(p.scale), high, vec4(-top)));
-}
+fn put(h: u32, low: vec4<f32>, high: vec4<f32>, top: f32) { let i = 16u * h + 2u * lane; let s = vec4(scale());
+  weights[i] = exp(fma(s, low, vec4(-top))); weights[i + 1u] = exp(fma(s, high, vec4(-top))); }
 fn shrunk(m: mat4x4<f32>, by: vec4<f32>) -> mat4x4<f32> { return mat4x4(m[0] * by.x, m[1] * by.y, m[2] * by.z, m[3] * by.w); }
 fn added(m: mat4x4<f32>, w: vec4<f32>, x: vec4<f32>, seen: bool) -> mat4x4<f32> {
   return mat4x4(select(m[0], fma(w.xxxx, x, m[0]), seen), select(m[1], fma(w.yyyy, x, m[1]), seen),
@@ -100,6 +100,7 @@ fn turn(start: u32, q: u32, to: u32, held: bool, all: bool) {
     }
     low += x; high += y;
   }
+  if (SOFTCAP) { low = capped4(low); high = capped4(high); }
   let i = vec4(j) + vec4(0u, 1u, 2u, 3u);
   let l = vec4(all) | ((i >= vec4(first)) & (i < vec4(end))); let h = vec4(all) | ((i + 4u >= vec4(first)) & (i + 4u < vec4(end)));
   maxima[lane] = vec4(highest(low[0], l, highest(high[0], h, before.x)), highest(low[1], l, highest(high[1], h, before.y)),
@@ -131,8 +132,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let t = id / p.kv_heads; let width = p.head_vec4; lane = index; head = id % p.kv_heads; place = info[t];
   let own_q = (t * (p.heads + 2u * p.kv_heads) + head * GROUP) * 4u * width;
   let own_k = own_q + (p.heads + head - head * GROUP) * 4u * width;
-  if (NORM) { for (var h = lane; h <= GROUP; h += 8u) { roots[h] = root(select(own_q + 4u * h * width, own_k, h == GROUP), 4u * width); } }
-  workgroupBarrier();
+  if (NORM) { for (var h = lane; h <= GROUP; h += 8u) { roots[h] = root(select(own_q + 4u * h * width, own_k, h == GROUP), 4u * width); } } workgroupBarrier();
   for (var i = lane; i < GROUP * width; i += 8u) { queries[i] = turned4(own_q + i / width * 4u * width, i % width * 4u, roots[i / width], false); }
   for (var d = lane; d < width; d += 8u) {
     let i = own_k + 4u * (p.kv_heads * width + d);

@@ -131,11 +131,11 @@ Deno.test("on GPUs a norm after a sublayer is one dispatch, the sum with it", as
   model.destroy();
 });
 
-/** Dispatches of a layer. Qwen 2 has biases, Qwen 3 norms of q and k; Gemma 3 a norm after each sublayer too, which adds what it makes. */
-const STEPS = { qwen3_tied: 5, gemma3_text: 7, llama3_untied: 5, qwen2_untied: 5 };
+/** Dispatches of a layer. Qwen 2 has biases, Qwen 3 norms of q and k; Gemmas a norm after each sublayer too, which adds what it makes. */
+const STEPS = { qwen3_tied: 5, gemma2: 7, gemma3_text: 7, llama3_untied: 5, qwen2_untied: 5 };
 
 /** The fixtures whose matrices lie in textures: not all of the others' are whole blocks of rows. */
-const PACKED = ["qwen3_tied", "gemma3_text"];
+const PACKED = ["qwen3_tied", "gemma2", "gemma3_text"];
 
 for (const profile of DEVICE_PROFILES) {
   Deno.test(`a step of decoding is five dispatches a layer (${profile})`, async () => {
@@ -143,7 +143,7 @@ for (const profile of DEVICE_PROFILES) {
     for (const [name, each] of Object.entries(STEPS)) {
       if (profile === "software" && !PACKED.includes(name)) continue;
       const model = await fixtureModel(gpu, name);
-      const { layers, hiddenSize } = model.spec;
+      const { layers, hiddenSize, finalSoftcap } = model.spec;
       const cache = new KvCache(gpu, model.spec, 40);
       const places = [7, 0, 3].map((ownLength, s) => ({
         prefixStart: 30,
@@ -160,8 +160,8 @@ for (const profile of DEVICE_PROFILES) {
         return count;
       };
       const whole = steps({ capture: ["logits"] });
-      // Embedding; final norm and head.
-      assertEquals(whole, 1 + each * layers + 2, name);
+      // Embedding; final norm and head, and what caps logits.
+      assertEquals(whole, 1 + each * layers + (finalSoftcap === null ? 2 : 3), name);
       const at = (hook: string, capture = false) => {
         const edit: Edit = { hook, op: "add", vector: someVector(hiddenSize, 9) };
         return steps(

@@ -36,6 +36,8 @@ export interface AttentionDecodeArgs extends DecodeShape {
   texels?: { k: GPUTexture; v: GPUTexture };
   tokens: number;
   scale: number;
+  /** Scores become softcap · tanh(score / softcap); null or absent leaves them. */
+  softcap?: number | null;
 }
 
 /** Whether {@link attentionDecode} can do this on the adapter. */
@@ -68,18 +70,20 @@ export function attentionDecode(recorder: Recorder, args: AttentionDecodeArgs): 
     u32(Math.min(args.window ?? Infinity, 2 ** 32 - 1)),
     f32(args.scale),
     f32(norms?.eps ?? 0),
+    f32(args.softcap ?? 0),
   ];
   // What is not read must be bound all the same.
   const buffers = [qkv, norms?.q ?? tables, norms?.k ?? tables, tables, info, k, v, out];
   const { LANES, ...sizes } = constantsOf(gpu, heads / kvHeads, headDim);
   const NORM = norms ? 1 : 0;
+  const SOFTCAP = args.softcap ? 1 : 0;
   const grid = foldGrid(tokens * kvHeads);
   if (texels) {
-    const constants = { ...sizes, NORM, WINDOWED: args.window === null ? 0 : 1 };
+    const constants = { ...sizes, NORM, SOFTCAP, WINDOWED: args.window === null ? 0 : 1 };
     const kernel = kernels.get("attention_decode_texel", attentionDecodeTexelCode, constants);
     recorder.dispatch(kernel, [...buffers, texels.k, texels.v], params, grid);
   } else {
-    const constants = { LANES, ...sizes, NORM };
+    const constants = { LANES, ...sizes, NORM, SOFTCAP };
     const kernel = kernels.get("attention_decode", attentionDecodeCode, constants);
     recorder.dispatch(kernel, buffers, params, grid);
   }

@@ -22,6 +22,7 @@ export interface DecodeSizes {
   rotaryDim: number;
   scale: number;
   window: number | null;
+  softcap?: number | null;
 }
 
 /** The cache and the heads after it. */
@@ -70,7 +71,7 @@ export function attentionDecodeReference(
     keys.bound.set(ownK.bound.subarray(...part), row);
     values.expected.set(ownV.subarray(...part), row);
   }
-  const shape = { heads, kvHeads, headDim, softcap: null, ...score };
+  const shape = { heads, kvHeads, headDim, ...score, softcap: score.softcap ?? null };
   const errors = { q: q.bound, k: keys.bound };
   const out = attentionReference(q.expected, keys.expected, values.expected, info, shape, errors);
   return { k: keys, v: values, out };

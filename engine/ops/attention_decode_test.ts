@@ -39,6 +39,7 @@ const { tokens, info } = packBatch(PLACES.map(() => [0]), {
 
 const CASES = [
   { heads: 6, kvHeads: 2, headDim: 32, rotaryDim: 32, window: null, norm: false },
+  { heads: 4, kvHeads: 2, headDim: 80, rotaryDim: 80, window: 67, norm: false, softcap: 5 },
   { heads: 8, kvHeads: 2, headDim: 68, rotaryDim: 24, window: 65, norm: true },
   { heads: 5, kvHeads: 1, headDim: 64, rotaryDim: 64, window: 3, norm: true },
   { heads: 2, kvHeads: 2, headDim: 8, rotaryDim: 8, window: null, norm: false },
@@ -49,7 +50,7 @@ for (const profile of PROFILES) {
   Deno.test(`attention at once is within its bound and has the bits of its steps (${profile})`, async () => {
     const gpu = await testGpu(profile);
     for (const one of CASES) {
-      const { heads, kvHeads, headDim, rotaryDim, window, norm } = one;
+      const { heads, kvHeads, headDim, rotaryDim, window, norm, softcap = null } = one;
       const widths = [heads, kvHeads, kvHeads].map((count) => count * headDim);
       const stride = widths[0] + 2 * widths[1];
       const qkv = withOutlier(normals(1, tokens * stride), stride, 5);
@@ -62,7 +63,7 @@ for (const profile of PROFILES) {
       const weights = [4, 5].map((seed) => normals(seed, headDim));
       const tables = ropeTable({ theta: 1e4, rotaryDim, scaling: { kind: "none" } }, 256);
       const scale = 1 / Math.sqrt(headDim);
-      const sizes = { tokens, heads, kvHeads, headDim, keys: 200, scale, window };
+      const sizes = { tokens, heads, kvHeads, headDim, keys: 200, scale, window, softcap };
       assert(fitsDecode(gpu, sizes));
       const textures: GPUTexture[] = [];
       const computed = await compute(gpu, (recorder) => {
@@ -113,7 +114,6 @@ for (const profile of PROFILES) {
           v: stepV.buffer,
           info: turn.info,
           out: stepOut.buffer,
-          softcap: null,
         });
         if (profile !== "software") return [k, v, out, stepK, stepV, stepOut];
         const [textureK, textureV] = kept();

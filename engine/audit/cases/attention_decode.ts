@@ -16,6 +16,7 @@ interface Sizes {
   window?: number;
   /** The length of the prefix that every other sequence shares. */
   prefix?: number;
+  softcap?: number;
   /** Whether queries and keys are normed. */
   norm?: boolean;
   distributions?: readonly Distribution[];
@@ -23,18 +24,19 @@ interface Sizes {
 
 /** @param lengths keys of each sequence, the new one among them and those of the prefix left out */
 function shape(lengths: readonly number[], sizes: Sizes) {
-  const { heads, kvHeads, headDim, rotaryDim = headDim, window = null, prefix = 0, norm = false } =
-    sizes;
+  const { heads, kvHeads, headDim, rotaryDim = headDim, prefix = 0, norm = false } = sizes;
+  const { window = null, softcap = null } = sizes;
   const notes = [
     `after ${lengths.map((length) => length - 1)}`,
     `${heads}/${kvHeads} heads of ${headDim}`,
     ...(rotaryDim < headDim ? [`${rotaryDim} turn`] : []),
     ...(prefix ? [`prefix ${prefix}`] : []),
     ...(window ? [`window ${window}`] : []),
+    ...(softcap ? [`cap ${softcap}`] : []),
     ...(norm ? ["normed"] : []),
   ];
   const { distributions } = sizes;
-  const all = { heads, kvHeads, headDim, rotaryDim, window, prefix, norm, distributions };
+  const all = { heads, kvHeads, headDim, rotaryDim, window, softcap, prefix, norm, distributions };
   return { label: notes.join(", "), rows: lengths.length, lengths, ...all };
 }
 
@@ -47,6 +49,7 @@ function decodeCase(op: string, texels: boolean) {
       shape([66, 5], { heads: 4, kvHeads: 1, headDim: 72, rotaryDim: 20, window: 63, prefix: 3 }),
       shape([1], { heads: 1, kvHeads: 1, headDim: 4 }),
       shape([130, 64], { heads: 14, kvHeads: 2, headDim: 64 }),
+      shape([68, 3], { heads: 6, kvHeads: 2, headDim: 80, softcap: 5, window: 66, prefix: 2 }),
       shape([65], { heads: 16, kvHeads: 2, headDim: 128, norm: true, prefix: 9 }),
       shape([17], { heads: 2, kvHeads: 1, headDim: 256, norm: true }),
       shape([4096], { heads: 4, kvHeads: 2, headDim: 64, distributions: ["normal", "outliers"] }),
@@ -62,10 +65,11 @@ function decodeCase(op: string, texels: boolean) {
         window: draw.below(2) ? 1 + draw.below(100) : undefined,
         prefix: draw.below(100),
         norm: draw.below(2) === 1,
+        softcap: draw.below(3) === 0 ? 20 : undefined,
       });
     },
     make(sizes, draw, picked = allRows(sizes.rows)) {
-      const { heads, kvHeads, headDim, rotaryDim, window, norm, lengths, prefix } = sizes;
+      const { heads, kvHeads, headDim, rotaryDim, window, softcap, norm, lengths, prefix } = sizes;
       const width = (heads + 2 * kvHeads) * headDim;
       const qkv = rowsOf(projections(draw, sizes), width, picked);
       const { info: all, rows } = places(lengths, prefix);
@@ -86,7 +90,7 @@ function decodeCase(op: string, texels: boolean) {
       const reference = (name: "k" | "v" | "out") => () =>
         (expected ??= attentionDecodeReference(
           { qkv, norms, tables, info, k, v },
-          { heads, kvHeads, headDim, rotaryDim, window, scale },
+          { heads, kvHeads, headDim, rotaryDim, window, softcap, scale },
         ))[name];
       return {
         buffers: {
@@ -126,6 +130,7 @@ function decodeCase(op: string, texels: boolean) {
             headDim,
             keys: most,
             scale,
+            softcap,
             window,
           });
           for (const one of textures || []) recorder.gpu.texels.release(one);

@@ -98,7 +98,7 @@ export const matvecFusedCase = kernelCase({
     shape([1, 33, 8], "F32", "add"),
     shape([1, 70, 2120], "BF16", "store", { norm: true }),
     shape([3, 66, 520], "F32", "gelu_tanh", { norm: true }),
-    shape([8, 129, 200], "F16", "silu"),
+    shape([8, 134, 200], "F16", "silu"),
     shape([5, 320, 576], "BF16", "store", { norm: true, bias: true }),
     shape([1, 1024, 4160], "BF16", "silu", { norm: true }),
     shape([2, 37, 8192], "BF16", "add", { distributions: LARGE }),
