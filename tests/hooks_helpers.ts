@@ -9,7 +9,8 @@ export const NORMED = "ln_final.hook_normalized";
 export const LENGTHS = [7, 4, 9];
 
 /** A model of five layers. */
-export const openModel = async () => await fixtureModel(await sharedGpu(), "llama3_untied");
+export const openModel = async (name = "llama3_untied") =>
+  await fixtureModel(await sharedGpu(), name);
 export const texts = (model: Transformer) =>
   LENGTHS.map((length, s) => someTokens(model, length, s));
 

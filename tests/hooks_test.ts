@@ -46,15 +46,18 @@ Deno.test("what the hooks capture", async () => {
   model.destroy();
 });
 
-Deno.test("each hook alone gives what it gives beside the others", async () => {
-  const model = await openModel();
-  const all = await run(model, texts(model), { capture: allHooks(model) });
-  for (const hook of hookKinds()) {
-    const alone = await run(model, texts(model), { capture: [hook] });
-    assertSameRun(alone, new Map([[hook, all.get(hook)!]]), hook);
-  }
-  model.destroy();
-});
+// Gemma's sublayers end with a norm, which is a step of its own only where somebody wants what it makes.
+for (const name of ["llama3_untied", "gemma3_text"]) {
+  Deno.test(`each hook alone gives what it gives beside the others (${name})`, async () => {
+    const model = await openModel(name);
+    const all = await run(model, texts(model), { capture: allHooks(model) });
+    for (const hook of hookKinds()) {
+      const alone = await run(model, texts(model), { capture: [hook] });
+      assertSameRun(alone, new Map([[hook, all.get(hook)!]]), hook);
+    }
+    model.destroy();
+  });
+}
 
 Deno.test("a pass that starts at a layer goes on as the whole pass does", async () => {
   const model = await openModel();

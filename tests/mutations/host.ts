@@ -104,6 +104,13 @@ const NAMED: readonly Named[] = [
     [HOOKS, EDITS],
   ],
   [
+    "a hook gets what a sublayer adds before its norm",
+    "engine/block_pass.ts",
+    "const out = this.#normOrSame(block, place, x);",
+    "const out = x;",
+    [HOOKS],
+  ],
+  [
     "values of tokens decoded at once are the keys",
     "engine/block_pass.ts",
     "      first += linear.weight.rows;",

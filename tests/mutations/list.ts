@@ -138,8 +138,8 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: "Gemma: the norms after a sublayer are left out",
     file: BLOCK,
-    find: "const out = this.#normOrSame(block, place, x);",
-    replace: "const out = x;",
+    find: "const norm = block.norms[place];",
+    replace: "const norm = undefined;",
     caughtBy: "gemma2, config.json",
   },
   {
