@@ -152,6 +152,39 @@ Deno.test("an audit finds what is wrong with a kernel, and nothing in a right on
   }
 });
 
+Deno.test("variants must have the same bits, but for the sign of a zero among denormal numbers", async () => {
+  const devices: AuditDevice[] = [];
+  for (const name of ["software", "discrete"] as const) {
+    devices.push({ name, gpu: await testGpu(name) });
+  }
+  const faultsOn = async (distribution: "normal" | "denormal", other: number) => {
+    const one = doubling("if (i < params.count) { out[i] = params.two * x[i]; }");
+    const shapes = one.shapes.map((shape) => ({ ...shape, distributions: [distribution] }));
+    const make = (...args: Parameters<typeof one.make>) => {
+      const job = one.make(...args);
+      job.expect.out.reference = () => ({
+        expected: new Float64Array(15),
+        bound: new Float64Array(15).fill(1e-44),
+      });
+      return {
+        ...job,
+        record(...[recorder, at]: Parameters<typeof job.record>) {
+          const word = recorder.gpu.profile === "software" ? 0 : other;
+          const words = new Uint32Array(3 * (args[2]?.length ?? 5)).fill(word);
+          recorder.copy(recorder.upload(words), 0, at.out.buffer, 0, words.byteLength);
+        },
+      };
+    };
+    const plan = { ...PLAN, cases: [{ ...one, shapes, make }] };
+    const { results } = await auditKernels(devices, plan);
+    return results.flatMap(({ faults }) => faults);
+  };
+  const message = '[5, 3], normal: "out" has other bits than with software variants';
+  assertEquals(await faultsOn("normal", 0x80000000), [message]);
+  assertEquals(await faultsOn("denormal", 0x80000000), []);
+  assertEquals(await faultsOn("denormal", 1), [message.replace("normal", "denormal")]);
+});
+
 Deno.test("a kernel that does not give the same every time is found", async () => {
   // In the place of a race, which a software adapter may win every time: every seventh run differs.
   const gpu = await testGpu("discrete");

@@ -1,7 +1,7 @@
 /** penalise.wgsl: the logits that sampling leaves, within one division or product. */
 
 import { DeviceTensor } from "../../gpu/tensor.ts";
-import { TINY, U } from "../../ops/reference.ts";
+import { flushed, TINY, U } from "../../ops/reference.ts";
 import { sampleTokens, seenWords, uploadRows } from "../../ops/sampling.ts";
 import { penaliseReference } from "../../ops/sampling_reference.ts";
 import { allRows, kernelCase } from "../case.ts";
@@ -44,10 +44,11 @@ export const penalise = kernelCase({
                 )
               ),
             );
-            // What was not seen is copied. A division is within 2.5 ULP, and the reference is rounded too.
+            // What was not seen is copied. A division is within 2.5 ULP, and the reference is rounded too. Of a denormal logit
+            // all may be lost before it is multiplied.
             const bound = expected.map((value, i) =>
               seen[picked[Math.floor(i / width)]].has(i % width)
-                ? 6 * U * Math.abs(value) + TINY
+                ? (flushed(x[i]) > 0 ? 1 : 6 * U) * Math.abs(value) + TINY
                 : 0
             );
             return { expected, bound };
