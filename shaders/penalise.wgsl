@@ -22,6 +22,7 @@ struct Row {
 }
 
 struct Params {
+  rows: u32,
   width: u32,
   words: u32,
 }
@@ -59,6 +60,9 @@ fn number(bits: u32) -> u32 {
 fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let token = id.x;
   let row = id.y;
+  if (row >= params.rows) {
+    return;
+  }
   let penalty = rows[row].penalty;
   if (token >= params.width || (rows[row].greedy == 1u && penalty == 1.0)) {
     return;

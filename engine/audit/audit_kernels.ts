@@ -165,6 +165,12 @@ async function lookClosely(
     result.repeats = { runs: plan.repeats, results: Math.max(result.repeats.results, different) };
     if (different > 1) note(result, [`${times} runs gave ${different} different results`], where);
   }
+  const crowded = await runJob(gpu, job, true);
+  note(result, crowded.faults.map((fault) => `${fault}, with workgroups to spare`), where);
+  for (const [name, words] of Object.entries(outputs)) {
+    if (sameWords(words, crowded.outputs[name])) continue;
+    note(result, [`"${name}" has other bits with workgroups to spare`], where);
+  }
   if (shape.rows === 0) return;
   const input = { shape, distribution, seed };
   const { compared, faults } = await compareBatches(gpu, one, input, outputs, plan.randomBatches);

@@ -97,8 +97,12 @@ struct Params { count: u32, two: f32 }
 @group(0) @binding(1) var<storage, read_write> out: array<f32>;
 @group(0) @binding(2) var<uniform> params: Params;
 @compute @workgroup_size(64)
-fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  let i = id.x;
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) groups: vec3<u32>,
+  @builtin(local_invocation_index) lane: u32,
+) {
+  let i = (group.y * groups.x + group.x) * 64u + lane;
   ${body}
 }`;
   return kernelCase({
@@ -140,6 +144,11 @@ Deno.test("an audit finds what is wrong with a kernel, and nothing in a right on
     ["if (i < params.count) { out[i] = 2.000001 * x[i]; }", /is .*, expected .* ± 0$/],
     ["if (i + 1u < params.count) { out[i] = params.two * x[i]; }", /word 14 of 15 .* not written/],
     ["if (i <= params.count) { out[i] = params.two * x[i]; }", /written 1 words past its end/],
+    // Sixty-four to a workgroup, of which one is enough.
+    [
+      "if (i < params.count || group.y == 1u && i == 64u) { out[min(i, params.count)] = params.two * x[i % 64u]; }",
+      /written 1 words past its end, with workgroups to spare/,
+    ],
     // The last row of a batch, whichever it is.
     [
       "if (i < params.count) { out[i] = params.two * x[i] + select(0.0, 1.0, i / 3u + 1u == params.count / 3u); }",

@@ -52,8 +52,12 @@ function place(gpu: Gpu, spec: BufferSpec): DeviceTensor {
   return "words" in spec ? output(gpu, [spec.words]) : input(gpu, spec);
 }
 
-/** Runs it once. */
-export async function runJob(gpu: Gpu, job: Job): Promise<JobRun> {
+/**
+ * Runs it once.
+ *
+ * @param crowded with a row of workgroups more than each dispatch needs, as it may have where workgroups are folded into two dimensions
+ */
+export async function runJob(gpu: Gpu, job: Job, crowded = false): Promise<JobRun> {
   const buffers = await JobBuffers.create(gpu, job);
   // Results that the op takes from the pool are poisoned there; the case tells their size.
   for (const { words } of Object.values(job.expect)) {
@@ -62,6 +66,7 @@ export async function runJob(gpu: Gpu, job: Job): Promise<JobRun> {
   let recorder: Recorder | undefined;
   try {
     recorder = gpu.record();
+    if (crowded) crowd(recorder);
     const pooled = job.record(recorder, buffers.at, buffers.matrices) ?? {};
     const kernels = recorder.kernels;
     await recorder.submit();
@@ -72,6 +77,12 @@ export async function runJob(gpu: Gpu, job: Job): Promise<JobRun> {
     recorder?.close();
     buffers.destroy();
   }
+}
+
+function crowd(recorder: Recorder): void {
+  const dispatch = recorder.dispatch.bind(recorder);
+  recorder.dispatch = (kernel, buffers, params, [x, y, z]) =>
+    dispatch(kernel, buffers, params, [x, y + 1, z]);
 }
 
 async function readBack(

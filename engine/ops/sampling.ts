@@ -147,8 +147,9 @@ function penalise(
 ): void {
   const [count, width] = logits.shape;
   const kernel = recorder.gpu.kernels.get("penalise", penaliseCode);
+  const params = [u32(count), u32(width), u32(words)];
   const grid = [Math.ceil(width / 64), count, 1] as const;
-  recorder.dispatch(kernel, [rows.buffer, seen, logits.buffer], [u32(width), u32(words)], grid);
+  recorder.dispatch(kernel, [rows.buffer, seen, logits.buffer], params, grid);
 }
 
 /** The largest of each row of `x` `[rows, width]`, as `[rows, 2]`; see argmax.wgsl. */

@@ -7,8 +7,6 @@ interface Survivor {
   reason: string;
 }
 
-const FOLDED =
-  "workgroups come out even up to 65,535 of them; `deno task audit` tries 65,537 rows of argmax.wgsl, which takes too long for a test";
 const IN_TURN =
   "on CPU cores the lanes of a workgroup go on in order from barrier to barrier, so that this one is not needed there";
 const CHECKED_AGAIN =
@@ -19,17 +17,6 @@ const survivors = (reason: string, ...list: [file: string, what: string][]): Sur
 
 /** All that are known. */
 export const SURVIVORS: readonly Survivor[] = [
-  ...survivors(
-    FOLDED,
-    ["argmax", "one element too many: (row >= params.rows)"],
-    ["kth_largest", "one element too many: (row >= params.rows)"],
-    ["logprobs", "one element too many: (row >= params.rows)"],
-    ["nucleus", "one element too many: (row >= params.rows)"],
-    ["softmax", "one element too many: (row >= params.rows)"],
-    ["token_loss", "one element too many: (row >= params.rows)"],
-    ["top_k", "one element too many: (row >= params.rows)"],
-    ["attention_workgroup", "one element too many: (i >= params.tokens * params.heads)"],
-  ),
   ...survivors(
     IN_TURN,
     ["attention_decode", "a barrier is dropped: workgroupBarrier();"],
