@@ -1,5 +1,6 @@
 /** Holds a model's logits to float64, or, where that takes too long, to the other kernel variants. */
 
+import { relativeL2 } from "../engine/audit/model_run.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
 import type { Transformer } from "../engine/transformer.ts";
 import { openCheckpoint } from "../models/checkpoint_files.ts";
@@ -53,8 +54,7 @@ export async function checkModel(
   const checkpoint = await openCheckpoint(source);
   try {
     const expected = await referenceLogits(checkpoint, config, first);
-    const error = Math.hypot(...expected.map((value, i) => value - logits[i])) /
-      Math.hypot(...expected);
+    const error = relativeL2(logits, expected);
     if (!(error <= BOUND)) throw new Error(`Cannot time ${name}: its logits are off by ${error}`);
     return `float64: ${error.toExponential(0)}`;
   } finally {

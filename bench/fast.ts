@@ -1,5 +1,6 @@
 /** How much faster does a model read 512 tokens in fast mode, where the adapter has what that needs? */
 
+import { relativeL2 } from "../engine/audit/model_run.ts";
 import { Gpu, type Precision } from "../engine/gpu/gpu.ts";
 import { Clock, medians } from "../engine/gpu/measure.ts";
 import type { Recorder } from "../engine/gpu/recorder.ts";
@@ -55,7 +56,7 @@ export async function benchFast(context: BenchContext, name: ShapeName): Promise
  * @throws {Error} when they are further off than f16 explains
  */
 export function compareLogits(name: string, full: Float32Array, fast: Float32Array): string {
-  const error = Math.hypot(...full.map((value, i) => value - fast[i])) / Math.hypot(...full);
+  const error = relativeL2(fast, full);
   if (!(error <= BOUND)) {
     throw new Error(`Cannot time ${name} in fast mode: its logits are off by ${error}`);
   }

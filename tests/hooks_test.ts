@@ -17,7 +17,7 @@ import {
   sharedGpu,
   someVector,
 } from "./helpers.ts";
-import { allHooks, hookKinds, LENGTHS, openModel, texts } from "./hooks_helpers.ts";
+import { allHooks, hookKinds, LENGTHS, openModel, recorded, texts } from "./hooks_helpers.ts";
 
 Deno.test("what the hooks capture", async () => {
   const model = await openModel();
@@ -82,13 +82,7 @@ Deno.test("what is not asked for costs no dispatch, and a pass ends after the la
   const model = await fixtureModel(gpu, "llama3_untied");
   const { layers, hiddenSize } = model.spec;
   const batch = model.batch(texts(model));
-  const dispatches = (request: ForwardRequest) => {
-    const recorder = gpu.record();
-    model.record(recorder, batch, request).release();
-    const count = recorder.dispatches;
-    recorder.close();
-    return count;
-  };
+  const dispatches = (request: ForwardRequest) => recorded(model, batch, request).dispatches;
   const whole = dispatches({ capture: ["logits"] });
   // Embedding; a block's two norms, seven matrices, two rotations, attention, SwiGLU; final norm and head.
   assertEquals(whole, 1 + 13 * layers + 2);
@@ -119,13 +113,7 @@ Deno.test("on GPUs a norm after a sublayer is one dispatch, the sum with it", as
   const model = await fixtureModel(gpu, "gemma3_text");
   const { layers } = model.spec;
   const batch = model.batch(texts(model));
-  const dispatches = (capture: string[]) => {
-    const recorder = gpu.record();
-    model.record(recorder, batch, { capture }).release();
-    const count = recorder.dispatches;
-    recorder.close();
-    return count;
-  };
+  const dispatches = (capture: string[]) => recorded(model, batch, { capture }).dispatches;
   const whole = dispatches(["logits"]);
   // Embedding; a block's four norms and two of heads, seven matrices, two rotations, attention, GeGLU; final norm and head.
   assertEquals(whole, 1 + 17 * layers + 2);
@@ -155,13 +143,8 @@ for (const profile of DEVICE_PROFILES) {
         ownLength,
       }));
       const batch = model.batch([[1], [2], [3]], places);
-      const steps = (request: ForwardRequest) => {
-        const recorder = gpu.record();
-        model.record(recorder, batch, { cache, ...request }).release();
-        const count = recorder.dispatches;
-        recorder.close();
-        return count;
-      };
+      const steps = (request: ForwardRequest) =>
+        recorded(model, batch, { cache, ...request }).dispatches;
       const whole = steps({ capture: ["logits"] });
       // Embedding; final norm and head, and what caps logits.
       assertEquals(whole, 1 + each * layers + (finalSoftcap === null ? 2 : 3), name);
@@ -188,14 +171,9 @@ Deno.test("the products under an adapter are made as the base's are", async () =
   using gpu = await Gpu.open({ profile: "software" });
   const base = await fixtureModel(gpu, "qwen3_tied");
   const adapted = await fixtureAdapter(base, "qwen3_tied", "lora");
-  const used = (model: Transformer, tokens: number) => {
-    const recorder = gpu.record();
-    const batch = model.batch([Array.from({ length: tokens }, (_, i) => i)]);
-    model.record(recorder, batch, { capture: ["blocks.0.hook_resid_post"] }).release();
-    const { dispatches, kernels } = recorder;
-    recorder.close();
-    return { dispatches, kernels: kernels.map(({ name }) => name) };
-  };
+  const capture = ["blocks.0.hook_resid_post"];
+  const used = (model: Transformer, tokens: number) =>
+    recorded(model, model.batch([Array.from({ length: tokens }, (_, i) => i)]), { capture });
   for (const [tokens, kernel] of [[1, "few_rows"], [100, "many_rows"]] as const) {
     assert(used(base, tokens).kernels.includes(kernel), `${tokens} tokens of the base`);
     assert(used(adapted, tokens).kernels.includes(kernel), `${tokens} tokens`);

@@ -24,6 +24,7 @@ import {
   someTokens,
   someVector,
 } from "./helpers.ts";
+import { recorded } from "./hooks_helpers.ts";
 import { assertSameSweep, openPair } from "./streamed_pairs.ts";
 
 /** Architectures that differ in what a block holds: biases, norms, fused projections, two tables, shards; and adapters. */
@@ -82,10 +83,8 @@ Deno.test("single tokens on streamed weights take no more dispatches on GPUs, an
       for (const one of new Set([base, model])) {
         // Two sequences of one token each: what a step of decoding is.
         runs.push(await run(one, [[3], [7]], { capture }));
-        const recorder = gpu.record();
-        one.record(recorder, one.batch([[3], [7]]), { capture: residPosts(one) }).release();
-        dispatches.push(recorder.dispatches);
-        recorder.close();
+        const request = { capture: residPosts(one) };
+        dispatches.push(recorded(one, one.batch([[3], [7]]), request).dispatches);
       }
       for (const one of new Set([model, base])) one.destroy();
     }

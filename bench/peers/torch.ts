@@ -3,6 +3,7 @@
 import { type Command, type Flags, parseCommand } from "../../cli/args.ts";
 import { DEVICE_FLAGS, openGpu } from "../../cli/common_flags.ts";
 import { runCommand } from "../../cli/run_command.ts";
+import { relativeL2 } from "../../engine/audit/model_run.ts";
 import { layersAt, meanDifference } from "../../lens/diff.ts";
 import { loadFinetuned, loadModel } from "../../models/load_model.ts";
 import { loadedPair } from "../../models/model_shelf.ts";
@@ -77,16 +78,6 @@ async function byTorch(
   }
 }
 
-/** ‖a − b‖ / ‖b‖. */
-function relativeError(a: ArrayLike<number>, b: ArrayLike<number>): number {
-  let [apart, size] = [0, 0];
-  for (let i = 0; i < b.length; i++) {
-    apart += (a[i] - b[i]) ** 2;
-    size += b[i] ** 2;
-  }
-  return Math.sqrt(apart / size);
-}
-
 /** How far δ by f32 may be from ours; bf16 is told, not held to anything. */
 const BOUND = 1e-3;
 
@@ -133,7 +124,7 @@ async function compareDiff(
       add(`${label}/${dtype}`, NaN, "documents/s", { note: `left out: ${peer.error}` });
       continue;
     }
-    const error = relativeError(delta, peer.delta);
+    const error = relativeL2(delta, peer.delta);
     const note = `${peer.device}; our δ is within ${error.toExponential(0)} of its`;
     if (dtype === "float32" && !(error <= BOUND)) {
       add(`${label}/${dtype}`, NaN, "documents/s", { note: `left out: ${note}` });

@@ -1,39 +1,20 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Choice, Tuning } from "../gpu/tuning.ts";
+import { type StackedCase, StackedProduct } from "../../tests/stacked_products.ts";
 import {
   assertSameBits,
   assertWithin,
   closeTestGpus,
   compute,
-  input,
-  normals,
-  output,
   testGpu,
-  withOutlier,
 } from "../../tests/test_gpu.ts";
 import type { WeightMatrix } from "../weights/matrix.ts";
-import type { Form } from "./few_rows.ts";
-import { fewRowsReference } from "./few_rows_reference.ts";
-import { matmul } from "./matmul.ts";
-import { type StoredDtype, testMatrix } from "./matrix_reference.ts";
 import { fitsFused, matvecFused } from "./matvec_fused.ts";
-import { addBias, glu, rmsnorm } from "./rows.ts";
 
 Deno.test.afterAll(closeTestGpus);
 
-interface Case {
-  rows: number;
-  /** Rows of each matrix. */
-  parts: number[];
-  k: number;
-  dtype: StoredDtype;
-  form: Form;
-  norm?: boolean;
-  bias?: boolean;
-}
-
 /** About the sizes of a workgroup's columns (4, 16, 32), of its lanes' chunks (4, 8, 32 × 64), and of the sums of a norm. */
-const CASES: Case[] = [
+const CASES: StackedCase[] = [
   { rows: 1, parts: [70, 3, 9], k: 328, dtype: "BF16", form: "store", norm: true, bias: true },
   { rows: 4, parts: [37, 20, 21], k: 264, dtype: "F16", form: "store", norm: true, bias: true },
   { rows: 8, parts: [5, 66], k: 520, dtype: "F32", form: "store", norm: true },
@@ -47,69 +28,23 @@ const CASES: Case[] = [
 
 Deno.test("fused products of stored weights are within their bound and have the bits of their steps", async () => {
   const gpu = await testGpu("discrete");
-  const eps = 1e-5;
   for (const [i, one] of CASES.entries()) {
-    const { rows, parts, k, dtype, form } = one;
-    const n = parts.reduce((sum, part) => sum + part, 0);
-    const gated = form === "silu" || form === "gelu_tanh";
-    const x = withOutlier(normals(10 * i, rows * k), k);
-    const weight = normals(10 * i + 1, k);
-    const [bias, before] = [normals(10 * i + 2, n), normals(10 * i + 3, rows * n)];
-    const matrices: Awaited<ReturnType<typeof testMatrix>>[] = [];
-    for (const [p, part] of parts.entries()) {
-      matrices.push(await testMatrix(gpu, normals(10 * i + 4 + p, part * k), [part, k], dtype));
-    }
+    const { rows, form } = one;
+    const product = await StackedProduct.create(gpu, one, 10 * i);
     const name = JSON.stringify(one);
     const [fused, stepped] = await compute(gpu, (recorder) => {
-      const xs = input(gpu, x).buffer;
-      const norm = one.norm ? { weight: input(gpu, weight).buffer, eps } : undefined;
-      const biases = one.bias ? input(gpu, bias).buffer : undefined;
-      const start = () => form === "add" ? input(gpu, before, [rows, n]) : output(gpu, [rows, n]);
-      const fused = gated ? output(gpu, [rows, n / 2]) : start();
-      const weights = matrices.map(({ matrix }) => matrix);
-      const args = { x: xs, norm, weights, bias: biases, out: fused.buffer, rows, form };
+      const placed = product.place();
+      const fused = product.out();
+      const args = { ...placed, weights: product.matrices, out: fused.buffer, rows, form };
       assert(fitsFused(gpu, args), name);
       const earlier = recorder.dispatches;
       matvecFused(recorder, args);
       assertEquals(recorder.dispatches - earlier, 1);
-
-      let h = xs;
-      if (norm) {
-        h = output(gpu, [rows, k]).buffer;
-        rmsnorm(recorder, { x: xs, weight: norm.weight, out: h, rows, width: k, eps });
-      }
-      if (gated) {
-        const [gate, up] = parts.map((part) => output(gpu, [rows, part]));
-        [gate, up].forEach(({ buffer: y }, p) =>
-          matmul(recorder, { x: h, weight: weights[p], y, rows })
-        );
-        glu(recorder, gate.buffer, up.buffer, rows * n / 2, form);
-        return [fused, gate];
-      }
-      const stepped = start();
-      let first = 0;
-      const addScaled = form === "add" ? 1 : undefined;
-      for (const weight of weights) {
-        const columns = { stride: n, first };
-        matmul(recorder, { x: h, weight, y: stepped.buffer, rows, addScaled, columns });
-        first += weight.rows;
-      }
-      if (biases) addBias(recorder, { x: stepped.buffer, bias: biases, rows, width: n });
-      return [fused, stepped];
+      return [fused, product.steps(recorder, placed).out];
     });
     assertSameBits(fused, stepped, name);
-    const w = Float32Array.from(matrices.flatMap(({ values }) => [...values]));
-    const inputs = {
-      x,
-      norm: one.norm ? { weight, eps } : undefined,
-      w,
-      bias: one.bias ? bias : undefined,
-      before,
-    };
-    assertWithin(fused, fewRowsReference(inputs, [rows, n, k], form), name);
-    for (const { matrix } of matrices) {
-      for (const { buffer } of matrix.windows) gpu.buffers.destroy(buffer);
-    }
+    assertWithin(fused, product.reference(), name);
+    product.destroy();
   }
 });
 

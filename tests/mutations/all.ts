@@ -7,6 +7,7 @@ import { kernelMutants } from "./kernels.ts";
 import { MUTATIONS } from "./list.ts";
 import { type Mutant, planted } from "./mutant.ts";
 import { shaderMutants } from "./operators.ts";
+import { passMutants } from "./passes.ts";
 
 /** The root of the sources. */
 export const ROOT = `${import.meta.dirname}/../..`;
@@ -23,7 +24,8 @@ export async function allMutants(): Promise<Mutant[]> {
     const file = `shaders/${name}`;
     return shaderMutants(file, await Deno.readTextFile(`${ROOT}/${file}`), ops);
   }));
-  return [...architectures, ...kernelMutants(ops), ...hostMutants(), ...generated.flat()];
+  const written = [...architectures, ...kernelMutants(ops), ...passMutants(), ...hostMutants()];
+  return [...written, ...generated.flat()];
 }
 
 /** All of them with the bug planted; throws where one does not fit the sources any more. */
