@@ -38,9 +38,9 @@ Deno.test("diff refuses what it cannot use", (t) =>
       const bytes = Uint8Array.from(text, (character) => character.charCodeAt(0));
       await Deno.writeFile(`${folder}/${name}`, bytes);
     }
-    const few = ["diff", "--documents", "2"];
+    const out = (path: string) => ["diff", "--documents", "2", "--out", path];
+    const few = out(`${folder}/results`);
     const text = (name: string) => [...few, "--text", `${folder}/${name}`];
-    const out = (path: string) => [...few, "--out", path];
     await checkAll(t, [
       ["an empty text file", text("empty.jsonl"), 1, `empty.jsonl" is empty`],
       ["a missing text file", text("none.txt"), 1, "there is no such file"],
