@@ -6,6 +6,7 @@ import { Transformer } from "./transformer.ts";
 import type { LoraAdapter, LoraPair } from "./weights/lora.ts";
 import { makeOwned, runLayout, WeightLayout } from "./weights/matrix.ts";
 import type { BlockWeights, LowRank, ModelWeights } from "./weights/model_weights.ts";
+import { packFactors } from "./weights/packed.ts";
 import { WeightStream } from "./weights/stage.ts";
 import { streamBlocks, streamTable } from "./weights/streamed_weights.ts";
 
@@ -37,7 +38,8 @@ export async function withAdapter(
     },
     destroy,
   };
-  const own = { owned, textures: [], stream: stream && reading };
+  const textures: GPUTexture[] = [];
+  const own = { owned, textures, stream: stream && reading };
   if (strength === 0) return new Transformer(gpu, spec, { ...weights, ...own });
   if (strength !== 1) adapter = scaled(adapter, strength);
   try {
@@ -67,9 +69,12 @@ export async function withAdapter(
       changed.embeddingLora = await factors.embedding(layout, adapter.embedding);
     }
     stream?.open();
+    const packing = stream ? undefined : await gpu.allocating(() => packFactors(gpu, changed));
     await runLayout(gpu, layout, { signal });
+    await packing?.();
     return new Transformer(gpu, spec, changed);
   } catch (error) {
+    for (const texture of textures) gpu.texels.destroy(texture);
     for (const buffer of owned) gpu.buffers.destroy(buffer);
     stream?.destroy();
     throw error;

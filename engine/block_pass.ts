@@ -8,7 +8,7 @@ import type { BLOCK_NORMS, BlockLinear } from "./model_spec.ts";
 import { attention, rope } from "./ops/attention.ts";
 import { attentionDecode, fitsDecode } from "./ops/attention_decode.ts";
 import type { Form } from "./ops/few_rows.ts";
-import { manyRows, type PackedProduct } from "./ops/many_rows.ts";
+import { lowWidth, manyRows, type PackedProduct, type Share } from "./ops/many_rows.ts";
 import { matmul } from "./ops/matmul.ts";
 import { addBias, type Columns, copyRows, glu, rmsnorm } from "./ops/rows.ts";
 import { oneTokenEach } from "./query_runs.ts";
@@ -20,11 +20,16 @@ import { type PackedMatrix, STACKS } from "./weights/packed.ts";
 /** What goes into attention, in the order in which attention_decode.wgsl has it. */
 const QKV = STACKS.qkv;
 
+/** Rows from which on manyRows takes adapters' shares too: with fewer of them copying to textures costs more than it saves. */
+const SHARED_ROWS = 4;
+
 /** Records the sublayers of one pass's blocks. */
 export class BlockPass {
   /** Keys before the furthest token of the batch, itself among them. */
   readonly #keys: number;
   readonly #oneTokenEach: boolean;
+  /** Whether there are too few rows for adapters' shares to go with the products. */
+  readonly #few: boolean;
 
   constructor(
     private readonly model: Transformer,
@@ -34,6 +39,7 @@ export class BlockPass {
   ) {
     this.#keys = furthestPosition(batch) + 1;
     this.#oneTokenEach = oneTokenEach(batch);
+    this.#few = batch.tokens < SHARED_ROWS;
   }
 
   /**
@@ -152,10 +158,16 @@ export class BlockPass {
       first += count;
       return product;
     });
-    if (!this.#many(block.stacked?.qkv, x, "store", products)) {
-      linears.forEach((linear, i) => this.#product(x, linear, outs[i]));
+    const packed = block.stacked?.qkv;
+    const shares = linears.map((linear) => this.#shareOf(linear));
+    const shared = products.map((product, i) => ({ ...product, share: shares[i] }));
+    const all = linears.every(({ lora }, i) => !lora || shares[i]);
+    if (!all || !this.#many(packed, x, "store", shared)) {
+      if (!this.#many(packed, x, "store", products)) {
+        linears.forEach((linear, i) => this.#product(x, linear, outs[i]));
+      }
+      linears.forEach((linear, i) => this.#adapt(x, linear, outs[i]));
     }
-    linears.forEach((linear, i) => this.#adapt(x, linear, outs[i]));
     if (x !== resid) this.scratch.drop(x);
     const [q, k, v] = outs;
     return [this.#headNorm(q, heads, block.qNorm), this.#headNorm(k, kvHeads, block.kNorm), v];
@@ -178,7 +190,10 @@ export class BlockPass {
     const gate = scratch.take(intermediateSize);
     if (!adapted && this.#fused(resid, block.norms.mlpIn, stack, gate, activation)) return gate;
     const x = this.#normOrSame(block, "mlpIn", resid);
-    if (adapted || !this.#many(stack.packed, x, activation, [{ out: gate }])) {
+    const share = this.#few ? undefined : block.stacked?.gateUpShare;
+    const atOnce = (!adapted || share) &&
+      this.#many(stack.packed, x, activation, [{ out: gate, share }]);
+    if (!atOnce) {
       const up = scratch.take(intermediateSize);
       const outs = [gate, up];
       const count = intermediateSize;
@@ -203,7 +218,12 @@ export class BlockPass {
   ): boolean {
     // Fast mode's products are not those of packed weights.
     if (!weight || this.recorder.gpu.precision !== "f32") return false;
-    return manyRows(this.recorder, { x, weight, rows: this.batch.tokens, form, products });
+    const width = lowWidth(products);
+    const low = width > 0 ? this.scratch.take(width) : undefined;
+    const args = { x, weight, rows: this.batch.tokens, form, products, low };
+    const done = manyRows(this.recorder, args);
+    if (low) this.scratch.drop(low);
+    return done;
   }
 
   /** A linear layer's product and what becomes of it in one dispatch, of however many rows. Tells whether it was done. */
@@ -211,6 +231,12 @@ export class BlockPass {
     const { packed } = linear;
     return this.#fused(x, undefined, { linears: [linear], packed }, out, form) ||
       this.#many(packed, x, form, [{ out }]);
+  }
+
+  /** The same with an adapter's share. */
+  #shared(linear: Linear, x: GPUBuffer, form: "store" | "add", out: GPUBuffer): boolean {
+    const share = this.#shareOf(linear);
+    return share !== undefined && this.#many(linear.packed, x, form, [{ out, share }]);
   }
 
   /** The norm of `x`, where it is given, and products of few rows in one dispatch. Tells whether it was done. */
@@ -236,12 +262,14 @@ export class BlockPass {
     const { recorder, scratch, batch: { tokens: rows } } = this;
     const linear = block.linears[name];
     const norm = block.norms[place];
-    const alone = !norm && !linear.bias && !linear.lora;
+    const alone = !norm && !linear.bias;
     let out: GPUBuffer | undefined;
-    if (resid && alone) {
+    if (resid && alone && !linear.lora) {
       if (!this.#single(linear, x, "add", resid)) {
         matmul(recorder, { x, weight: linear.weight, y: resid, rows, addScaled: 1 });
       }
+    } else if (resid && alone && this.#shared(linear, x, "add", resid)) {
+      // Nothing is left to do.
     } else if (resid && norm) {
       const y = this.#linear(x, linear);
       this.#norm(y, norm, 1, this.model.spec.hiddenSize, resid);
@@ -287,6 +315,7 @@ export class BlockPass {
   /** `W x`, the bias and the adapter's share if there are any: `[tokens, out]`. */
   #linear(x: GPUBuffer, linear: Linear): GPUBuffer {
     const y = this.scratch.take(linear.weight.rows);
+    if (this.#shared(linear, x, "store", y)) return y;
     if (!this.#single(linear, x, "store", y)) this.#product(x, linear, y);
     this.#adapt(x, linear, y);
     return y;
@@ -297,6 +326,12 @@ export class BlockPass {
     const { recorder, batch: { tokens: rows } } = this;
     matmul(recorder, { x, weight, y, rows, columns });
     if (bias) addBias(recorder, { x: y, bias, rows, width: weight.rows, columns });
+  }
+
+  /** What an adapter adds to a product, where that can be done in the same dispatch. */
+  #shareOf({ lora }: Linear): Share | undefined {
+    if (this.#few || !lora?.packed) return undefined;
+    return { factors: [lora.a], b: lora.packed, scale: lora.scale };
   }
 
   /** Adds the adapter's share, where there is one, to a product. */

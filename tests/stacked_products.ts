@@ -7,10 +7,12 @@ import { type FewRowsArgs, type Form, FORMS } from "../engine/ops/few_rows.ts";
 import { type FewRowsInputs, fewRowsReference } from "../engine/ops/few_rows_reference.ts";
 import { matmul } from "../engine/ops/matmul.ts";
 import { type StoredDtype, testMatrix } from "../engine/ops/matrix_reference.ts";
-import { addBias, glu, rmsnorm } from "../engine/ops/rows.ts";
+import { addBias, addInPlace, type Columns, glu, rmsnorm } from "../engine/ops/rows.ts";
 import { input, normals, output, type Reference, withOutlier } from "./test_gpu.ts";
 
 const EPS = 1e-5;
+
+type Stored = Awaited<ReturnType<typeof testMatrix>>;
 
 /** Sizes and choices. */
 export interface StackedCase {
@@ -22,6 +24,8 @@ export interface StackedCase {
   form: Form;
   norm?: boolean;
   bias?: boolean;
+  /** An adapter's factors of each matrix, of rank 0 where it has none. */
+  lora?: { ranks: number[]; dtype: StoredDtype; scale: number };
 }
 
 /** What a kernel reads besides the matrices. */
@@ -38,15 +42,23 @@ export class StackedProduct {
     private readonly gpu: Gpu,
     private readonly one: StackedCase,
     seed: number,
-    private readonly stored: readonly Awaited<ReturnType<typeof testMatrix>>[],
+    private readonly stored: readonly Stored[],
+    private readonly factors: readonly ({ a: Stored; b: Stored } | undefined)[],
   ) {
     const { rows, parts, k, form } = one;
     this.n = sum(parts);
+    const shares = factors.flatMap((factor, p) => {
+      if (!factor) return [];
+      const [first, count] = [sum(parts.slice(0, p)), parts[p]];
+      const { a, b } = factor;
+      return { a: a.values, b: b.values, scale: one.lora!.scale, first, count };
+    });
     this.#gated = FORMS[form] >= 2;
     this.#inputs = {
       x: withOutlier(normals(seed, rows * k), k),
       norm: one.norm ? { weight: normals(seed + 1, k), eps: EPS } : undefined,
       bias: one.bias ? normals(seed + 2, this.n) : undefined,
+      shares,
       before: normals(seed + 3, rows * this.n),
       w: Float32Array.from(stored.flatMap(({ values }) => [...values])),
     };
@@ -54,16 +66,33 @@ export class StackedProduct {
 
   /** @param seed the first of some ten */
   static async create(gpu: Gpu, one: StackedCase, seed: number): Promise<StackedProduct> {
-    const { parts, k, dtype } = one;
-    const stored: Awaited<ReturnType<typeof testMatrix>>[] = [];
+    const { parts, k, dtype, lora } = one;
+    const stored: Stored[] = [];
+    const factors: ({ a: Stored; b: Stored } | undefined)[] = [];
+    const make = (seed: number, shape: [number, number], dtype: StoredDtype) =>
+      testMatrix(gpu, normals(seed, shape[0] * shape[1]), shape, dtype);
     for (const [p, part] of parts.entries()) {
-      stored.push(await testMatrix(gpu, normals(seed + 4 + p, part * k), [part, k], dtype));
+      stored.push(await make(seed + 4 + p, [part, k], dtype));
+      const rank = lora?.ranks[p];
+      factors.push(
+        rank
+          ? {
+            a: await make(seed + 1004 + p, [rank, k], lora.dtype),
+            b: await make(seed + 2004 + p, [part, rank], lora.dtype),
+          }
+          : undefined,
+      );
     }
-    return new StackedProduct(gpu, one, seed, stored);
+    return new StackedProduct(gpu, one, seed, stored, factors);
   }
 
   get matrices() {
     return this.stored.map(({ matrix }) => matrix);
+  }
+
+  /** The adapter's factors of each matrix. */
+  get lora() {
+    return this.factors.map((factor) => factor && { a: factor.a.matrix, b: factor.b.matrix });
   }
 
   /** Brings the inputs to the device. */
@@ -94,22 +123,35 @@ export class StackedProduct {
     }
     if (form !== "store" && form !== "add") {
       const [gate, up] = parts.map((part) => output(gpu, [rows, part]));
-      [gate, up].forEach(({ buffer: y }, p) =>
-        matmul(recorder, { x: h, weight: matrices[p], y, rows })
-      );
+      [gate, up].forEach(({ buffer: y }, p) => {
+        matmul(recorder, { x: h, weight: matrices[p], y, rows });
+        this.#share(recorder, h, p, y);
+      });
       glu(recorder, gate.buffer, up.buffer, rows * n / 2, form);
       return { h, out: gate };
     }
+    const y = output(gpu, [rows, n]);
+    const columns = parts.map((_, p) => ({ stride: n, first: sum(parts.slice(0, p)) }));
+    matrices.forEach((weight, p) =>
+      matmul(recorder, { x: h, weight, y: y.buffer, rows, columns: columns[p] })
+    );
+    if (bias) addBias(recorder, { x: y.buffer, bias, rows, width: n });
+    matrices.forEach((_, p) => this.#share(recorder, h, p, y.buffer, columns[p]));
+    if (form === "store") return { h, out: y };
     const out = this.out();
-    const addScaled = form === "add" ? 1 : undefined;
-    let first = 0;
-    for (const weight of matrices) {
-      const columns = { stride: n, first };
-      matmul(recorder, { x: h, weight, y: out.buffer, rows, addScaled, columns });
-      first += weight.rows;
-    }
-    if (bias) addBias(recorder, { x: out.buffer, bias, rows, width: n });
+    addInPlace(recorder, out.buffer, y.buffer, rows * n);
     return { h, out };
+  }
+
+  /** Adds what the adapter has for a matrix to its product. */
+  #share(recorder: Recorder, x: GPUBuffer, p: number, y: GPUBuffer, columns?: Columns): void {
+    const factor = this.lora[p];
+    if (!factor) return;
+    const { rows, lora } = this.one;
+    const low = output(this.gpu, [rows, factor.a.rows]).buffer;
+    matmul(recorder, { x, weight: factor.a, y: low, rows });
+    const addScaled = lora!.scale;
+    matmul(recorder, { x: low, weight: factor.b, y, rows, addScaled, columns });
   }
 
   /** The result in float64. */
@@ -120,7 +162,8 @@ export class StackedProduct {
 
   /** Frees the matrices. */
   destroy(): void {
-    for (const { windows } of this.matrices) {
+    const factors = this.lora.flatMap((factor) => factor ? [factor.a, factor.b] : []);
+    for (const { windows } of [...this.matrices, ...factors]) {
       for (const { buffer } of windows) this.gpu.buffers.destroy(buffer);
     }
   }

@@ -1,4 +1,4 @@
-/** few_rows.wgsl in float64, as plainly as it can be written, with the bound that its header states. */
+/** few_rows.wgsl and its kin in float64, as plainly as it can be written, with the bound that their headers state. */
 
 import type { Form } from "./few_rows.ts";
 import { flushed, type Reference, TINY, U } from "./reference.ts";
@@ -10,8 +10,19 @@ export interface FewRowsInputs {
   norm?: { weight: Float32Array; eps: number };
   w: Float32Array;
   bias?: Float32Array;
+  /** Adapters' shares of some columns, see many_rows.wgsl. */
+  shares?: readonly ShareInputs[];
   /** What `out` holds before, for `add`. */
   before?: Float32Array;
+}
+
+/** `scale · B(A h)`, added to `count` columns from `first` on; `a` `[rank, k]`, `b` `[count, rank]`. */
+export interface ShareInputs {
+  a: Float32Array;
+  b: Float32Array;
+  scale: number;
+  first: number;
+  count: number;
 }
 
 /** The steepest that either activation is. */
@@ -19,11 +30,42 @@ const STEEPEST = 1.13;
 
 /** What few_rows.wgsl must give, and how far it may be from it. */
 export function fewRowsReference(
-  { x, norm, w, bias, before }: FewRowsInputs,
+  { x, norm, w, bias, shares = [], before }: FewRowsInputs,
   [m, n, k]: readonly [number, number, number],
   form: Form,
 ): Reference {
-  const h = norm ? rmsnormReference(x, norm.weight, m, k, norm.eps) : undefined;
+  const h = norm ? rmsnormReference(x, norm.weight, m, k, norm.eps) : exact(x);
+  const y = product(h, w, [m, n, k]);
+  if (bias) { for (let at = 0; at < m * n; at++) plus(y, at, bias[at % n]); }
+  for (const share of shares) addShare(y, h, share, [m, n, k]);
+  if (form === "add") { for (let at = 0; at < m * n; at++) plus(y, at, before![at]); }
+  if (form === "store" || form === "add") return y;
+  const half = n / 2;
+  const side = (all: Float64Array, first: number) =>
+    Float64Array.from(
+      { length: m * half },
+      (_, i) => all[Math.floor(i / half) * n + first + i % half],
+    );
+  const [gate, up] = [side(y.expected, 0), side(y.expected, half)];
+  const [gateOff, upOff] = [side(y.bound, 0), side(y.bound, half)];
+  const out = gluReference(gate, up, form);
+  gate.forEach((a, i) => {
+    const passed = Math.abs(a) + gateOff[i]; // more than the activation gives
+    out.bound[i] += STEEPEST * gateOff[i] * (Math.abs(up[i]) + upOff[i]) + passed * upOff[i];
+  });
+  return out;
+}
+
+function exact(x: Float32Array): Reference {
+  return { expected: Float64Array.from(x), bound: new Float64Array(x.length) };
+}
+
+/** `h` `[m, k]`, itself within a bound, by `w` `[n, k]`. */
+function product(
+  h: Reference,
+  w: Float32Array,
+  [m, n, k]: readonly [number, number, number],
+): Reference {
   const expected = new Float64Array(m * n);
   const bound = new Float64Array(m * n);
   const roundings = 64 + Math.ceil(k / 64);
@@ -33,8 +75,7 @@ export function fewRowsReference(
       const at = row * n + column;
       let [size, lost] = [0, (k + roundings) * TINY];
       for (let i = 0; i < k; i++) {
-        const [a, b] = [h?.expected[row * k + i] ?? x[row * k + i], w[column * k + i]];
-        const off = h?.bound[row * k + i] ?? 0;
+        const [a, b, off] = [h.expected[row * k + i], w[column * k + i], h.bound[row * k + i]];
         expected[at] += a * b;
         size += (Math.abs(a) + off) * Math.abs(b);
         lost += (flushed(a) + off) * Math.abs(b) + flushed(b) * (Math.abs(a) + off);
@@ -42,27 +83,29 @@ export function fewRowsReference(
       bound[at] = gamma * size + lost;
     }
   }
-  if (form === "store" || form === "add") {
-    const plus = form === "add" ? before! : bias;
-    for (let at = 0; plus && at < m * n; at++) {
-      const other = plus[form === "add" ? at : at % n];
-      expected[at] += other;
-      bound[at] += U * (Math.abs(expected[at]) + bound[at]) + flushed(other) + 2 * TINY;
-    }
-    return { expected, bound };
-  }
-  const half = n / 2;
-  const side = (all: Float64Array, first: number) =>
-    Float64Array.from(
-      { length: m * half },
-      (_, i) => all[Math.floor(i / half) * n + first + i % half],
-    );
-  const [gate, up] = [side(expected, 0), side(expected, half)];
-  const [gateOff, upOff] = [side(bound, 0), side(bound, half)];
-  const out = gluReference(gate, up, form);
-  gate.forEach((a, i) => {
-    const passed = Math.abs(a) + gateOff[i]; // more than the activation gives
-    out.bound[i] += STEEPEST * gateOff[i] * (Math.abs(up[i]) + upOff[i]) + passed * upOff[i];
+  return { expected, bound };
+}
+
+/** Adds a number that is within `off` of `other`. */
+function plus({ expected, bound }: Reference, at: number, other: number, off = 0): void {
+  expected[at] += other;
+  bound[at] += off;
+  bound[at] += U * (Math.abs(expected[at]) + bound[at]) + flushed(other) + 2 * TINY;
+}
+
+/** What the adapter makes of `h`, times its scale, with the rounding of that product where `fma` has two. */
+function addShare(
+  y: Reference,
+  h: Reference,
+  { a, b, scale, first, count }: ShareInputs,
+  [m, n, k]: readonly [number, number, number],
+): void {
+  const rank = a.length / k;
+  const low = product(h, a, [m, rank, k]);
+  const { expected, bound } = product(low, b, [m, count, rank]);
+  expected.forEach((value, i) => {
+    const [share, off] = [scale * value, Math.abs(scale) * (bound[i] + flushed(value))];
+    const at = Math.floor(i / count) * n + first + i % count;
+    plus(y, at, share, off + U * (Math.abs(share) + off) + TINY);
   });
-  return out;
 }

@@ -1,21 +1,16 @@
-import { assert, assertEquals } from "@std/assert";
-import { Gpu } from "../gpu/gpu.ts";
+import { assert } from "@std/assert";
 import { type StackedCase, StackedProduct } from "../../tests/stacked_products.ts";
 import {
   assertSameBits,
   assertWithin,
   closeTestGpus,
   compute,
-  input,
-  normals,
   output,
   testGpu,
 } from "../../tests/test_gpu.ts";
 import { planPacked, recordPacking } from "../weights/packed.ts";
 import { fewRows } from "./few_rows.ts";
 import { manyRows } from "./many_rows.ts";
-import { matmul } from "./matmul.ts";
-import { testMatrix } from "./matrix_reference.ts";
 
 Deno.test.afterAll(closeTestGpus);
 
@@ -79,33 +74,4 @@ Deno.test("products of packed weights are within their bound and have the bits o
     for (const texture of textures) gpu.texels.destroy(texture);
     product.destroy();
   }
-});
-
-Deno.test("many rows go in parts where a texture does not hold them, and not at all without one", async () => {
-  using gpu = await Gpu.open({ profile: "software", limits: { maxTextureDimension2D: 8 } });
-  const [rows, n, k] = [150, 130, 264];
-  const { matrix } = await testMatrix(gpu, normals(1, n * k), [n, k], "F16");
-  const [x, before] = [normals(2, rows * k), normals(3, rows * n)];
-  const [parted, whole] = await compute(gpu, (recorder) => {
-    const packed = planPacked([matrix], (bytes) => gpu.texels.create(bytes))!;
-    recordPacking(recorder, packed);
-    const [parted, whole] = [0, 1].map(() => input(gpu, before, [rows, n]));
-    const args = { x: input(gpu, x).buffer, rows };
-    const products = [{ out: parted.buffer }];
-    const earlier = recorder.dispatches;
-    assert(manyRows(recorder, { ...args, weight: packed, form: "add", products }));
-    assertEquals(recorder.dispatches - earlier, 3);
-    matmul(recorder, { ...args, weight: matrix, y: whole.buffer, addScaled: 1 });
-    return [parted, whole];
-  });
-  assertSameBits(parted, whole, "in parts");
-
-  using poor = await Gpu.open({ profile: "software", memoryBudget: 1 << 20 });
-  const recorder = poor.record();
-  const packed = { dtype: 2, rows: 64, columns: 4096, parts: [], texture: {} as GPUTexture };
-  const out = poor.tensor([64, 64]).buffer;
-  const args = { x: out, weight: packed, rows: 64, form: "store" as const, products: [{ out }] };
-  assert(!manyRows(recorder, args));
-  assertEquals(recorder.dispatches, 0);
-  recorder.close();
 });

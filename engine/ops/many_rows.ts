@@ -2,9 +2,20 @@
 
 import manyRowsCode from "../../shaders/many_rows.wgsl" with { type: "text" };
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
-import { u32 } from "../gpu/uniforms.ts";
+import { f32, u32 } from "../gpu/uniforms.ts";
+import type { WeightMatrix } from "../weights/matrix.ts";
 import { BLOCK, type PackedMatrix } from "../weights/packed.ts";
 import { type Form, FORMS } from "./few_rows.ts";
+import { texelRows, weightTexels } from "./matmul.ts";
+
+/** What an adapter adds to a product: `scale · B(A x)`. */
+export interface Share {
+  /** `A` `[rank, columns of W]`; of gates and what they let pass there are two. */
+  factors: readonly WeightMatrix[];
+  /** `B` `[rows of the product, rank]`. */
+  b: PackedMatrix;
+  scale: number;
+}
 
 /** A product, of all that is packed or of some rows of it. */
 export interface PackedProduct {
@@ -14,6 +25,7 @@ export interface PackedProduct {
   first?: number;
   /** How many of them (default: all). */
   count?: number;
+  share?: Share;
 }
 
 /** What {@link manyRows} reads and writes. */
@@ -24,42 +36,109 @@ export interface ManyRowsArgs {
   rows: number;
   form: Form;
   products: readonly PackedProduct[];
+  /** Gets what the factors make of `x`, `[rows,` {@link lowWidth}`]` f32, where there are any. */
+  low?: GPUBuffer;
+}
+
+/** Columns that the factors of all products have together. */
+export function lowWidth(products: readonly PackedProduct[]): number {
+  const factors = products.flatMap(({ share }) => share?.factors ?? []);
+  return factors.reduce((sum, { rows }) => sum + rows, 0);
 }
 
 /** Rows of a part: the outputs of each begin where a binding may. */
 const PART_ROWS = 64;
 
 /**
- * `matmul`, `addBias`, and `addInPlace` or `glu`, as far as they are asked for, of several outputs of one input: the same bits.
+ * `matmul`, `addBias`, an adapter's share, and `addInPlace` or `glu`, as far as they are asked for, of several outputs of one
+ * input: the same bits.
  *
  * @returns whether there was memory for it; else nothing is done
  */
 export function manyRows(recorder: Recorder, args: ManyRowsArgs): boolean {
-  const { x, weight, rows, form, products } = args;
-  const { texels, kernels } = recorder.gpu;
+  const { weight, rows, products } = args;
+  const { texels } = recorder.gpu;
   const rowBytes = 4 * weight.columns;
-  const per = Math.floor(texels.largest / rowBytes / PART_ROWS) * PART_ROWS;
-  const texture = per > 0 ? texels.acquire(Math.min(rows, per) * rowBytes) : undefined;
-  if (!texture) return false;
-  const BIAS = weight.bias && form === "store" ? 1 : 0;
-  const gated = FORMS[form] >= 2;
-  for (let row = 0; row < rows; row += per) {
-    const m = Math.min(per, rows - row);
-    recorder.copyToTexels({ buffer: x, offset: row * rowBytes, bytes: m * rowBytes, texture });
-    for (const { out, first = 0, count = weight.rows } of products) {
-      const wide = gated ? count / 2 : count;
-      // Narrow groups load more for each product, but leave fewer columns without use.
-      const BLOCKS = gated || count % (4 * BLOCK) === 0 || count > 16 * BLOCK ? 4 : 2;
-      const constants = { WEIGHT_DTYPE: weight.dtype, BLOCKS, BIAS, FORM: FORMS[form] };
-      const kernel = kernels.get("many_rows", manyRowsCode, constants);
-      const part = { buffer: out, offset: 4 * row * wide, size: 4 * m * wide };
-      const params = [m, count, weight.columns, first / BLOCK].map(u32);
-      const groups = Math.ceil(m / 8) * Math.ceil(count / (BLOCKS * BLOCK));
-      // What is not read must be bound all the same.
-      const buffers = [texture, weight.bias ?? x, weight.texture, rows > per ? part : out];
-      recorder.dispatch(kernel, buffers, params, foldGrid(groups));
+  const lowBytes = 4 * lowWidth(products);
+  const most = Math.floor(texels.largest / Math.max(rowBytes, lowBytes));
+  const per = Math.floor(most / PART_ROWS) * PART_ROWS;
+  if (per === 0) return false;
+  const factors = products.flatMap(({ share }) => share?.factors ?? []);
+  const room = Math.max(...factors.map((factor) => weightTexels(recorder.gpu, factor)));
+  const sizes = [rowBytes, ...(args.low ? [lowBytes] : [])].map((bytes) =>
+    Math.min(rows, per) * bytes
+  );
+  const textures = (args.low ? [...sizes, room] : sizes).map((bytes) => texels.acquire(bytes));
+  const done = textures.every((texture) => texture !== undefined);
+  if (done) {
+    const [x, low, room] = textures;
+    for (let row = 0; row < rows; row += per) {
+      const part = { row, rows: Math.min(per, rows - row), whole: rows <= per };
+      productsOf(recorder, args, part, { x, low, room });
     }
   }
-  texels.release(texture);
-  return true;
+  for (const texture of textures) if (texture) texels.release(texture);
+  return done;
+}
+
+/** The products of some rows, from where `row` is the first. */
+function productsOf(
+  recorder: Recorder,
+  { x, weight, form, products, low }: ManyRowsArgs,
+  { row, rows, whole }: { row: number; rows: number; whole: boolean },
+  at: { x: GPUTexture; low?: GPUTexture; room?: GPUTexture },
+): void {
+  const copy = (buffer: GPUBuffer, columns: number, texture: GPUTexture) => {
+    const bytes = 4 * columns;
+    recorder.copyToTexels({ buffer, offset: row * bytes, bytes: rows * bytes, texture });
+  };
+  copy(x, weight.columns, at.x);
+  const width = lowWidth(products);
+  if (low) {
+    let first = 0;
+    for (const factor of products.flatMap(({ share }) => share?.factors ?? [])) {
+      const columns = { stride: width, first };
+      const product = { weight: factor, y: low, rows, firstRow: row, columns };
+      texelRows(recorder, { ...product, x: at.x, room: at.room! });
+      first += factor.rows;
+    }
+    copy(low, width, at.low!);
+  }
+  const gated = FORMS[form] >= 2;
+  let lowFirst = 0;
+  for (const { out, first = 0, count = weight.rows, share } of products) {
+    const wide = gated ? count / 2 : count;
+    // Narrow groups load more for each product, but leave fewer columns without use.
+    const BLOCKS = gated || count % (4 * BLOCK) === 0 || count > 16 * BLOCK ? 4 : 2;
+    const kernel = recorder.gpu.kernels.get("many_rows", manyRowsCode, {
+      WEIGHT_DTYPE: weight.dtype,
+      BLOCKS,
+      BIAS: weight.bias && form === "store" ? 1 : 0,
+      FORM: FORMS[form],
+      LORA: share ? 1 : 0,
+      B_DTYPE: share?.b.dtype ?? 0,
+    });
+    const part = { buffer: out, offset: 4 * row * wide, size: 4 * rows * wide };
+    const rank = share?.b.columns ?? 0;
+    const params = [
+      ...[rows, count, weight.columns, first / BLOCK, rank, lowFirst, width].map(u32),
+      f32(share?.scale ?? 0),
+    ];
+    const groups = Math.ceil(rows / 8) * Math.ceil(count / (BLOCKS * BLOCK));
+    recorder.dispatch(
+      kernel,
+      [
+        at.x,
+        // What is not read must be bound all the same.
+        weight.bias ?? x,
+        weight.texture,
+        at.low ?? at.x,
+        share?.b.texture ?? weight.texture,
+        whole ? out : part,
+      ],
+      params,
+      foldGrid(groups),
+    );
+    lowFirst += share?.factors.reduce((sum, factor) => sum + factor.rows, 0) ?? 0;
+  }
 }

@@ -124,38 +124,66 @@ function fitsTexels({ texels }: Gpu, { weight }: MatmulArgs): boolean {
 
 /** The product through textures, part by part of both sides. Tells whether there was memory for them; else it does nothing. */
 function texelMatmul(recorder: Recorder, args: MatmulArgs): boolean {
-  const { x, weight, y, rows, addScaled } = args;
-  const { stride, first } = args.columns ?? { stride: weight.rows, first: 0 };
-  const { texels, kernels } = recorder.gpu;
-  const { largest } = texels;
-  const parts = texelParts({ buffer: x, firstRow: 0, rows }, 4 * weight.columns, largest);
-  const pieces = weight.windows.flatMap((w) => texelParts(w, weight.rowBytes, largest));
-  const most = (list: readonly TexelPart[]) => Math.max(...list.map(({ bytes }) => bytes));
-  const [left, right] = [texels.acquire(most(parts)), texels.acquire(most(pieces))];
+  const { x, weight, rows } = args;
+  const { texels } = recorder.gpu;
+  const whole = { buffer: x, firstRow: 0, rows };
+  const parts = texelParts(whole, 4 * weight.columns, texels.largest);
+  const [left, right] = [
+    texels.acquire(Math.max(...parts.map(({ bytes }) => bytes))),
+    texels.acquire(weightTexels(recorder.gpu, weight)),
+  ];
   if (left && right) {
-    const constants = { WEIGHT_DTYPE: weight.dtype };
-    const kernel = kernels.get("matmul_texel", matmulTexelCode, constants);
     for (const part of parts) {
       recorder.copyToTexels({ ...part, texture: left });
-      for (const piece of pieces) {
-        recorder.copyToTexels({ ...piece, texture: right });
-        const params = [
-          u32(part.rows),
-          u32(piece.rows),
-          u32(weight.columns),
-          u32(stride),
-          u32(part.firstRow),
-          u32(first + piece.firstRow),
-          u32(addScaled === undefined ? 0 : 1),
-          f32(addScaled ?? 1),
-        ];
-        const threads = Math.ceil(part.rows / BLOCK_ROWS) * Math.ceil(piece.rows / BLOCK_COLUMNS);
-        recorder.dispatch(kernel, [left, right, y], params, foldGrid(Math.ceil(threads / 8)));
-      }
+      texelRows(recorder, { ...args, ...part, x: left, room: right });
     }
   }
   for (const texture of [left, right]) if (texture) texels.release(texture);
   return left !== undefined && right !== undefined;
+}
+
+/** Bytes of a texture through which {@link texelRows} reads a matrix. */
+export function weightTexels({ texels }: Gpu, { windows, rowBytes }: WeightMatrix): number {
+  const parts = windows.flatMap((window) => texelParts(window, rowBytes, texels.largest));
+  return Math.max(...parts.map(({ bytes }) => bytes));
+}
+
+/** What {@link texelRows} reads and writes. */
+export interface TexelRows extends Omit<MatmulArgs, "x"> {
+  /** The rows, as texels. */
+  x: GPUTexture;
+  /** Where in `y` the first of them goes. */
+  firstRow: number;
+  /** What the weights are copied into, of {@link weightTexels} bytes. */
+  room: GPUTexture;
+}
+
+/** The product of rows that are in a texture. */
+export function texelRows(
+  recorder: Recorder,
+  { x, y, weight, room, rows, firstRow, addScaled, columns }: TexelRows,
+): void {
+  const { stride, first } = columns ?? { stride: weight.rows, first: 0 };
+  const { texels, kernels } = recorder.gpu;
+  const constants = { WEIGHT_DTYPE: weight.dtype };
+  const kernel = kernels.get("matmul_texel", matmulTexelCode, constants);
+  for (
+    const piece of weight.windows.flatMap((w) => texelParts(w, weight.rowBytes, texels.largest))
+  ) {
+    recorder.copyToTexels({ ...piece, texture: room });
+    const params = [
+      u32(rows),
+      u32(piece.rows),
+      u32(weight.columns),
+      u32(stride),
+      u32(firstRow),
+      u32(first + piece.firstRow),
+      u32(addScaled === undefined ? 0 : 1),
+      f32(addScaled ?? 1),
+    ];
+    const threads = Math.ceil(rows / BLOCK_ROWS) * Math.ceil(piece.rows / BLOCK_COLUMNS);
+    recorder.dispatch(kernel, [x, room, y], params, foldGrid(Math.ceil(threads / 8)));
+  }
 }
 
 /** Rows of a matrix that one texture holds. */

@@ -12,6 +12,7 @@ import {
   modulePath,
 } from "../model_spec.ts";
 import { MAX_HEAD_DIM } from "../ops/attention.ts";
+import type { Share } from "../ops/many_rows.ts";
 import type { Checkpoint } from "./checkpoint.ts";
 import { type PackedMatrix, packWeights, STACKS } from "./packed.ts";
 import {
@@ -31,6 +32,8 @@ export interface LowRank {
   a: WeightMatrix;
   b: WeightMatrix;
   scale: number;
+  /** B as products of packed weights take it; where there is such. */
+  packed?: PackedMatrix;
 }
 
 /** `y = W x (+ bias) (+ low-rank update)`. */
@@ -54,7 +57,7 @@ export interface BlockWeights {
   /** The biases of q, k and v one after the other, f32, where all have one. */
   qkvBias?: GPUBuffer;
   /** The projections of q, k and v, and gate and up, as products of few rows take them; where there are such. */
-  stacked?: { qkv?: PackedMatrix; gateUp?: PackedMatrix };
+  stacked?: { qkv?: PackedMatrix; gateUp?: PackedMatrix; gateUpShare?: Share };
   /** What must be brought before the block is used, where it shares its buffers with others. */
   stages?: readonly Stage[];
 }

@@ -105,16 +105,51 @@ export function packWeights(gpu: Gpu, weights: ModelWeights): () => Promise<void
     for (const name of SINGLE) linears[name].packed = pack([linears[name]], linears[name].bias);
   }
   if (wanted) weights.head.packed = pack([weights.head]);
-  return async () => {
-    if (planned.length === 0) return;
-    const recorder = gpu.record();
-    try {
-      for (const one of planned) recordPacking(recorder, one);
-      await recorder.submit();
-    } finally {
-      recorder.close();
-    }
+  return () => fill(gpu, planned);
+}
+
+/**
+ * Likewise for the factors B of an adapter, whose products then follow those of the weights in the same dispatch. Changes the
+ * blocks' `lora` and `stacked`, which must be their own.
+ */
+export function packFactors(
+  gpu: Gpu,
+  { blocks, textures }: Pick<ModelWeights, "blocks" | "textures">,
+): () => Promise<void> {
+  const planned: PackedMatrix[] = [];
+  const pack = (parts: readonly WeightMatrix[]): PackedMatrix | undefined => {
+    const packed = planPacked(parts, (bytes) => gpu.texels.create(bytes));
+    if (!packed) return undefined;
+    planned.push(packed);
+    textures.push(packed.texture);
+    return packed;
   };
+  const wanted = gpu.profile === "software" && gpu.precision === "f32";
+  for (const block of wanted ? blocks : []) {
+    const { linears } = block;
+    for (const name of [...STACKS.qkv, ...SINGLE]) {
+      const { lora } = linears[name];
+      if (lora) linears[name] = { ...linears[name], lora: { ...lora, packed: pack([lora.b]) } };
+    }
+    const [gate, up] = STACKS.gateUp.map((name) => linears[name].lora);
+    if (!gate || !up || gate.scale !== up.scale || !block.stacked?.gateUp) continue;
+    const b = pack([gate.b, up.b]);
+    const share = b && { factors: [gate.a, up.a], b, scale: gate.scale };
+    block.stacked = { ...block.stacked, gateUpShare: share };
+  }
+  return () => fill(gpu, planned);
+}
+
+/** Fills textures with what is now on the device. */
+async function fill(gpu: Gpu, planned: readonly PackedMatrix[]): Promise<void> {
+  if (planned.length === 0) return;
+  const recorder = gpu.record();
+  try {
+    for (const one of planned) recordPacking(recorder, one);
+    await recorder.submit();
+  } finally {
+    recorder.close();
+  }
 }
 
 /** Gates and what they let pass, whose products meet in the same dispatch: both are whole blocks, and have no bias. */

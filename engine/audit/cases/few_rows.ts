@@ -4,7 +4,7 @@ import type { Recorder } from "../../gpu/recorder.ts";
 import { ROW_TEXELS, TEXEL_BYTES } from "../../gpu/texels.ts";
 import { fewRows, type FewRowsArgs, type Form } from "../../ops/few_rows.ts";
 import { fewRowsReference } from "../../ops/few_rows_reference.ts";
-import { manyRows } from "../../ops/many_rows.ts";
+import { lowWidth, manyRows, type Share } from "../../ops/many_rows.ts";
 import { matvecFused } from "../../ops/matvec_fused.ts";
 import type { WeightMatrix } from "../../weights/matrix.ts";
 import { planPacked, recordPacking } from "../../weights/packed.ts";
@@ -15,6 +15,9 @@ import { asStored, largestExponent, STORED_DTYPES, type StoredDtype } from "../s
 interface Choices {
   norm?: boolean;
   bias?: boolean;
+  /** Of an adapter on it, and how its factors are stored (default: not at all). */
+  rank?: number;
+  factors?: StoredDtype;
   distributions?: readonly Distribution[];
 }
 
@@ -22,11 +25,17 @@ function shape(
   [rows, n, k]: readonly [number, number, number],
   dtype: StoredDtype,
   form: Form,
-  { norm = false, bias = false, distributions }: Choices = {},
+  { norm = false, bias = false, rank = 0, factors = "BF16", distributions }: Choices = {},
 ) {
   const size = `[${rows}, ${k}] · [${n}, ${k}]ᵀ, ${dtype.toLowerCase()}, ${form}`;
-  const label = [size, ...(norm ? ["normed"] : []), ...(bias ? ["with bias"] : [])].join(", ");
-  return { label, rows, n, k, dtype, form, norm, bias, distributions };
+  const adapter = `an adapter of rank ${rank}, ${factors.toLowerCase()}`;
+  const label = [
+    size,
+    ...(norm ? ["normed"] : []),
+    ...(bias ? ["with bias"] : []),
+    ...(rank > 0 ? [adapter] : []),
+  ].join(", ");
+  return { label, rows, n, k, dtype, form, norm, bias, rank, factors, distributions };
 }
 
 const LARGE = ["normal", "outliers"] as const;
@@ -66,7 +75,10 @@ export const manyRowsCase = kernelCase({
     shape([70, 37, 264], "F16", "store", { bias: true }),
     shape([9, 64, 192], "BF16", "add"),
     shape([130, 320, 200], "F32", "gelu_tanh"),
+    shape([66, 192, 72], "BF16", "silu", { rank: 16 }),
+    shape([70, 37, 264], "F16", "store", { bias: true, rank: 72, factors: "F32" }),
     shape([100, 515, 512], "BF16", "store"),
+    shape([20, 130, 192], "F32", "add", { rank: 8, factors: "F16" }),
     shape([3, 128, 1544], "F32", "add"),
     shape([2, 37, 8192], "BF16", "add", { distributions: LARGE }),
   ],
@@ -75,17 +87,20 @@ export const manyRowsCase = kernelCase({
     const n = form === "store" || form === "add" ? 1 + draw.below(300) : 64 * (1 + draw.below(4));
     const bias = form === "store" && draw.below(2) === 1;
     const sizes = [1 + draw.below(90), n, 8 * (1 + draw.below(40))] as const;
-    return shape(sizes, STORED_DTYPES[draw.below(3)], form, { bias });
+    const [rank, factors] = [8 * draw.below(4), STORED_DTYPES[draw.below(3)]];
+    return shape(sizes, STORED_DTYPES[draw.below(3)], form, { bias, rank, factors });
   },
   make: (sizes, draw, picked) =>
     make(
       sizes,
       draw,
       picked ?? allRows(sizes.rows),
-      packed((recorder, { out, ...args }) => {
-        if (!manyRows(recorder, { ...args, products: [{ out }] })) {
+      packed((recorder, { out, share, ...args }) => {
+        const low = share && recorder.gpu.tensor([args.rows, lowWidth([{ out, share }])]);
+        if (!manyRows(recorder, { ...args, products: [{ out, share }], low: low?.buffer })) {
           throw new Error("Cannot audit many_rows: there is no texture for it");
         }
+        low?.release();
       }),
     ),
 });
@@ -118,7 +133,7 @@ export const matvecFusedCase = kernelCase({
       sizes,
       draw,
       picked ?? allRows(sizes.rows),
-      (recorder, weights, args) => matvecFused(recorder, { ...args, weights }),
+      (recorder, weights, { lora: _, ...args }) => matvecFused(recorder, { ...args, weights }),
       stacked(sizes),
     ),
 });
@@ -135,28 +150,46 @@ function stacked({ n, form }: ReturnType<typeof shape>): number[] {
 type Op = (
   recorder: Recorder,
   matrices: readonly WeightMatrix[],
-  args: Omit<FewRowsArgs, "weight"> & { bias?: GPUBuffer },
+  args: Omit<FewRowsArgs, "weight"> & { bias?: GPUBuffer; lora?: Lora },
 ) => void;
 
+/** An adapter's factors of each matrix. */
+interface Lora {
+  a: readonly WeightMatrix[];
+  b: readonly WeightMatrix[];
+}
+
+/** By what adapters' shares are multiplied. */
+const SCALE = 0.75;
+
 /** One that takes them from a texture. */
-function packed(op: typeof fewRows): Op {
-  return (recorder, matrices, { bias, ...args }) => {
+function packed(
+  op: (recorder: Recorder, args: FewRowsArgs & { share?: Share }) => void,
+): Op {
+  return (recorder, matrices, { bias, lora, ...args }) => {
     const { texels } = recorder.gpu;
     // What is larger than scratch is made as a model's is, and stays as long as the device.
     const fits = (bytes: number) => bytes <= texels.largest;
-    const weight = planPacked(
-      matrices,
-      (bytes) => fits(bytes) ? texels.acquire(bytes) : texels.create(bytes),
-    )!;
-    recordPacking(recorder, weight);
-    op(recorder, { ...args, weight: { ...weight, bias } });
-    if (fits(TEXEL_BYTES * ROW_TEXELS * weight.texture.height)) texels.release(weight.texture);
+    const pack = (parts: readonly WeightMatrix[]) => {
+      const made = planPacked(
+        parts,
+        (bytes) => fits(bytes) ? texels.acquire(bytes) : texels.create(bytes),
+      )!;
+      recordPacking(recorder, made);
+      return made;
+    };
+    const weight = pack(matrices);
+    const share = lora && { factors: lora.a, b: pack(lora.b), scale: SCALE };
+    op(recorder, { ...args, weight: { ...weight, bias }, share });
+    for (const { texture } of [weight, ...(share ? [share.b] : [])]) {
+      if (fits(TEXEL_BYTES * ROW_TEXELS * texture.height)) texels.release(texture);
+    }
   };
 }
 
 /** The job of any of the kernels. */
 function make(
-  { rows, n, k, dtype, form, norm: normed, bias: biased }: ReturnType<typeof shape>,
+  { rows, n, k, dtype, form, rank, factors, ...choices }: ReturnType<typeof shape>,
   draw: Draw,
   picked: readonly number[],
   op: Op,
@@ -168,9 +201,8 @@ function make(
   const gated = form === "silu" || form === "gelu_tanh";
   const wide = gated ? n / 2 : n;
   const before = form === "add" ? rowsOf(draw.values(rows * n, n, 60), n, picked) : undefined;
-  const norm = normed ? { weight: draw.normals(k), eps: 1e-5 } : undefined;
-  const bias = biased ? draw.normals(n) : undefined;
-  const inputs = { x, norm, w, bias, before };
+  const norm = choices.norm ? { weight: draw.normals(k), eps: 1e-5 } : undefined;
+  const bias = choices.bias ? draw.normals(n) : undefined;
   const matrices: NonNullable<Job["matrices"]> = {};
   let first = 0;
   parts.forEach((rows, i) => {
@@ -178,6 +210,17 @@ function make(
     matrices[`w${i}`] = { values, rows, columns: k, dtype };
     first += rows;
   });
+  // Gates and what they let pass are adapted each by itself.
+  const adapted = rank === 0 ? [] : gated ? [n / 2, n / 2] : [n];
+  const shares = adapted.map((count, i) => {
+    const drawn = (rows: number, columns: number, most: number) =>
+      asStored(draw.weights(rows * columns, columns, most), factors);
+    const [a, b] = [drawn(rank, k, 0), drawn(count, rank, 10)];
+    matrices[`a${i}`] = { values: a, rows: rank, columns: k, dtype: factors };
+    matrices[`b${i}`] = { values: b, rows: count, columns: rank, dtype: factors };
+    return { a, b, scale: SCALE, first: i * count, count };
+  });
+  const inputs = { x, norm, w, bias, shares, before };
   return {
     buffers: {
       x,
@@ -194,6 +237,10 @@ function make(
         out: at.out.buffer,
         rows: picked.length,
         form,
+        lora: rank === 0 ? undefined : {
+          a: adapted.map((_, i) => matrices[`a${i}`]),
+          b: adapted.map((_, i) => matrices[`b${i}`]),
+        },
       });
     },
     expect: {

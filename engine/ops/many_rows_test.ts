@@ -1,0 +1,175 @@
+import { assert, assertEquals } from "@std/assert";
+import { Gpu } from "../gpu/gpu.ts";
+import { type StackedCase, StackedProduct } from "../../tests/stacked_products.ts";
+import {
+  assertSameBits,
+  assertWithin,
+  closeTestGpus,
+  compute,
+  input,
+  normals,
+  output,
+  testGpu,
+} from "../../tests/test_gpu.ts";
+import type { WeightMatrix } from "../weights/matrix.ts";
+import { planPacked, recordPacking } from "../weights/packed.ts";
+import { lowWidth, manyRows } from "./many_rows.ts";
+import { matmul } from "./matmul.ts";
+import { testMatrix } from "./matrix_reference.ts";
+
+Deno.test.afterAll(closeTestGpus);
+
+/** With adapters: other dtypes, ranks beside a chunk, parts of several ranks and of none, both widths of a group. */
+const ADAPTED: StackedCase[] = [
+  {
+    rows: 70,
+    parts: [192, 64, 40],
+    k: 72,
+    dtype: "BF16",
+    form: "store",
+    bias: true,
+    lora: { ranks: [16, 0, 8], dtype: "F32", scale: 2 },
+  },
+  {
+    rows: 9,
+    parts: [256, 32],
+    k: 264,
+    dtype: "F32",
+    form: "store",
+    lora: { ranks: [72, 136], dtype: "BF16", scale: -0.7 },
+  },
+  {
+    rows: 33,
+    parts: [130],
+    k: 520,
+    dtype: "F16",
+    form: "add",
+    lora: { ranks: [64], dtype: "F16", scale: 0.3 },
+  },
+  {
+    rows: 100,
+    parts: [96, 96],
+    k: 136,
+    dtype: "BF16",
+    form: "silu",
+    lora: { ranks: [24, 24], dtype: "BF16", scale: 1.5 },
+  },
+  {
+    rows: 5,
+    parts: [320, 320],
+    k: 64,
+    dtype: "BF16",
+    form: "gelu_tanh",
+    lora: { ranks: [8, 8], dtype: "F16", scale: 0.1 },
+  },
+];
+
+/** Runs a case by {@link manyRows}, and step by step. */
+async function adapted(gpu: Gpu, one: StackedCase, seed: number, dispatches?: number) {
+  const { rows, parts, form } = one;
+  const product = await StackedProduct.create(gpu, one, seed);
+  const { n, lora } = product;
+  const gated = form === "silu" || form === "gelu_tanh";
+  const textures: GPUTexture[] = [];
+  const [stepped, ...outs] = await compute(gpu, (recorder) => {
+    const placed = product.place();
+    const packed = (parts: readonly WeightMatrix[]) => {
+      const made = planPacked(parts, (bytes) => {
+        textures.push(gpu.texels.create(bytes)!);
+        return textures.at(-1)!;
+      })!;
+      recordPacking(recorder, made);
+      return made;
+    };
+    const weight = { ...packed(product.matrices), bias: placed.bias };
+    const { out: stepped } = product.steps(recorder, placed);
+    const share = (factors: readonly ({ a: WeightMatrix; b: WeightMatrix } | undefined)[]) => {
+      const known = factors.filter((factor) => factor !== undefined);
+      if (known.length === 0) return undefined;
+      const b = packed(known.map(({ b }) => b));
+      return { factors: known.map(({ a }) => a), b, scale: one.lora!.scale };
+    };
+    const outs = form === "store"
+      ? parts.map((part) => output(gpu, [rows, part]))
+      : [product.out()];
+    let first = 0;
+    const products = outs.map(({ buffer: out }, p) => {
+      if (form !== "store") return { out, share: share(lora) };
+      const product = { out, first, count: parts[p], share: share([lora[p]]) };
+      first += parts[p];
+      return product;
+    });
+    const low = output(gpu, [rows, lowWidth(products)]).buffer;
+    const earlier = recorder.dispatches;
+    assert(manyRows(recorder, { x: placed.x, weight, rows, form, products, low }));
+    if (dispatches !== undefined) assertEquals(recorder.dispatches - earlier, dispatches);
+    return [stepped, ...outs];
+  });
+  const width = gated ? n / 2 : n;
+  const together = new Float32Array(rows * width);
+  let first = 0;
+  for (const out of outs) {
+    const part = out.length / rows;
+    for (let row = 0; row < rows; row++) {
+      together.set(out.subarray(row * part, (row + 1) * part), row * width + first);
+    }
+    first += part;
+  }
+  const reference = product.reference();
+  for (const texture of textures) gpu.texels.destroy(texture);
+  product.destroy();
+  return { stepped, together, reference };
+}
+
+Deno.test("an adapter's share goes with the product: within its bound, with the bits of its steps", async () => {
+  const gpu = await testGpu("software");
+  for (const [i, one] of ADAPTED.entries()) {
+    const name = JSON.stringify(one);
+    const { stepped, together, reference } = await adapted(gpu, one, 10 * i);
+    assertSameBits(together, stepped, name);
+    assertWithin(together, reference, name);
+  }
+});
+
+Deno.test("adapted products go in parts too", async () => {
+  using gpu = await Gpu.open({ profile: "software", limits: { maxTextureDimension2D: 8 } });
+  const lora = { ranks: [16], dtype: "BF16", scale: 0.5 } as const;
+  const one = { rows: 150, parts: [130], k: 264, dtype: "F16", form: "add" } as const;
+  // A factor's product and the adapted one, for each of 64, 64 and 22 rows.
+  const { stepped, together } = await adapted(
+    gpu,
+    { ...one, parts: [...one.parts], lora: { ...lora, ranks: [...lora.ranks] } },
+    7,
+    6,
+  );
+  assertSameBits(together, stepped);
+});
+
+Deno.test("many rows go in parts where a texture does not hold them, and not at all without one", async () => {
+  using gpu = await Gpu.open({ profile: "software", limits: { maxTextureDimension2D: 8 } });
+  const [rows, n, k] = [150, 130, 264];
+  const { matrix } = await testMatrix(gpu, normals(1, n * k), [n, k], "F16");
+  const [x, before] = [normals(2, rows * k), normals(3, rows * n)];
+  const [parted, whole] = await compute(gpu, (recorder) => {
+    const packed = planPacked([matrix], (bytes) => gpu.texels.create(bytes))!;
+    recordPacking(recorder, packed);
+    const [parted, whole] = [0, 1].map(() => input(gpu, before, [rows, n]));
+    const args = { x: input(gpu, x).buffer, rows };
+    const products = [{ out: parted.buffer }];
+    const earlier = recorder.dispatches;
+    assert(manyRows(recorder, { ...args, weight: packed, form: "add", products }));
+    assertEquals(recorder.dispatches - earlier, 3);
+    matmul(recorder, { ...args, weight: matrix, y: whole.buffer, addScaled: 1 });
+    return [parted, whole];
+  });
+  assertSameBits(parted, whole, "in parts");
+
+  using poor = await Gpu.open({ profile: "software", memoryBudget: 1 << 20 });
+  const recorder = poor.record();
+  const packed = { dtype: 2, rows: 64, columns: 4096, parts: [], texture: {} as GPUTexture };
+  const out = poor.tensor([64, 64]).buffer;
+  const args = { x: out, weight: packed, rows: 64, form: "store" as const, products: [{ out }] };
+  assert(!manyRows(recorder, args));
+  assertEquals(recorder.dispatches, 0);
+  recorder.close();
+});
