@@ -101,7 +101,8 @@ export class BlockPass {
     const adapted = isAdapted(linears);
     if (!adapted && this.#fused(resid, block.norms.attentionIn, stack, qkv, "store")) return qkv;
     const x = this.#normOrSame(block, "attentionIn", resid);
-    const done = adapted && this.#fused(x, undefined, stack, qkv, "store");
+    const done = adapted && this.#fused(x, undefined, stack, qkv, "store") ||
+      this.#many(stack.packed, x, "store", [{ out: qkv }]);
     let first = 0;
     for (const linear of linears) {
       if (!done) this.#product(x, linear, qkv, { stride, first });

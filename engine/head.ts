@@ -4,6 +4,7 @@ import type { Recorder } from "./gpu/recorder.ts";
 import type { DeviceTensor } from "./gpu/tensor.ts";
 import { embed } from "./ops/embedding.ts";
 import { fewRows, takesFew } from "./ops/few_rows.ts";
+import { manyRows } from "./ops/many_rows.ts";
 import { matmul } from "./ops/matmul.ts";
 import { rmsnorm } from "./ops/rows.ts";
 import type { Transformer } from "./transformer.ts";
@@ -37,7 +38,10 @@ export function unembed(
   const x = normed.buffer;
   if (packed && takesFew(recorder.gpu, rows)) {
     fewRows(recorder, { x, weight: packed, out: out.buffer, rows, form: "store" });
-  } else {
+  } else if (
+    !packed ||
+    !manyRows(recorder, { x, weight: packed, rows, form: "store", products: [{ out: out.buffer }] })
+  ) {
     for (const window of weight.windows) {
       if (window.stage) recorder.need(window.stage);
       matmul(recorder, { x, weight: { ...weight, windows: [window] }, y: out.buffer, rows });

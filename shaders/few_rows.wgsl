@@ -16,7 +16,7 @@
 // A workgroup takes ROWS rows by BLOCKS times 32 columns, of which a lane has four side by side; h is staged in workgroup
 // memory, SEGMENT k's at a time. A mat4x4 is up to four blocks of a row, or four k's by a lane's four columns of weights.
 
-override ROWS: u32; // 1, 2, 4 or 8
+override ROWS: u32; // 1, 2 or 4
 override BLOCKS: u32; // 1, 2 or 4; 2 or 4 with FORM 2 and 3: half gates, half ups
 override WEIGHT_DTYPE: u32; // 0 f32, 1 f16, 2 bf16
 override NORM: bool; override BIAS: bool; override FORM: u32;
@@ -117,7 +117,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
       roots[r] = sqrt(total / f32(p.k) + p.eps);
     }
   }
-  var total = array<mat4x4<f32>, 8>();
+  var total = array<mat4x4<f32>, 4>();
   for (var base = 0u; base < p.k; base += SEGMENT) {
     workgroupBarrier(); let width = min(SEGMENT, p.k - base) / 4u;
     for (var i = lane; i < ROWS * width; i += 8u) {
@@ -127,7 +127,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
     }
     workgroupBarrier();
     for (var start = 0u; start < 4u * width; start += 64u) {
-      var acc = array<mat4x4<f32>, 8>();
+      var acc = array<mat4x4<f32>, 4>();
       for (var k = start; k < min(start + 64u, 4u * width); k += 8u) {
         blocks[0] = block(place(group, 0u), base + k);
         if (BLOCKS > 1u) { blocks[1] = block(place(group, 1u), base + k); }
@@ -135,16 +135,13 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         acc[0] = row_step(0u, k, acc[0]);
         if (ROWS > 1u) { acc[1] = row_step(1u, k, acc[1]); }
         if (ROWS > 2u) { acc[2] = row_step(2u, k, acc[2]); acc[3] = row_step(3u, k, acc[3]); }
-        if (ROWS > 4u) { acc[4] = row_step(4u, k, acc[4]); acc[5] = row_step(5u, k, acc[5]); acc[6] = row_step(6u, k, acc[6]); acc[7] = row_step(7u, k, acc[7]); }
       }
       total[0] += acc[0];
       if (ROWS > 1u) { total[1] += acc[1]; }
       if (ROWS > 2u) { total[2] += acc[2]; total[3] += acc[3]; }
-      if (ROWS > 4u) { total[4] += acc[4]; total[5] += acc[5]; total[6] += acc[6]; total[7] += acc[7]; }
     }
   }
   finish(first, group, total[0]);
   if (ROWS > 1u) { finish(first + 1u, group, total[1]); }
   if (ROWS > 2u) { finish(first + 2u, group, total[2]); finish(first + 3u, group, total[3]); }
-  if (ROWS > 4u) { finish(first + 4u, group, total[4]); finish(first + 5u, group, total[5]); finish(first + 6u, group, total[6]); finish(first + 7u, group, total[7]); }
 }

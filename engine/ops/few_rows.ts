@@ -8,8 +8,8 @@ import type { PackedMatrix } from "../weights/packed.ts";
 import { CHUNK } from "./grid.ts";
 import type { Activation } from "./rows.ts";
 
-/** Rows up to which {@link fewRows} is the fastest way. */
-const FEW_ROWS = 64;
+/** Rows up to which {@link fewRows} is the fastest way; more of them go by `manyRows`, with the norm apart. */
+const FEW_ROWS = 4;
 
 /** Whether {@link fewRows} is for so many rows: its products are those of f32. */
 export function takesFew({ precision }: Gpu, rows: number): boolean {
@@ -39,7 +39,7 @@ export interface FewRowsArgs {
 export function fewRows(recorder: Recorder, args: FewRowsArgs): void {
   const { x, norm, weight: { texture, dtype, rows: n, columns: k, bias }, out, rows, form } = args;
   const gated = FORMS[form] >= 2;
-  const ROWS = rows <= 1 ? 1 : rows <= 2 ? 2 : rows <= 4 ? 4 : 8;
+  const ROWS = rows <= 1 ? 1 : rows <= 2 ? 2 : 4;
   const high = Math.ceil(rows / ROWS);
   const across = (blocks: number) => Math.ceil(n / (32 * blocks));
   // With more of them a thread loads less, but every core should have some.
