@@ -7,6 +7,7 @@ import type { KeyStore } from "./key_stores.ts";
 import type { BLOCK_NORMS, BlockLinear } from "./model_spec.ts";
 import { attention, rope } from "./ops/attention.ts";
 import { attentionDecode, fitsDecode } from "./ops/attention_decode.ts";
+import { attentionEach } from "./ops/attention_each.ts";
 import type { Form } from "./ops/few_rows.ts";
 import { lowWidth, manyRows, type PackedProduct, type Share } from "./ops/many_rows.ts";
 import { matmul } from "./ops/matmul.ts";
@@ -48,7 +49,7 @@ export class BlockPass {
    */
   attention(layer: number, resid: GPUBuffer, keys: KeyStore, add: boolean): GPUBuffer | undefined {
     const block = this.model.weights.blocks[layer];
-    const attend = this.#decodes(layer) ? this.#attendAtOnce : this.#attend;
+    const attend = keys.each || this.#decodes(layer) ? this.#attendAtOnce : this.#attend;
     const heads = attend.call(this, layer, resid, keys);
     return this.#output(block, "attentionOut", "self_attn.o_proj", heads, add ? resid : undefined);
   }
@@ -69,7 +70,9 @@ export class BlockPass {
     const { window, rope: ropeSpec } = spec.attention[layer];
     const own = keys.cached ? undefined : [0, 1].map(() => scratch.take(kvHeads * headDim));
     const out = scratch.take(heads * headDim);
-    attentionDecode(recorder, {
+    const { each } = keys;
+    const state = each?.shared && scratch.take(2 * heads);
+    const args = {
       qkv,
       norms: qNorm && kNorm && { q: qNorm, k: kNorm, eps: spec.normEps },
       tables: this.model.ropeTable(ropeSpec, this.#keys),
@@ -78,7 +81,6 @@ export class BlockPass {
       k: keys.cached?.k ?? own![0],
       v: keys.cached?.v ?? own![1],
       out,
-      texels: keys.texels,
       tokens,
       heads,
       kvHeads,
@@ -87,8 +89,13 @@ export class BlockPass {
       scale: spec.attentionScale,
       softcap: spec.attentionSoftcap,
       window,
-    });
-    for (const buffer of [qkv, ...own ?? []]) scratch.drop(buffer);
+    };
+    const { texels } = keys;
+    if (each) {
+      const { q, shared } = each;
+      attentionEach(recorder, { ...args, texels: { q, ...texels! }, shared, state });
+    } else attentionDecode(recorder, { ...args, texels });
+    for (const buffer of [qkv, ...own ?? [], ...state ? [state] : []]) scratch.drop(buffer);
     return out;
   }
 

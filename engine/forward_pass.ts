@@ -58,13 +58,17 @@ export class ForwardPass {
   #run(): void {
     const { start, cache } = this.request;
     const first = start?.layer ?? 0;
-    const stores = new KeyStores(this.recorder, this.batch, cache, first);
-    const resid = this.#begin();
-    let ended = this.#visitFirst(resid);
-    for (let layer = first; layer < this.model.spec.layers && !ended; layer++) {
-      ended = this.#block(layer, resid, stores);
+    const stores = new KeyStores(this.recorder, this.batch, cache, first, this.model.spec);
+    try {
+      const resid = this.#begin();
+      let ended = this.#visitFirst(resid);
+      for (let layer = first; layer < this.model.spec.layers && !ended; layer++) {
+        ended = this.#block(layer, resid, stores);
+      }
+      if (!ended) this.#tail(resid);
+    } finally {
+      stores.close();
     }
-    if (!ended) this.#tail(resid);
     this.#scratch.dropAll();
   }
 

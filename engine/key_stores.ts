@@ -2,10 +2,14 @@
 
 import type { Batch } from "./batch.ts";
 import { UsageError } from "./errors.ts";
+import type { Gpu } from "./gpu/gpu.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import type { KvCache } from "./kv_cache.ts";
+import type { ModelSpec } from "./model_spec.ts";
 import { withHeld } from "./ops/attention_decode.ts";
 import type { QueryRuns } from "./ops/attention.ts";
+import { fitsEach, type SharedPrefixes } from "./ops/attention_each.ts";
+import { prefixGroups } from "./prefix_groups.ts";
 import { oneTokenEach, queryRuns } from "./query_runs.ts";
 
 /** Where the keys of a layer go and are found. */
@@ -16,6 +20,8 @@ export interface KeyStore {
   runs?: QueryRuns;
   /** Textures that hold the first keys and values of each token too; how many then stands in `info`. */
   texels?: { k: GPUTexture; v: GPUTexture };
+  /** Where the textures hold all of them, and the pass puts its own there: room for its queries, and what tokens share, if they do. */
+  each?: { q: GPUTexture; shared?: SharedPrefixes };
   /** The cache's buffers of this layer, with the pairs (batch row, cache row); absent where the batch is its own store. */
   cached?: { k: GPUBuffer; v: GPUBuffer; rows: GPUBuffer };
 }
@@ -27,29 +33,41 @@ export class KeyStores {
   readonly #cached: TokenPlaces;
   readonly #fresh: TokenPlaces;
   readonly #rows: GPUBuffer | undefined;
-  /** Whether the cached tokens' info tells what textures hold. */
+  /** Whether the cached tokens' info tells what textures hold, or they hold all. */
   readonly #held: boolean;
+  readonly #each: KeyStore["each"];
 
   /** @param first the first layer that the pass runs */
   constructor(
-    recorder: Recorder,
+    private readonly recorder: Recorder,
     batch: Batch,
     private readonly cache: KvCache | undefined,
     first: number,
+    spec: ModelSpec,
   ) {
     const places = (info: Uint32Array<ArrayBuffer>): TokenPlaces => ({
       info: recorder.upload(info),
       runs: queryRuns(recorder, batch, info),
     });
     const texels = oneTokenEach(batch) ? cache?.texels : undefined;
-    const held = texels?.hold(recorder, batch, cache!.layers());
+    const q = texels && attendsEach(recorder.gpu, spec, batch)
+      ? recorder.gpu.texels.acquire(4 * batch.tokens * spec.heads * spec.headDim)
+      : undefined;
+    if (q) this.#each = { q, shared: uploadGroups(recorder, batch) };
+    const each = q !== undefined;
+    const held = texels?.hold(recorder, batch, cache!.layers(), each);
     this.#held = held !== undefined;
-    this.#cached = this.#fresh = places(held ? withHeld(batch.info, held) : batch.info);
+    this.#cached = this.#fresh = places(held && !each ? withHeld(batch.info, held) : batch.info);
     if (!cache) return;
     const pairs = keyRows(batch);
     this.#rows = recorder.upload(pairs);
-    cache.texels?.written(pairs.filter((_, i) => i % 2 === 1));
+    cache.texels?.written(pairs.filter((_, i) => i % 2 === 1), each);
     if (cache.firstLayer > first) this.#fresh = places(freshInfo(batch));
+  }
+
+  /** Gives back what only this pass has, once it is recorded. */
+  close(): void {
+    if (this.#each) this.recorder.gpu.texels.release(this.#each.q);
   }
 
   /** The store of a layer. */
@@ -59,8 +77,29 @@ export class KeyStores {
     const texels = this.#held
       ? this.cache!.texels!.layers[layer - this.cache!.firstLayer]
       : undefined;
-    return { ...this.#cached, texels, cached: { ...cached, rows: this.#rows! } };
+    return { ...this.#cached, texels, each: this.#each, cached: { ...cached, rows: this.#rows! } };
   }
+}
+
+/** Sequences from which on a thread a token and head is the quickest: fewer leave lanes without work. */
+const LEAST_EACH = 8;
+
+/** Whether all layers' attention goes the way of many sequences. */
+function attendsEach(gpu: Gpu, spec: ModelSpec, { tokens, starts }: Batch): boolean {
+  if (tokens < LEAST_EACH || spec.qkNorm === "projection") return false;
+  const { heads, headDim } = spec;
+  if (4 * tokens * heads * headDim > gpu.texels.largest) return false;
+  const keys = Math.max(...starts) + 1;
+  return spec.attention.every(({ rope: { rotaryDim } }) =>
+    fitsEach(gpu, { headDim, rotaryDim, keys })
+  );
+}
+
+function uploadGroups(recorder: Recorder, { info }: Batch): SharedPrefixes | undefined {
+  const found = prefixGroups(info);
+  if (!found) return undefined;
+  const [groups, passed] = [found.groups, found.passed].map((data) => recorder.upload(data));
+  return { groups, count: found.groups.length / 12, passed };
 }
 
 /** Pairs (batch row, row in the cache) for the values; the keys find theirs in rope.wgsl by the same rule. */

@@ -51,22 +51,33 @@ export class KeyTexels {
     return new KeyTexels(gpu, width, pairs, capacity);
   }
 
-  /** Notes that buffers get new rows. */
-  written(rows: Iterable<number>): void {
+  /**
+   * Notes that buffers get new rows.
+   *
+   * @param both whether the textures get them too
+   */
+  written(rows: Iterable<number>, both = false): void {
     for (const row of rows) {
       // What is held and written again is another sequence's: rare enough to forget everything.
-      if (this.#held[row]) this.#ends.clear();
-      this.#held[row] = 0;
+      if (this.#held[row] && !both) this.#ends.clear();
+      this.#held[row] = both ? 1 : 0;
     }
   }
 
   /**
    * Tells how many keys that each token sees, from the first on, the textures hold: `[tokens]`. Where many are missing it has all of
    * them brought, as the buffers hold them at this point of the recording.
+   *
+   * @param all whether a single one is too many
    */
-  hold(recorder: Recorder, batch: Batch, buffers: readonly Rows<GPUBuffer>[]): Uint32Array {
+  hold(
+    recorder: Recorder,
+    batch: Batch,
+    buffers: readonly Rows<GPUBuffer>[],
+    all = false,
+  ): Uint32Array {
     const missing = new Set<number>();
-    const held = this.#count(batch, missing);
+    const held = this.#count(batch, all ? 0 : MOST_MISSING, missing);
     if (missing.size === 0) return held;
     const rows = Uint32Array.from(missing);
     this.layers.forEach((texels, i) =>
@@ -76,14 +87,14 @@ export class KeyTexels {
     return this.#count(batch);
   }
 
-  /** Keys held of each token; adds the rows to bring of those that miss too many. */
-  #count({ tokens, info }: Batch, missing?: Set<number>): Uint32Array {
+  /** Keys held of each token; adds the rows to bring of those that miss more than `most`. */
+  #count({ tokens, info }: Batch, most = 0, missing?: Set<number>): Uint32Array {
     return Uint32Array.from({ length: tokens }, (_, t) => {
       const [prefixStart, prefixLength, ownStart, position] = info.subarray(4 * t, 4 * t + 4);
       const own = position - prefixLength; // the token's own row is still to be written
       const prefix = this.#run(prefixStart, prefixLength);
       const rest = this.#run(ownStart, own);
-      if (missing && prefixLength - prefix + own - rest > MOST_MISSING) {
+      if (missing && prefixLength - prefix + own - rest > most) {
         for (let i = prefix; i < prefixLength; i++) missing.add(prefixStart + i);
         for (let i = rest; i < own; i++) missing.add(ownStart + i);
       }

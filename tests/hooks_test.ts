@@ -167,6 +167,38 @@ for (const profile of DEVICE_PROFILES) {
   });
 }
 
+Deno.test("a step of many sequences is made of the kernels for many", async () => {
+  using gpu = await Gpu.open({ profile: "software" });
+  const model = await fixtureModel(gpu, "qwen3_tied");
+  const cache = new KvCache(gpu, model.spec, 200);
+  const step = (sequences: number, prefixLength: number) => {
+    const places = Array.from({ length: sequences }, (_, s) => ({
+      prefixStart: 100,
+      prefixLength,
+      ownStart: 3 * s,
+      ownLength: 2,
+    }));
+    const batch = model.batch(places.map(() => [1]), places);
+    return recorded(model, batch, { cache, capture: ["logits"] });
+  };
+  const { layers } = model.spec;
+  step(8, 64); // puts the prefix into textures
+  // Norm, projections, turning, attention, output; norm, gates, down. Embedding, final norm and head.
+  assertEquals(step(8, 64).dispatches, 3 + 9 * layers);
+  assertEquals(step(8, 63).dispatches, 3 + 8 * layers);
+  const each = ["turn_texel", "attention_prefix_texel", "attention_each_texel"];
+  const used = (sequences: number, prefixLength: number) => {
+    const { kernels } = step(sequences, prefixLength);
+    return [...each, "few_rows", "many_rows"].filter((name) => kernels.includes(name));
+  };
+  assertEquals(used(8, 64), [...each, "many_rows"]);
+  assertEquals(used(8, 63), [each[0], each[2], "many_rows"]);
+  assertEquals(used(5, 64), ["many_rows"]);
+  assertEquals(used(4, 64), ["few_rows"]);
+  cache.destroy();
+  model.destroy();
+});
+
 Deno.test("the products under an adapter are made as the base's are", async () => {
   using gpu = await Gpu.open({ profile: "software" });
   const base = await fixtureModel(gpu, "qwen3_tied");

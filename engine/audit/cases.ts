@@ -9,7 +9,11 @@ import { add } from "./cases/add.ts";
 import { addBiasCase } from "./cases/add_bias.ts";
 import { argmaxCase } from "./cases/argmax.ts";
 import { attentionCase } from "./cases/attention.ts";
-import { attentionDecodeCase, attentionDecodeTexelCase } from "./cases/attention_decode.ts";
+import {
+  attentionDecodeCase,
+  attentionDecodeTexelCase,
+  attentionEachCase,
+} from "./cases/attention_decode.ts";
 import { copyRowsCase } from "./cases/copy_rows.ts";
 import { edit } from "./cases/edit.ts";
 import { embeddingCase } from "./cases/embedding.ts";
@@ -45,6 +49,7 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   attentionCase,
   attentionDecodeCase,
   attentionDecodeTexelCase,
+  attentionEachCase,
   fewRowsCase,
   matvecFusedCase,
   manyRowsCase,

@@ -85,10 +85,12 @@ const PER_FILE = 2;
 
 /** Ops whose audit runs a kernel that is not named as the op. */
 const OPS: Record<string, string> = {
+  attention_prefix_texel: "attention_each",
   commit_tokens: "sample",
   key_texels: "attention_decode",
   matvec: "matmul",
   pack_texels: "few_rows",
+  turn_texel: "attention_each",
 };
 
 /** The audit of the ops that a shader is part of, then the tests of all kernels. */

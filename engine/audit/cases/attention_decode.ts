@@ -1,8 +1,10 @@
 /** One token of each of several sequences, which share a prefix or stand alone, from the projections to attention. */
 
 import { attentionDecode, keysToTexels, withHeld } from "../../ops/attention_decode.ts";
+import { attentionEach } from "../../ops/attention_each.ts";
 import { attentionDecodeReference } from "../../ops/attention_decode_reference.ts";
 import type { Reference } from "../../ops/reference.ts";
+import { prefixGroups } from "../../prefix_groups.ts";
 import { ropeTable } from "../../rope.ts";
 import { allRows, kernelCase } from "../case.ts";
 import { type Distribution, type Draw, rowsOf } from "../inputs.ts";
@@ -40,28 +42,56 @@ function shape(lengths: readonly number[], sizes: Sizes) {
   return { label: notes.join(", "), rows: lengths.length, lengths, ...all };
 }
 
-/** Keys and values from buffers alone, or the first of them from textures. */
-function decodeCase(op: string, texels: boolean) {
+/** Keys and values from buffers alone, the first of them from textures, or all, with what sequences share gone through once. */
+type Way = "buffers" | "texels" | "each";
+
+/** What leads to every variant of the first two ways. */
+const ALONE = [
+  shape([3, 70, 1], { heads: 6, kvHeads: 2, headDim: 12, prefix: 67, norm: true }),
+  shape([66, 5], { heads: 4, kvHeads: 1, headDim: 72, rotaryDim: 20, window: 63, prefix: 3 }),
+  shape([1], { heads: 1, kvHeads: 1, headDim: 4 }),
+  shape([130, 64], { heads: 14, kvHeads: 2, headDim: 64 }),
+  shape([68, 3], { heads: 6, kvHeads: 2, headDim: 80, softcap: 5, window: 66, prefix: 2 }),
+  shape([65], { heads: 16, kvHeads: 2, headDim: 128, norm: true, prefix: 9 }),
+  shape([17], { heads: 2, kvHeads: 1, headDim: 256, norm: true }),
+  shape([4096], { heads: 4, kvHeads: 2, headDim: 64, distributions: ["normal", "outliers"] }),
+];
+
+/** Likewise of the third: every other sequence has the prefix. */
+const EACH = [
+  shape([3, 70, 1, 5, 9], {
+    heads: 6,
+    kvHeads: 2,
+    headDim: 12,
+    rotaryDim: 8,
+    prefix: 67,
+    norm: true,
+  }),
+  shape([66, 5], { heads: 4, kvHeads: 1, headDim: 72, rotaryDim: 24, window: 63, prefix: 3 }),
+  shape([68, 3, 1, 1, 2, 8], { heads: 6, kvHeads: 2, headDim: 80, softcap: 5, prefix: 130 }),
+  shape([1], { heads: 1, kvHeads: 1, headDim: 8 }),
+  shape([130, 64], { heads: 14, kvHeads: 2, headDim: 64 }),
+  shape([3, 9, 4, 2, 60], { heads: 2, kvHeads: 1, headDim: 32, softcap: 5, prefix: 64 }),
+  shape([65, 3, 1, 8, 17], { heads: 4, kvHeads: 2, headDim: 128, norm: true, prefix: 66 }),
+  shape([17], { heads: 2, kvHeads: 1, headDim: 256, norm: true }),
+  shape([4096], { heads: 4, kvHeads: 2, headDim: 64, distributions: ["normal", "outliers"] }),
+];
+
+function decodeCase(op: string, way: Way) {
   return kernelCase({
     op,
-    shapes: [
-      shape([3, 70, 1], { heads: 6, kvHeads: 2, headDim: 12, prefix: 67, norm: true }),
-      shape([66, 5], { heads: 4, kvHeads: 1, headDim: 72, rotaryDim: 20, window: 63, prefix: 3 }),
-      shape([1], { heads: 1, kvHeads: 1, headDim: 4 }),
-      shape([130, 64], { heads: 14, kvHeads: 2, headDim: 64 }),
-      shape([68, 3], { heads: 6, kvHeads: 2, headDim: 80, softcap: 5, window: 66, prefix: 2 }),
-      shape([65], { heads: 16, kvHeads: 2, headDim: 128, norm: true, prefix: 9 }),
-      shape([17], { heads: 2, kvHeads: 1, headDim: 256, norm: true }),
-      shape([4096], { heads: 4, kvHeads: 2, headDim: 64, distributions: ["normal", "outliers"] }),
-    ],
+    shapes: way === "each" ? EACH : ALONE,
+    quick: way === "each" ? 3 : 2,
     random(draw) {
       const kvHeads = 1 + draw.below(3);
-      const headDim = 4 * (1 + draw.below(32));
-      return shape([1 + draw.below(80), 1 + draw.below(80)], {
+      const each = way === "each";
+      const headDim = each ? 8 * (1 + draw.below(16)) : 4 * (1 + draw.below(32));
+      const lengths = Array.from({ length: each ? 6 : 2 }, () => 1 + draw.below(80));
+      return shape(lengths, {
         heads: kvHeads * (1 + draw.below(8)),
         kvHeads,
         headDim,
-        rotaryDim: 2 * (1 + draw.below(headDim / 2)),
+        rotaryDim: each ? 8 * (1 + draw.below(headDim / 8)) : 2 * (1 + draw.below(headDim / 2)),
         window: draw.below(2) ? 1 + draw.below(100) : undefined,
         prefix: draw.below(100),
         norm: draw.below(2) === 1,
@@ -98,24 +128,28 @@ function decodeCase(op: string, texels: boolean) {
           q_norm: weights[0],
           k_norm: weights[1],
           tables,
-          info: withHeld(info, held),
+          info: way === "each" ? info : withHeld(info, held),
           k,
           v,
           out: { words: picked.length * heads * headDim },
         },
         record(recorder, at) {
-          const textures = texels && [0, 1].map(() => recorder.gpu.texels.acquire(k.byteLength)!);
-          if (textures) {
+          const { gpu } = recorder;
+          const wide = 4 * picked.length * heads * headDim;
+          const [textureK, textureV, q] = way === "buffers"
+            ? []
+            : [k.byteLength, k.byteLength, wide].map((bytes) => gpu.texels.acquire(bytes)!);
+          const texels = textureK && { k: textureK, v: textureV };
+          if (texels) {
             keysToTexels(recorder, {
               rows: Uint32Array.from({ length: rows }, (_, row) => row),
               k: at.k.buffer,
               v: at.v.buffer,
-              texels: { k: textures[0], v: textures[1] },
+              texels,
               width: kvHeads * headDim,
             });
           }
-          attentionDecode(recorder, {
-            texels: textures ? { k: textures[0], v: textures[1] } : undefined,
+          const args = {
             qkv: at.qkv.buffer,
             norms: norms && { q: at.q_norm.buffer, k: at.k_norm.buffer, eps: norms.eps },
             tables: at.tables.buffer,
@@ -132,8 +166,25 @@ function decodeCase(op: string, texels: boolean) {
             scale,
             softcap,
             window,
-          });
-          for (const one of textures || []) recorder.gpu.texels.release(one);
+          };
+          if (way === "each") {
+            const groups = prefixGroups(info);
+            const upload = recorder.upload.bind(recorder);
+            const shared = groups && {
+              groups: upload(groups.groups),
+              count: groups.groups.length / 12,
+              passed: upload(groups.passed),
+            };
+            const state = gpu.tensor([picked.length, heads, 2]);
+            attentionEach(recorder, {
+              ...args,
+              texels: { ...texels!, q },
+              shared,
+              state: state.buffer,
+            });
+            state.release();
+          } else attentionDecode(recorder, { ...args, texels });
+          for (const one of texels ? [textureK, textureV, q] : []) gpu.texels.release(one);
         },
         expect: {
           k: { rowWords: 0, reference: reference("k") },
@@ -145,8 +196,9 @@ function decodeCase(op: string, texels: boolean) {
   });
 }
 
-export const attentionDecodeCase = decodeCase("attention_decode", false);
-export const attentionDecodeTexelCase = decodeCase("attention_decode_texel", true);
+export const attentionDecodeCase = decodeCase("attention_decode", "buffers");
+export const attentionDecodeTexelCase = decodeCase("attention_decode_texel", "texels");
+export const attentionEachCase = decodeCase("attention_each", "each");
 
 /** Queries and keys such that softmax has more than one term, and values of any size. */
 function projections(draw: Draw, { rows, heads, kvHeads, headDim }: ReturnType<typeof shape>) {

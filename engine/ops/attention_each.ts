@@ -1,0 +1,87 @@
+/** Attention of many sequences that bring one token each, for software adapters: all of it from textures. */
+
+import attentionEachTexelCode from "../../shaders/attention_each_texel.wgsl" with { type: "text" };
+import attentionPrefixTexelCode from "../../shaders/attention_prefix_texel.wgsl" with {
+  type: "text",
+};
+import turnTexelCode from "../../shaders/turn_texel.wgsl" with { type: "text" };
+import type { Gpu } from "../gpu/gpu.ts";
+import { foldGrid, type Recorder } from "../gpu/recorder.ts";
+import { f32, u32 } from "../gpu/uniforms.ts";
+import type { AttentionDecodeArgs } from "./attention_decode.ts";
+import { CHUNK, KEY_CHUNK, MOST_TURNS } from "./grid.ts";
+
+/** Tokens that a thread of attention_prefix_texel.wgsl takes. */
+export const GROUP_TOKENS = 8;
+
+/** Tokens that share a prefix, of which the whole chunks are gone through once for a group of them. */
+export interface SharedPrefixes {
+  /** `[count, 12]`: see attention_prefix_texel.wgsl. */
+  groups: GPUBuffer;
+  count: number;
+  /** How many keys, from the first on, each token's group goes through, a multiple of 64; 0 where it is in none: `[tokens]`. */
+  passed: GPUBuffer;
+}
+
+/** What {@link attentionEach} reads and writes. */
+export interface AttentionEachArgs extends Omit<AttentionDecodeArgs, "texels"> {
+  /** `q` `[tokens, heads, headDim]` is scratch; the others hold every key and value that was there before. */
+  texels: { q: GPUTexture; k: GPUTexture; v: GPUTexture };
+  shared?: SharedPrefixes;
+  /** `[tokens, heads, 2]` f32, where something is shared. */
+  state?: GPUBuffer;
+}
+
+/** Whether {@link attentionEach} can do this on the adapter. */
+export function fitsEach(
+  { profile }: Pick<Gpu, "profile">,
+  { headDim, rotaryDim, keys }: { headDim: number; rotaryDim: number; keys: number },
+): boolean {
+  if (profile !== "software" || rotaryDim % 8 !== 0) return false;
+  const width = headDim / 4;
+  // A chunk's turns: of scores, weights and sums, as the shader has them.
+  const scores = KEY_CHUNK / 4 * (1 + Math.ceil(4 * width / CHUNK) + width);
+  const turns = 1 + scores + KEY_CHUNK + Math.ceil(width / 4) * (1 + KEY_CHUNK);
+  return (Math.ceil(keys / KEY_CHUNK) + 1) * turns <= MOST_TURNS;
+}
+
+/** As `attentionDecode`, to the bit. */
+export function attentionEach(recorder: Recorder, args: AttentionEachArgs): void {
+  const { qkv, norms, tables, info, k, v, out, texels, tokens, heads, kvHeads, headDim } = args;
+  const { kernels } = recorder.gpu;
+  const sizes = [u32(heads), u32(kvHeads), u32(headDim / 4)];
+  const HEADS = norms ? heads + kvHeads : 1;
+  const turn = kernels.get("turn_texel", turnTexelCode, { NORM: norms ? 1 : 0, HEADS });
+  recorder.dispatch(
+    turn,
+    // What is not read must be bound all the same.
+    [
+      ...[qkv, norms?.q ?? qkv, norms?.k ?? qkv, tables, info, k, v],
+      ...[texels.q, texels.k, texels.v],
+    ],
+    [u32(tokens), ...sizes, u32(args.rotaryDim / 8), f32(norms?.eps ?? 0)],
+    foldGrid(tokens),
+  );
+  const { keys, window, softcap } = args;
+  const SOFTCAP = softcap ? 1 : 0;
+  const score = [f32(args.scale), f32(softcap ?? 0)];
+  // A window may leave out some of what is shared, of each token another part.
+  const shared = keys <= (window ?? Infinity) ? args.shared : undefined;
+  if (shared) {
+    const constants = { SOFTCAP, WIDE: headDim > CHUNK ? 1 : 0 };
+    const kernel = kernels.get("attention_prefix_texel", attentionPrefixTexelCode, constants);
+    recorder.dispatch(
+      kernel,
+      [texels.q, texels.k, texels.v, shared.groups, out, args.state!],
+      [u32(shared.count), ...sizes, ...score],
+      foldGrid(Math.ceil(shared.count * heads / 8)),
+    );
+  }
+  const constants = { SOFTCAP, SHARED: shared ? 1 : 0 };
+  recorder.dispatch(
+    kernels.get("attention_each_texel", attentionEachTexelCode, constants),
+    [texels.q, texels.k, texels.v, info, shared?.passed ?? info, args.state ?? tables, out],
+    [u32(tokens), ...sizes, u32(Math.min(window ?? Infinity, 2 ** 32 - 1)), ...score],
+    foldGrid(Math.ceil(tokens * heads / 8)),
+  );
+}

@@ -1,0 +1,148 @@
+import { assert, assertEquals } from "@std/assert";
+import {
+  assertSameBits,
+  assertWithin,
+  closeTestGpus,
+  compute,
+  input,
+  normals,
+  output,
+  testGpu,
+  withOutlier,
+} from "../../tests/test_gpu.ts";
+import { packBatch } from "../batch.ts";
+import { Gpu } from "../gpu/gpu.ts";
+import { prefixGroups } from "../prefix_groups.ts";
+import { ropeTable } from "../rope.ts";
+import { attentionDecode, keysToTexels } from "./attention_decode.ts";
+import { attentionDecodeReference } from "./attention_decode_reference.ts";
+import { attentionEach, fitsEach } from "./attention_each.ts";
+
+Deno.test.afterAll(closeTestGpus);
+
+const ROWS = 700;
+const place = (
+  prefixStart: number,
+  prefixLength: number,
+  ownStart: number,
+  ownLength: number,
+) => ({ prefixStart, prefixLength, ownStart, ownLength });
+
+/** Ten share a prefix, more than a group has places; three another one; one is alone with two chunks and a part, one at its first token. */
+const PLACES = [
+  ...Array.from({ length: 10 }, (_, s) => place(560, 130, 10 * s, s)),
+  ...Array.from({ length: 3 }, (_, s) => place(480, 64, 120 + 70 * s, 30 * s)),
+  place(0, 0, 340, 133),
+  place(0, 0, 330, 0),
+];
+const { tokens, info } = packBatch(PLACES.map(() => [0]), {
+  vocabSize: 1,
+  maxPositions: 300,
+}, PLACES);
+
+const CASES = [
+  { heads: 6, kvHeads: 2, headDim: 32, rotaryDim: 32, window: null, norm: false },
+  { heads: 4, kvHeads: 4, headDim: 80, rotaryDim: 80, window: null, norm: true, softcap: 5 },
+  { heads: 8, kvHeads: 2, headDim: 68, rotaryDim: 24, window: 65, norm: true },
+  { heads: 5, kvHeads: 1, headDim: 64, rotaryDim: 64, window: 3, norm: false, softcap: 20 },
+  { heads: 2, kvHeads: 2, headDim: 8, rotaryDim: 8, window: null, norm: true },
+  { heads: 2, kvHeads: 1, headDim: 256, rotaryDim: 256, window: null, norm: true },
+];
+
+Deno.test("attention of many sequences has the bits of each by itself, shared prefixes or not", async () => {
+  const gpu = await testGpu("software");
+  for (const one of CASES) {
+    const { heads, kvHeads, headDim, rotaryDim, window, norm, softcap = null } = one;
+    const width = kvHeads * headDim;
+    const stride = heads * headDim + 2 * width;
+    const qkv = withOutlier(normals(1, tokens * stride), stride, 5);
+    const cache = [2, 3].map((seed) => normals(seed, ROWS * width));
+    const weights = [4, 5].map((seed) => normals(seed, headDim));
+    const tables = ropeTable({ theta: 1e4, rotaryDim, scaling: { kind: "none" } }, 256);
+    const scale = 1 / Math.sqrt(headDim);
+    const sizes = { tokens, heads, kvHeads, headDim, keys: 200, scale, window, softcap };
+    assert(fitsEach(gpu, { ...sizes, rotaryDim }));
+    const textures: GPUTexture[] = [];
+    const groups = prefixGroups(info)!;
+    const computed = await compute(gpu, (recorder) => {
+      const [qNorm, kNorm] = weights.map((weight) => input(gpu, weight).buffer);
+      const args = {
+        ...sizes,
+        rotaryDim,
+        tables: input(gpu, tables).buffer,
+        info: recorder.upload(info),
+        qkv: input(gpu, qkv).buffer,
+        norms: norm ? { q: qNorm, k: kNorm, eps: 1e-5 } : undefined,
+      };
+      const shared = {
+        groups: recorder.upload(groups.groups),
+        count: groups.groups.length / 12,
+        passed: recorder.upload(groups.passed),
+      };
+      const texture = (rows: number, width: number) => {
+        textures.push(gpu.texels.create(rows * width * 4)!);
+        return textures.at(-1)!;
+      };
+      return ["alone", "each", "shared"].flatMap((way) => {
+        const [k, v] = cache.map((rows) => input(gpu, rows, [ROWS, width]));
+        const out = output(gpu, [tokens, heads * headDim]);
+        const buffers = { k: k.buffer, v: v.buffer };
+        if (way === "alone") {
+          attentionDecode(recorder, { ...args, ...buffers, out: out.buffer });
+        } else {
+          const texels = { k: texture(ROWS, width), v: texture(ROWS, width) };
+          const rows = Uint32Array.from({ length: ROWS }, (_, row) => row);
+          keysToTexels(recorder, { rows, ...buffers, texels, width });
+          attentionEach(recorder, {
+            ...args,
+            ...buffers,
+            out: out.buffer,
+            texels: { q: texture(tokens, heads * headDim), ...texels },
+            shared: way === "shared" ? shared : undefined,
+            state: way === "shared" ? output(gpu, [tokens, heads, 2]).buffer : undefined,
+          });
+        }
+        return [k, v, out];
+      });
+    });
+    for (const texture of textures) gpu.texels.destroy(texture);
+    const names = ["keys", "values", "heads"];
+    const name = JSON.stringify(one);
+    for (const [w, way] of ["each", "shared"].entries()) {
+      names.forEach((what, i) =>
+        assertSameBits(computed[3 + 3 * w + i], computed[i], `${what}, ${way}, ${name}`)
+      );
+    }
+    const norms = norm ? { q: weights[0], k: weights[1], eps: 1e-5 } : undefined;
+    const inputs = { qkv, norms, tables, info, k: cache[0], v: cache[1] };
+    const expected = attentionDecodeReference(inputs, { ...sizes, rotaryDim });
+    assertWithin(computed[6], expected.k, `keys, ${name}`);
+    assertWithin(computed[7], expected.v, `values, ${name}`);
+    assertWithin(computed[8], expected.out, `heads, ${name}`);
+  }
+});
+
+Deno.test("groups hold those that share whole chunks of a prefix", () => {
+  const { groups, passed } = prefixGroups(info)!;
+  // Of the first ten eight make a group, and two are too few for another one.
+  assertEquals([...groups], [
+    ...[0, 1, 2, 3, 4, 5, 6, 7, 560, 128, 0, 0],
+    ...[10, 11, 12, 12, 12, 12, 12, 12, 480, 64, 0, 0],
+  ]);
+  assertEquals([...passed], [...Array(8).fill(128), 0, 0, 64, 64, 64, 0, 0]);
+  assertEquals(prefixGroups(info.slice(4 * 13)), undefined);
+  // The same rows, but not as many of them: another prefix.
+  const some = [place(560, 130, 0, 1), place(560, 70, 10, 1), place(560, 190, 20, 1)];
+  const limits = { vocabSize: 1, maxPositions: 300 };
+  assertEquals(prefixGroups(packBatch(some.map(() => [0]), limits, some).info), undefined);
+});
+
+Deno.test("attention goes another way where loops would not do, and on GPUs", async () => {
+  using gpu = await Gpu.open({ profile: "software" });
+  const shape = { headDim: 64, rotaryDim: 64, keys: 4096 };
+  assert(fitsEach(gpu, shape));
+  assert(!fitsEach(gpu, { ...shape, keys: 1 << 14 }));
+  assert(!fitsEach(gpu, { ...shape, headDim: 256 }));
+  assert(!fitsEach(gpu, { ...shape, rotaryDim: 20 }));
+  assert(!fitsEach({ profile: "discrete" }, shape));
+});
