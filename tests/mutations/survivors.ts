@@ -26,6 +26,7 @@ export const SURVIVORS: readonly Survivor[] = [
     ["few_rows", "a barrier is dropped: workgroupBarrier();, 2"],
     ["nucleus", "a barrier is dropped: workgroupBarrier();, 2"],
     ["top_k", "a barrier is dropped: workgroupBarrier();"],
+    ["turn_texel", "a barrier is dropped: workgroupBarrier();"],
   ),
   ...survivors(
     CHECKED_AGAIN,
