@@ -25,7 +25,7 @@ const CASES: readonly KernelCase[] = [
   matmulCase([512, 512, 512]),
   matmulCase([512, 576, 1536]),
   matmulCase([640, 2048, 2048]),
-  ...ATTENTION_CASES.filter(({ name }) => name.endsWith("prefill512")),
+  ...ATTENTION_CASES,
   ...RMSNORM_CASES.filter(({ name }) => !name.includes("/1x")),
 ];
 

@@ -1,6 +1,7 @@
 /** How fast are the kernels, beside what this adapter can do at most? */
 
 import { ATTENTION_CASES } from "./kernels/attention.ts";
+import { ATTENTION_DECODE_CASES } from "./kernels/attention_decode.ts";
 import type { KernelCase, PreparedCase } from "./kernels/case.ts";
 import { copyCase, fmaCase } from "./kernels/ceilings.ts";
 import {
@@ -36,7 +37,7 @@ async function groups(context: BenchContext): Promise<KernelCase[][]> {
     [...firsts, ...MATMUL_SHAPES.map(matmulCase)],
     FEW_ROW_SHAPES.map(matmulCase),
     MATVEC_SHAPES.map(matmulCase),
-    [...ATTENTION_CASES, ...RMSNORM_CASES],
+    [...ATTENTION_CASES, ...ATTENTION_DECODE_CASES, ...RMSNORM_CASES],
   ];
   const wanted = all.map((cases) =>
     cases.filter(({ name }) => context.wants(name) || context.wants(ratioName(name)))

@@ -1,4 +1,4 @@
-/** Attention in prefill, and in decoding with one and with many sequences. */
+/** Attention in prefill. */
 
 import { attention } from "../../engine/ops/attention.ts";
 import { queryRuns } from "../../engine/query_runs.ts";
@@ -8,45 +8,31 @@ import { type KernelCase, once, type PreparedCase } from "./case.ts";
 
 const [HEADS, KV_HEADS, HEAD_DIM] = [9, 3, 64];
 
-interface Queries {
-  /** Keys that every sequence has. */
-  keys: number;
-  sequences: number;
-  /** The last so many tokens of each sequence ask. */
-  queries: number;
-}
+/** Of 512 tokens all ask. */
+export const ATTENTION_CASES: readonly KernelCase[] = [prefillCase("attention/prefill512", 512)];
 
-/** Of 512 tokens all ask, or the last one does, of one sequence or of 64 that share their keys. */
-export const ATTENTION_CASES: readonly KernelCase[] = [
-  attentionCase("attention/prefill512", { keys: 512, sequences: 1, queries: 512 }),
-  attentionCase("attention/decode512", { keys: 512, sequences: 1, queries: 1 }),
-  attentionCase("attention/decode512x64", { keys: 512, sequences: 64, queries: 1 }),
-];
-
-function attentionCase(name: string, { keys, sequences, queries }: Queries): KernelCase {
-  const positions = Array.from({ length: queries }, (_, i) => keys - queries + i);
-  const pairs = sequences * positions.reduce((sum, position) => sum + position + 1, 0);
-  const prefill = queries > 1;
+function prefillCase(name: string, tokens: number): KernelCase {
   return {
     name,
-    bound: prefill ? "fma" : "copy",
-    // Two products a pair; in decoding what counts is reading keys and values once.
-    amount: prefill ? 4 * HEADS * HEAD_DIM * pairs : 2 * 4 * KV_HEADS * HEAD_DIM * keys,
+    bound: "fma",
+    // Two products a pair of query and key.
+    amount: 4 * HEADS * HEAD_DIM * tokens * (tokens + 1) / 2,
     async prepare(gpu) {
-      const tokens = sequences * queries;
       const rows = (count: number, heads: number, seed: number) => {
         const values = normals(seed, count * heads * HEAD_DIM);
         return { values, tensor: gpu.tensorFrom(values, [values.length]) };
       };
-      const [q, k, v] = [rows(tokens, HEADS, 4), rows(keys, KV_HEADS, 5), rows(keys, KV_HEADS, 6)];
-      const info = Uint32Array.from(
-        Array.from({ length: sequences }, () => positions.flatMap((p) => [0, keys, 0, p])).flat(),
-      );
+      const [q, k, v] = [
+        rows(tokens, HEADS, 4),
+        rows(tokens, KV_HEADS, 5),
+        rows(tokens, KV_HEADS, 6),
+      ];
+      const info = Uint32Array.from({ length: 4 * tokens }, (_, i) => i % 4 < 3 ? 0 : i >> 2);
       const [out, places] = [gpu.tensor([q.values.length]), gpu.tensorFrom(info, [info.length])];
       const batch = {
         tokens,
-        offsets: Uint32Array.from({ length: sequences + 1 }, (_, s) => s * queries),
-        starts: new Uint32Array(sequences).fill(positions[0]),
+        offsets: Uint32Array.of(0, tokens),
+        starts: Uint32Array.of(0),
       };
       const shape = { heads: HEADS, kvHeads: KV_HEADS, headDim: HEAD_DIM };
       const score = { scale: 1 / Math.sqrt(HEAD_DIM), window: null, softcap: null };
@@ -58,7 +44,7 @@ function attentionCase(name: string, { keys, sequences, queries }: Queries): Ker
           info: places.buffer,
           out: out.buffer,
           tokens,
-          keys: Math.max(...positions) + 1,
+          keys: tokens,
           runs: queryRuns(recorder, batch, info),
           ...shape,
           ...score,
