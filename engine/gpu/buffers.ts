@@ -102,13 +102,13 @@ export class BufferPool {
         } at once`,
       );
     }
-    this.#reserve(size, label);
+    this.take(size, label);
     return this.device.createBuffer({ label, size, usage: USAGE });
   }
 
   /** A mapped buffer from which bytes are copied to others; it counts as the others do. */
   createStaging(bytes: number): GPUBuffer {
-    this.#reserve(bytes, "staging");
+    this.take(bytes, "staging");
     const usage = 0x2 | 0x4; // MAP_WRITE | COPY_SRC
     return this.device.createBuffer({
       label: "staging",
@@ -120,8 +120,7 @@ export class BufferPool {
 
   /** Frees a buffer for good. Work already submitted still completes. */
   destroy(buffer: GPUBuffer): void {
-    this.allocatedBytes -= buffer.size;
-    this.options.onDestroy();
+    this.give(buffer.size);
     buffer.destroy();
   }
 
@@ -152,8 +151,12 @@ export class BufferPool {
     this.options.onDestroy();
   }
 
-  /** Takes bytes from the budget. */
-  #reserve(size: number, label: string): void {
+  /**
+   * Takes bytes from the budget, for something that is made elsewhere.
+   *
+   * @throws {OutOfMemoryError} when it has not so many left
+   */
+  take(size: number, label: string): void {
     const { budget } = this.options;
     if (this.allocatedBytes + size > budget) this.trim();
     if (this.allocatedBytes + size > budget) {
@@ -166,6 +169,12 @@ export class BufferPool {
     }
     this.allocatedBytes += size;
     this.peakBytes = Math.max(this.peakBytes, this.allocatedBytes);
+  }
+
+  /** Gives back what {@link take} took. */
+  give(size: number): void {
+    this.allocatedBytes -= size;
+    this.options.onDestroy();
   }
 
   /** The largest buffer that can be bound whole, in bytes. */

@@ -18,12 +18,14 @@ const MAX_BYTES = 8 << 20;
 /** The most bytes of all textures that stay: they are a second copy of weights. */
 const MAX_KEPT_BYTES = 2 ** 30;
 
-/** Commands that put bytes of a buffer into a texture, from its first texel on. */
+/** Commands that put bytes of a buffer into a texture. */
 export interface TexelCopy {
   buffer: GPUBuffer;
   offset: number;
   bytes: number;
   texture: GPUTexture;
+  /** The first of the texels that get them (default: the texture's first). */
+  first?: number;
 }
 
 /**
@@ -37,38 +39,100 @@ export class TexelPool {
   readonly #highest: number;
   #free = new Map<number, GPUTexture[]>();
   #keptBytes = 0;
+  /** Of {@link claim}. */
+  readonly #claimed = new WeakSet<GPUTexture>();
+  /** Of {@link stand}: all, and those that nobody holds. */
+  readonly #stand = new WeakSet<GPUTexture>();
+  #standing: GPUTexture[] = [];
 
   constructor(private readonly buffers: BufferPool, limits: { maxTextureDimension2D: number }) {
     this.#highest = limits.maxTextureDimension2D;
     this.largest = Math.min(MAX_BYTES, this.#highest * ROW_BYTES);
   }
 
-  /** A texture with room for so many bytes, at most {@link largest}, or `undefined` where the memory budget is too small for it. */
-  acquire(bytes: number): GPUTexture | undefined {
+  /**
+   * A texture with room for so many bytes, at most {@link largest}, or `undefined` where the memory budget is too small for it.
+   *
+   * @param least where there is no memory for another, a texture that is there already may have less room, but this much; it
+   * must be released before anybody else acquires one in this way
+   */
+  acquire(bytes: number, least?: number): GPUTexture | undefined {
     const height = Math.ceil(Math.min(sizeClass(bytes), this.largest) / ROW_BYTES);
-    return this.#free.get(height)?.pop() ?? this.#create(height);
+    const texture = this.#free.get(height)?.pop() ?? this.#create(height);
+    return texture ?? (least === undefined ? undefined : this.#another(least));
+  }
+
+  /** The largest texture that nobody holds, where it has room for so many bytes. */
+  #another(bytes: number): GPUTexture | undefined {
+    const lists = [...this.#free.values(), this.#standing];
+    const [largest] = lists.flat().toSorted((a, b) => b.height - a.height);
+    if (!largest || bytesOf(largest) < bytes) return undefined;
+    const list = lists.find((list) => list.includes(largest))!;
+    return list.splice(list.indexOf(largest), 1)[0];
+  }
+
+  /**
+   * Sets a texture aside until {@link unstand}: whoever asks for one with a `least` of no more than so many bytes always gets one.
+   *
+   * @throws {OutOfMemoryError} when there is no memory for it
+   */
+  stand(bytes: number): GPUTexture {
+    const texture = this.claim("texels", bytes);
+    this.#standing.push(texture);
+    this.#stand.add(texture);
+    return texture;
+  }
+
+  /** Frees a texture of {@link stand}, which nobody holds. */
+  unstand(texture: GPUTexture): void {
+    this.#standing = this.#standing.filter((one) => one !== texture);
+    this.destroy(texture);
+  }
+
+  /** Whether the adapter has textures of so many bytes. */
+  fits(bytes: number): boolean {
+    return Math.ceil(bytes / ROW_BYTES) <= this.#highest;
+  }
+
+  /**
+   * A texture that {@link fits}, for what lies nowhere else, until {@link destroy}: it counts as a buffer does.
+   *
+   * @throws {OutOfMemoryError} when there is no memory for it
+   */
+  claim(label: string, bytes: number): GPUTexture {
+    const height = Math.max(1, Math.ceil(bytes / ROW_BYTES));
+    this.buffers.take(bytesOf({ height }), label);
+    const texture = this.#make(height);
+    this.#claimed.add(texture);
+    return texture;
   }
 
   /** A texture that is not for {@link release} but for {@link destroy}; `undefined` where it is too large, or memory is short. */
   create(bytes: number): GPUTexture | undefined {
     const height = Math.max(1, Math.ceil(bytes / ROW_BYTES));
-    if (height > this.#highest || this.#keptBytes + height * ROW_BYTES > MAX_KEPT_BYTES) {
+    if (!this.fits(bytes) || this.#keptBytes + bytesOf({ height }) > MAX_KEPT_BYTES) {
       return undefined;
     }
     const texture = this.#create(height);
-    if (texture) this.#keptBytes += height * ROW_BYTES;
+    if (texture) this.#keptBytes += bytesOf(texture);
     return texture;
   }
 
-  /** Frees a texture that was made by {@link create}; work already submitted still completes. */
+  /** Frees a texture that was made by {@link create} or {@link claim}; work already submitted still completes. */
   destroy(texture: GPUTexture): void {
-    this.#keptBytes -= texture.height * ROW_BYTES;
-    this.buffers.giveSpare(texture.height * ROW_BYTES);
+    if (this.#claimed.has(texture)) this.buffers.give(bytesOf(texture));
+    else {
+      this.#keptBytes -= bytesOf(texture);
+      this.buffers.giveSpare(bytesOf(texture));
+    }
     texture.destroy();
   }
 
   #create(height: number): GPUTexture | undefined {
-    if (!this.buffers.takeSpare(height * ROW_BYTES)) return undefined;
+    return this.buffers.takeSpare(bytesOf({ height })) ? this.#make(height) : undefined;
+  }
+
+  #make(height: number): GPUTexture {
     const usage = 0x2 | 0x8; // COPY_DST | STORAGE_BINDING
     const size = [ROW_TEXELS, height];
     return this.buffers.device.createTexture({
@@ -81,44 +145,47 @@ export class TexelPool {
 
   /** Gives a texture back. */
   release(texture: GPUTexture): void {
+    if (this.#stand.has(texture)) return void this.#standing.push(texture);
     const list = this.#free.get(texture.height);
     if (list) list.push(texture);
     else this.#free.set(texture.height, [texture]);
   }
 
-  /** Bytes of textures that nobody holds. */
+  /** Bytes of textures that nobody holds, and that {@link trim} would free. */
   get pooledBytes(): number {
     const textures = this.#free.values().flatMap((list) => list);
-    return textures.reduce((sum, { height }) => sum + height * ROW_BYTES, 0);
+    return textures.reduce((sum, texture) => sum + bytesOf(texture), 0);
   }
 
-  /** Frees every texture that nobody holds; no recorded commands may still use them. */
+  /** Frees every texture that nobody holds, but for those that {@link stand}; no recorded commands may still use them. */
   trim(): void {
     for (const texture of this.#free.values().flatMap((list) => list)) {
-      this.buffers.giveSpare(texture.height * ROW_BYTES);
+      this.buffers.giveSpare(bytesOf(texture));
       texture.destroy();
     }
     this.#free.clear();
   }
 }
 
-/** Encodes a copy: whole rows, then what is left of the last. */
+/** Bytes for which a texture of the pool has room. */
+export function bytesOf({ height }: Pick<GPUTexture, "height">): number {
+  return height * ROW_BYTES;
+}
+
+/** Encodes a copy: what is left of the first row, whole rows, then what is left of the last. */
 export function encodeTexelCopy(
   encoder: GPUCommandEncoder,
-  { buffer, offset, bytes, texture }: TexelCopy,
+  { buffer, offset, bytes, texture, first = 0 }: TexelCopy,
 ): void {
-  const rows = Math.floor(bytes / ROW_BYTES);
-  const rest = bytes - rows * ROW_BYTES;
-  const source = (row: number) => ({
-    buffer,
-    offset: offset + row * ROW_BYTES,
-    bytesPerRow: ROW_BYTES,
-  });
-  if (rows > 0) {
-    encoder.copyBufferToTexture(source(0), { texture }, [ROW_TEXELS, rows]);
-  }
-  if (rest > 0) {
-    const size = [rest / TEXEL_BYTES, 1];
-    encoder.copyBufferToTexture(source(rows), { texture, origin: [0, rows] }, size);
+  const end = first + bytes / TEXEL_BYTES;
+  for (let texel = first; texel < end;) {
+    const x = texel % ROW_TEXELS;
+    const rows = x === 0 ? Math.floor((end - texel) / ROW_TEXELS) : 0;
+    const width = rows > 0 ? ROW_TEXELS : Math.min(ROW_TEXELS - x, end - texel);
+    const source = { buffer, offset: offset + TEXEL_BYTES * (texel - first) };
+    const origin = [x, Math.floor(texel / ROW_TEXELS)];
+    const size = [width, Math.max(1, rows)];
+    encoder.copyBufferToTexture({ ...source, bytesPerRow: ROW_BYTES }, { texture, origin }, size);
+    texel += width * size[1];
   }
 }

@@ -1,4 +1,11 @@
-import { assert, assertEquals, assertNotStrictEquals, assertStrictEquals } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertNotStrictEquals,
+  assertStrictEquals,
+  assertThrows,
+} from "@std/assert";
+import { OutOfMemoryError } from "../errors.ts";
 import { Gpu } from "./gpu.ts";
 import { DeviceTensor } from "./tensor.ts";
 
@@ -21,6 +28,57 @@ Deno.test("under a budget textures take a small part of it, or nothing", async (
   assertEquals(gpu.buffers.allocatedBytes, 1 << 17);
 });
 
+Deno.test("where there is no memory for another, one that is there serves, if it has room enough", async () => {
+  using gpu = await Gpu.open({ memoryBudget: 1 << 20 });
+  const { texels, buffers } = gpu;
+  const small = texels.acquire(1 << 15)!;
+  const large = texels.acquire(3 << 15)!;
+  for (const one of [large, small]) texels.release(one);
+  assertStrictEquals(texels.acquire(1 << 18, 3 << 15), large);
+  assertEquals(texels.acquire(1 << 18, 3 << 15), undefined);
+  assertStrictEquals(texels.acquire(1 << 18, 1 << 15), small);
+  assertEquals(buffers.allocatedBytes, 1 << 17);
+});
+
+Deno.test("a standing texture outlasts a trim, and is no room that a trim would make", async () => {
+  using gpu = await Gpu.open({ memoryBudget: 1 << 20 });
+  const { texels, buffers } = gpu;
+  const standing = texels.stand(1 << 18);
+  const lesser = [texels.stand(1 << 14), texels.stand(1 << 15)];
+  const other = texels.acquire(1 << 15)!;
+  texels.release(other);
+  const stands = (1 << 18) + (1 << 14) + (1 << 15);
+  assertEquals([buffers.pooledBytes, buffers.allocatedBytes], [1 << 15, stands + (1 << 15)]);
+  buffers.trim();
+  assertEquals([buffers.pooledBytes, buffers.allocatedBytes], [0, stands]);
+  for (let i = 0; i < 2; i++) {
+    assertEquals(texels.acquire(1 << 19), undefined);
+    assertStrictEquals(texels.acquire(1 << 19, 1 << 18), standing);
+    texels.release(standing);
+  }
+  // Nor is it for those who may hold on to it.
+  buffers.take((1 << 20) - stands, "others");
+  assertEquals(texels.acquire(1 << 18), undefined);
+  buffers.give((1 << 20) - stands);
+  for (const one of lesser) texels.unstand(one);
+  texels.unstand(standing);
+  assertEquals(buffers.allocatedBytes, 0);
+  assertEquals(texels.acquire(1 << 19, 1 << 18), undefined);
+});
+
+Deno.test("a claimed texture counts as a buffer does, up to the whole budget", async () => {
+  using gpu = await Gpu.open({ memoryBudget: 1 << 20 });
+  const { texels, buffers } = gpu;
+  const claimed = texels.claim("weights", 3 << 18);
+  assertEquals(buffers.allocatedBytes, 3 << 18);
+  assertThrows(() => texels.claim("weights", 1 << 19), OutOfMemoryError, "for weights");
+  texels.destroy(claimed);
+  assertEquals(buffers.allocatedBytes, 0);
+  texels.destroy(texels.claim("weights", 1 << 20));
+  const highest = gpu.limits.maxTextureDimension2D * 16384;
+  assertEquals([texels.fits(highest), texels.fits(highest + 1)], [true, false]);
+});
+
 /** Copies texels to a buffer, word by word. */
 const SHADER = `
 @group(0) @binding(0) var t: texture_storage_2d<rgba32uint, read>;
@@ -30,18 +88,34 @@ const SHADER = `
   if (id.x < count) { out[id.x] = textureLoad(t, vec2(id.x % 1024u, id.x / 1024u)); }
 }`;
 
-Deno.test("a texture has the bytes of the buffer in their order, the last row too", async () => {
+Deno.test("a texture has the bytes of the buffer in their order, from any texel on, the last row too", async () => {
   using gpu = await Gpu.open();
-  const texels = 2 * 1024 + 5;
-  const words = Uint32Array.from({ length: 4 * texels + 8 }, (_, i) => Math.imul(i, 0x9e3779b1));
-  const source = gpu.tensorFrom(words, [words.length]);
-  const texture = gpu.texels.acquire(16 * texels)!;
-  const recorder = gpu.record();
-  recorder.copyToTexels({ buffer: source.buffer, offset: 32, bytes: 16 * texels, texture });
-  const out = gpu.tensor([4 * texels]);
-  const kernel = gpu.kernels.get("texels_test", SHADER);
-  recorder.dispatch(kernel, [texture, out.buffer], [{ u32: texels }], [33, 1, 1]);
-  await recorder.submit();
-  const [data] = await gpu.read([new DeviceTensor(gpu, out.buffer, [4 * texels])]);
-  assertEquals(new Uint32Array(data), words.slice(8));
+  for (const [first, texels] of [[0, 2 * 1024 + 5], [1024, 1024], [1000, 2 * 1024 + 5], [3, 8]]) {
+    const words = Uint32Array.from({ length: 4 * texels + 8 }, (_, i) => Math.imul(i, 0x9e3779b1));
+    const source = gpu.tensorFrom(words, [words.length]);
+    const texture = gpu.texels.acquire(16 * (first + texels))!;
+    const recorder = gpu.record();
+    const zeros = gpu.tensorFrom(new Uint32Array(4 * first + 4), [4 * first + 4]);
+    if (first > 0) {
+      recorder.copyToTexels({ buffer: zeros.buffer, offset: 0, bytes: 16 * first, texture });
+    }
+    recorder.copyToTexels({
+      buffer: source.buffer,
+      offset: 32,
+      bytes: 16 * texels,
+      texture,
+      first,
+    });
+    const all = first + texels;
+    const out = gpu.tensor([4 * all]);
+    const kernel = gpu.kernels.get("texels_test", SHADER);
+    const grid = [Math.ceil(all / 64), 1, 1] as const;
+    recorder.dispatch(kernel, [texture, out.buffer], [{ u32: all }], grid);
+    await recorder.submit();
+    const [data] = await gpu.read([new DeviceTensor(gpu, out.buffer, [4 * all])]);
+    const found = new Uint32Array(data);
+    assertEquals(found.slice(0, 4 * first), new Uint32Array(4 * first));
+    assertEquals(found.slice(4 * first), words.slice(8));
+    gpu.texels.release(texture);
+  }
 });

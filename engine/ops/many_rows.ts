@@ -5,6 +5,7 @@ import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import type { WeightMatrix } from "../weights/matrix.ts";
 import { BLOCK, type PackedMatrix } from "../weights/packed.ts";
+import { bytesOf } from "../gpu/texels.ts";
 import { type Form, FORMS } from "./few_rows.ts";
 import { texelRows, weightTexels } from "./matmul.ts";
 
@@ -49,6 +50,11 @@ export function lowWidth(products: readonly PackedProduct[]): number {
 /** Rows of a part: the outputs of each begin where a binding may. */
 const PART_ROWS = 64;
 
+/** Bytes of a texture with which {@link manyRows} never lacks memory for products without shares, of any number of rows. */
+export function leastTexels({ columns }: Pick<WeightMatrix, "columns">): number {
+  return 4 * columns * PART_ROWS;
+}
+
 /**
  * `matmul`, `addBias`, an adapter's share, and `addInPlace` or `glu`, as far as they are asked for, of several outputs of one
  * input: the same bits.
@@ -60,24 +66,26 @@ export function manyRows(recorder: Recorder, args: ManyRowsArgs): boolean {
   const { texels } = recorder.gpu;
   const rowBytes = 4 * weight.columns;
   const lowBytes = 4 * lowWidth(products);
-  const most = Math.floor(texels.largest / Math.max(rowBytes, lowBytes));
-  const per = Math.floor(most / PART_ROWS) * PART_ROWS;
+  const per = Math.floor(texels.largest / Math.max(rowBytes, lowBytes) / PART_ROWS) * PART_ROWS;
   if (per === 0) return false;
+  // A texture that is there already may have room for a part of the rows only.
+  const x = texels.acquire(Math.min(rows, per) * rowBytes, Math.min(rows, PART_ROWS) * rowBytes);
+  if (!x) return false;
+  const held = Math.min(per, Math.floor(bytesOf(x) / rowBytes));
+  const most = rows <= held ? rows : Math.floor(held / PART_ROWS) * PART_ROWS;
   const factors = products.flatMap(({ share }) => share?.factors ?? []);
   const room = Math.max(...factors.map((factor) => weightTexels(recorder.gpu, factor)));
-  const sizes = [rowBytes, ...(args.low ? [lowBytes] : [])].map((bytes) =>
-    Math.min(rows, per) * bytes
-  );
-  const textures = (args.low ? [...sizes, room] : sizes).map((bytes) => texels.acquire(bytes));
-  const done = textures.every((texture) => texture !== undefined);
+  const sizes = args.low ? [most * lowBytes, room] : [];
+  const others = sizes.map((bytes) => texels.acquire(bytes));
+  const done = others.every((texture) => texture !== undefined);
   if (done) {
-    const [x, low, room] = textures;
-    for (let row = 0; row < rows; row += per) {
-      const part = { row, rows: Math.min(per, rows - row), whole: rows <= per };
+    const [low, room] = others;
+    for (let row = 0; row < rows; row += most) {
+      const part = { row, rows: Math.min(most, rows - row), whole: rows <= most };
       productsOf(recorder, args, part, { x, low, room });
     }
   }
-  for (const texture of textures) if (texture) texels.release(texture);
+  for (const texture of [x, ...others]) if (texture) texels.release(texture);
   return done;
 }
 

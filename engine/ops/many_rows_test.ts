@@ -13,7 +13,7 @@ import {
 } from "../../tests/test_gpu.ts";
 import type { WeightMatrix } from "../weights/matrix.ts";
 import { planPacked, recordPacking } from "../weights/packed.ts";
-import { lowWidth, manyRows } from "./many_rows.ts";
+import { leastTexels, lowWidth, manyRows } from "./many_rows.ts";
 import { matmul } from "./matmul.ts";
 import { testMatrix } from "./matrix_reference.ts";
 
@@ -172,4 +172,40 @@ Deno.test("many rows go in parts where a texture does not hold them, and not at 
   assert(!manyRows(recorder, args));
   assertEquals(recorder.dispatches, 0);
   recorder.close();
+});
+
+Deno.test("a texture for 64 rows is enough for any number of them, when there is no memory for another", async () => {
+  using gpu = await Gpu.open({ profile: "software", memoryBudget: 8 << 20 });
+  const { texels, buffers } = gpu;
+  const [n, k] = [130, 264];
+  const { matrix } = await testMatrix(gpu, normals(1, n * k), [n, k], "F16");
+  const weight = planPacked([matrix], (bytes) => texels.claim("weights", bytes))!;
+  const least = leastTexels(matrix);
+  assertEquals(least, 64 * 4 * k);
+  // Of 1,024 texels a row it has five, which hold 77 rows.
+  for (const [rows, parts] of [[64, 1], [77, 1], [78, 2], [150, 3]]) {
+    let standing: GPUTexture;
+    const [parted, whole] = await compute(gpu, (recorder) => {
+      recordPacking(recorder, weight);
+      const args = { x: input(gpu, normals(2, rows * k)).buffer, rows };
+      const [parted, whole] = [0, 1].map(() => output(gpu, [rows, n]));
+      const products = [{ out: parted.buffer }];
+      const taken = buffers.remainingBytes;
+      buffers.take(taken, "others");
+      const form = "store";
+      assert(!manyRows(recorder, { ...args, weight, form, products }));
+      buffers.give(taken);
+      standing = texels.stand(least);
+      buffers.take(taken - 5 * 16384, "others");
+      const earlier = recorder.dispatches;
+      assert(manyRows(recorder, { ...args, weight, form, products }));
+      assertEquals(recorder.dispatches - earlier, parts, `${rows} rows`);
+      buffers.give(taken - 5 * 16384);
+      matmul(recorder, { ...args, weight: matrix, y: whole.buffer });
+      return [parted, whole];
+    });
+    assertSameBits(parted, whole, `${rows} rows`);
+    texels.unstand(standing!);
+    buffers.trim();
+  }
 });

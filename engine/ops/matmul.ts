@@ -6,6 +6,7 @@ import matmulTexelCode from "../../shaders/matmul_texel.wgsl" with { type: "text
 import matmulTiledCode from "../../shaders/matmul_tiled.wgsl" with { type: "text" };
 import matvecCode from "../../shaders/matvec.wgsl" with { type: "text" };
 import matvecSubgroupCode from "../../shaders/matvec_subgroup.wgsl" with { type: "text" };
+import { DeviceError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
@@ -32,6 +33,11 @@ export interface MatmulArgs {
 /** `y[r] = W x[r]`. Every variant sums in the same order: see matmul.wgsl. In fast mode both sides are rounded to f16 first. */
 export function matmul(recorder: Recorder, args: MatmulArgs): void {
   const { gpu } = recorder;
+  if (args.weight.windows.length === 0) {
+    throw new DeviceError(
+      `Cannot multiply by "${args.weight.name}": it is on the device packed only`,
+    );
+  }
   if (gpu.precision === "fast" && hasScales(args)) return halfMatmul(recorder, args);
   const { rows, weight } = args;
   const choice = gpu.tuning.choice("matmul", rows, weight.rows * weight.columns) ??
