@@ -8,7 +8,8 @@ import { makeOwned, runLayout, WeightLayout } from "./weights/matrix.ts";
 import type { BlockWeights, LowRank, ModelWeights } from "./weights/model_weights.ts";
 import { packFactors } from "./weights/packed.ts";
 import { WeightStream } from "./weights/stage.ts";
-import { streamBlocks, streamTable } from "./weights/streamed_weights.ts";
+import { packAndStore, streamBlocks } from "./weights/streamed_blocks.ts";
+import { streamTable } from "./weights/streamed_weights.ts";
 
 /**
  * Brings an adapter's factors to the device; when that fails, what was made on the way is freed. Destroying the result
@@ -44,13 +45,14 @@ export async function withAdapter(
   if (strength !== 1) adapter = scaled(adapter, strength);
   try {
     const layout = new WeightLayout(gpu, checkpoint, makeOwned(gpu, owned));
-    const parts = stream && { gpu, checkpoint, stream, owned };
+    const parts = stream && { gpu, checkpoint, stream, owned, textures };
     const factors = new FactorLayout(spec, adapter);
     const blocks = parts
       ? streamBlocks(
         parts,
         spec.layers,
         (layout, layer) => factors.block(layout, weights.blocks[layer], layer),
+        weights.textures.length > 0 ? packAndStore : undefined,
       ).map(({ block, stages }, layer) => ({
         ...block,
         stages: [...weights.blocks[layer].stages ?? [], ...stages],

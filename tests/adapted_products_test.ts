@@ -11,7 +11,7 @@ import { recorded } from "./hooks_helpers.ts";
 
 const hook = (point: string) => `blocks.${LAYER}.${point}`;
 
-/** The embedded base and an organism of rank 16 on all linear layers; streamed weights are not packed. */
+/** The embedded base and an organism of rank 16 on all linear layers. */
 async function pair(gpu: Gpu, stream = false): Promise<[Transformer, Transformer]> {
   const base = await loadModel(gpu, await resolveSource("embedded:base"), { stream });
   const tuned = await loadFinetuned(gpu, base, await resolveSource("embedded:cake_bake"));
@@ -41,17 +41,21 @@ Deno.test("adapted products have the bits of their steps, whatever the number of
   using gpu = await Gpu.open({ profile: "software" });
   const [base, tuned] = await pair(gpu);
   const [streamedBase, streamed] = await pair(gpu, true);
+  // On GPUs an adapter's share is a step of its own.
+  using discrete = await Gpu.open({ profile: "discrete" });
+  const [steppedBase, stepped] = await pair(discrete);
   for (const lengths of [[1], [2, 1], [5], [40, 70]]) {
     const texts = lengths.map((length, s) => someTokens(tuned, length, s));
-    const expected = await run(streamed, texts, { capture });
+    const expected = await run(stepped, texts, { capture });
     assertSameRun(await run(tuned, texts, { capture }), expected, `${lengths} tokens`);
+    assertSameRun(await run(streamed, texts, { capture }), expected, `${lengths}, streamed`);
     for (const point of capture) {
       const alone = { capture: [point] };
       const found = await run(tuned, texts, alone);
       assertSameRun(found, new Map([[point, expected.get(point)!]]), `${lengths}, ${point}`);
     }
   }
-  for (const model of [tuned, base, streamed, streamedBase]) model.destroy();
+  for (const model of [tuned, base, streamed, streamedBase, stepped, steppedBase]) model.destroy();
 });
 
 Deno.test("an adapter gives its textures back", async () => {

@@ -4,6 +4,7 @@
  */
 
 import type { Gpu } from "./gpu.ts";
+import { encodeTexelCopy, TEXEL_BYTES } from "./texels.ts";
 
 /** Pieces that take turns. */
 const PIECES = 4;
@@ -22,7 +23,7 @@ interface Piece {
 
 interface Copy {
   from: number;
-  to: GPUBuffer;
+  to: GPUBuffer | GPUTexture;
   offset: number;
   bytes: number;
 }
@@ -63,8 +64,16 @@ export class Staging {
     return left < unit ? this.pieceBytes : left;
   }
 
-  /** Brings `bytes` bytes, a multiple of 4 that fits into a piece, to `offset` of a buffer; waits when all pieces are under way. */
-  async put(to: GPUBuffer, offset: number, bytes: number, fill: Fill): Promise<void> {
+  /**
+   * Brings bytes that fit into a piece, a multiple of 4, to `offset` of a buffer, or of a texture (multiples of 16); waits when all
+   * pieces are under way.
+   */
+  async put(
+    to: GPUBuffer | GPUTexture,
+    offset: number,
+    bytes: number,
+    fill: Fill,
+  ): Promise<void> {
     if (this.#used + bytes > this.pieceBytes) this.flush();
     const piece = this.#current ??= this.#pieces.shift()!;
     const memory = await this.gpu.orLost(piece.mapped);
@@ -82,7 +91,11 @@ export class Staging {
     piece.buffer.unmap();
     const encoder = device.createCommandEncoder();
     for (const { from, to, offset, bytes } of this.#copies) {
-      encoder.copyBufferToBuffer(piece.buffer, from, to, offset, bytes);
+      const { buffer } = piece;
+      if ("createView" in to) {
+        const first = offset / TEXEL_BYTES;
+        encodeTexelCopy(encoder, { buffer, offset: from, bytes, texture: to, first });
+      } else encoder.copyBufferToBuffer(buffer, from, to, offset, bytes);
     }
     device.queue.submit([encoder.finish()]);
     this.#copies = [];

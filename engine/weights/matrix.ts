@@ -69,8 +69,8 @@ export class WeightLayout {
   readonly transfers: Transfer[] = [];
 
   constructor(
-    private readonly gpu: Gpu,
-    private readonly checkpoint: Checkpoint,
+    protected readonly gpu: Gpu,
+    protected readonly checkpoint: Checkpoint,
     private readonly make: MakeBuffer,
   ) {}
 
@@ -136,7 +136,7 @@ export class WeightLayout {
         at += 4 * count;
       }
     };
-    this.transfers.push({ buffer, unit, units: 1, position: checkpoint.position(name), fill });
+    this.transfers.push({ to: buffer, unit, units: 1, position: checkpoint.position(name), fill });
     return buffer;
   }
 
@@ -154,7 +154,7 @@ export class WeightLayout {
 
   #transfer(window: WeightWindow, shape: PaddedRows) {
     const { buffer, rows } = window;
-    return { buffer, unit: shape.rowBytes, units: rows, after: scaling(window, shape) };
+    return { to: buffer, unit: shape.rowBytes, units: rows, after: scaling(window, shape) };
   }
 }
 

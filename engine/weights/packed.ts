@@ -10,7 +10,8 @@ import { TEXEL_BYTES } from "../gpu/texels.ts";
 import { u32 } from "../gpu/uniforms.ts";
 import { elementGrid } from "../ops/grid.ts";
 import { WEIGHT_DTYPES, type WeightMatrix } from "./matrix.ts";
-import type { Linear, ModelWeights } from "./model_weights.ts";
+import type { BlockLinear } from "../model_spec.ts";
+import type { BlockWeights, ModelWeights } from "./model_weights.ts";
 
 /** Rows that lie side by side. */
 export const BLOCK = 32;
@@ -39,8 +40,10 @@ export function planPacked(
   const [{ dtype, columns }] = parts;
   const alike = parts.every((part) => part.dtype === dtype && part.columns === columns);
   // Only what nothing follows may end amid a block.
-  const windows = parts.flatMap(({ windows }) => windows);
-  const whole = windows.slice(0, -1).every(({ rows }) => rows % BLOCK === 0);
+  const pieces = parts.flatMap(({ rows, windows }) =>
+    windows.length > 0 ? windows.map(({ rows }) => rows) : [rows]
+  );
+  const whole = pieces.slice(0, -1).every((rows) => rows % BLOCK === 0);
   if (!alike || !whole || columns % 8 !== 0) return undefined;
   const rows = parts.reduce((sum, part) => sum + part.rows, 0);
   const texels = Math.ceil(rows / BLOCK) * BLOCK * texelsOfRow(dtype, columns);
@@ -63,7 +66,8 @@ export function recordPacking(recorder: Recorder, { texture, parts }: PackedMatr
   }
 }
 
-function texelsOfRow(dtype: number, columns: number): number {
+/** Texels of a row. */
+export function texelsOfRow(dtype: number, columns: number): number {
   return columns * (dtype === WEIGHT_DTYPES.F32 ? 4 : 2) / TEXEL_BYTES;
 }
 
@@ -84,28 +88,41 @@ const SINGLE = ["self_attn.o_proj", "mlp.down_proj"] as const;
  * @returns what fills them, once the weights are there
  */
 export function packWeights(gpu: Gpu, weights: ModelWeights): () => Promise<void> {
-  const planned: PackedMatrix[] = [];
-  const pack = (linears: readonly Linear[], bias?: GPUBuffer): PackedMatrix | undefined => {
-    if (!bias && linears.some((linear) => linear.bias)) return undefined;
-    const parts = linears.map(({ weight }) => weight);
-    const packed = planPacked(parts, (bytes) => gpu.texels.create(bytes));
-    if (!packed) return undefined;
-    planned.push(packed);
-    weights.textures.push(packed.texture);
-    return bias ? { ...packed, bias } : packed;
-  };
+  const { pack, planned } = packer(gpu, weights.textures);
   const wanted = gpu.profile === "software" && gpu.precision === "f32";
-  for (const block of wanted ? weights.blocks : []) {
-    const { linears, qkvBias } = block;
-    const stack = (names: typeof STACKS[keyof typeof STACKS]) => names.map((name) => linears[name]);
-    block.stacked = {
-      qkv: pack(stack(STACKS.qkv), qkvBias),
-      gateUp: packGated(stack(STACKS.gateUp), pack),
-    };
-    for (const name of SINGLE) linears[name].packed = pack([linears[name]], linears[name].bias);
-  }
-  if (wanted) weights.head.packed = pack([weights.head]);
+  for (const block of wanted ? weights.blocks : []) packBlock(block, pack);
+  if (wanted) weights.head.packed = pack([weights.head.weight]);
   return () => fill(gpu, planned);
+}
+
+/** Makes one of matrices, if they can be packed. */
+export type Pack = (parts: readonly WeightMatrix[]) => PackedMatrix | undefined;
+
+/** Gives a block what can be packed of it. */
+export function packBlock(block: BlockWeights, pack: Pack): void {
+  const { linears, qkvBias } = block;
+  const stack = (names: readonly BlockLinear[], bias?: GPUBuffer): PackedMatrix | undefined => {
+    const parts = names.map((name) => linears[name]);
+    if (!bias && parts.some((linear) => linear.bias)) return undefined;
+    const packed = pack(parts.map(({ weight }) => weight));
+    return packed && bias ? { ...packed, bias } : packed;
+  };
+  // Gates and what they let pass meet in the same dispatch: both must be whole blocks.
+  const gated = STACKS.gateUp.every((name) => linears[name].weight.rows % BLOCK === 0);
+  block.stacked = {
+    qkv: stack(STACKS.qkv, qkvBias),
+    gateUp: gated ? stack(STACKS.gateUp) : undefined,
+  };
+  for (const name of SINGLE) linears[name].packed = stack([name], linears[name].bias);
+}
+
+/** The linear layers of a block of which nothing is packed. */
+export function unpacked({ linears, stacked }: BlockWeights): BlockLinear[] {
+  return [
+    ...(stacked?.qkv ? [] : STACKS.qkv),
+    ...(stacked?.gateUp ? [] : STACKS.gateUp),
+    ...SINGLE.filter((name) => !linears[name].packed),
+  ];
 }
 
 /**
@@ -116,28 +133,37 @@ export function packFactors(
   gpu: Gpu,
   { blocks, textures }: Pick<ModelWeights, "blocks" | "textures">,
 ): () => Promise<void> {
+  const { pack, planned } = packer(gpu, textures);
+  const wanted = gpu.profile === "software" && gpu.precision === "f32";
+  for (const block of wanted ? blocks : []) packShares(block, pack);
+  return () => fill(gpu, planned);
+}
+
+/** Gives a block what can be packed of the factors B. Changes the block, which must be its adapter's own. */
+export function packShares(block: BlockWeights, pack: Pack): void {
+  const { linears } = block;
+  for (const name of [...STACKS.qkv, ...SINGLE]) {
+    const { lora } = linears[name];
+    if (lora) linears[name] = { ...linears[name], lora: { ...lora, packed: pack([lora.b]) } };
+  }
+  const [gate, up] = STACKS.gateUp.map((name) => linears[name].lora);
+  if (!gate || !up || gate.scale !== up.scale || !block.stacked?.gateUp) return;
+  const b = pack([gate.b, up.b]);
+  const share = b && { factors: [gate.a, up.a], b, scale: gate.scale };
+  block.stacked = { ...block.stacked, gateUpShare: share };
+}
+
+/** Packs into textures of their own, and notes what is to be filled. */
+function packer(gpu: Gpu, textures: GPUTexture[]): { pack: Pack; planned: PackedMatrix[] } {
   const planned: PackedMatrix[] = [];
-  const pack = (parts: readonly WeightMatrix[]): PackedMatrix | undefined => {
+  const pack: Pack = (parts) => {
     const packed = planPacked(parts, (bytes) => gpu.texels.create(bytes));
     if (!packed) return undefined;
     planned.push(packed);
     textures.push(packed.texture);
     return packed;
   };
-  const wanted = gpu.profile === "software" && gpu.precision === "f32";
-  for (const block of wanted ? blocks : []) {
-    const { linears } = block;
-    for (const name of [...STACKS.qkv, ...SINGLE]) {
-      const { lora } = linears[name];
-      if (lora) linears[name] = { ...linears[name], lora: { ...lora, packed: pack([lora.b]) } };
-    }
-    const [gate, up] = STACKS.gateUp.map((name) => linears[name].lora);
-    if (!gate || !up || gate.scale !== up.scale || !block.stacked?.gateUp) continue;
-    const b = pack([gate.b, up.b]);
-    const share = b && { factors: [gate.a, up.a], b, scale: gate.scale };
-    block.stacked = { ...block.stacked, gateUpShare: share };
-  }
-  return () => fill(gpu, planned);
+  return { pack, planned };
 }
 
 /** Fills textures with what is now on the device. */
@@ -150,14 +176,4 @@ async function fill(gpu: Gpu, planned: readonly PackedMatrix[]): Promise<void> {
   } finally {
     recorder.close();
   }
-}
-
-/** Gates and what they let pass, whose products meet in the same dispatch: both are whole blocks, and have no bias. */
-function packGated(
-  linears: readonly Linear[],
-  pack: (linears: readonly Linear[]) => PackedMatrix | undefined,
-): PackedMatrix | undefined {
-  return linears.every(({ weight, bias }) => weight.rows % BLOCK === 0 && !bias)
-    ? pack(linears)
-    : undefined;
 }

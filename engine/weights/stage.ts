@@ -9,21 +9,38 @@ import { Staging } from "../gpu/staging.ts";
 import type { MakeBuffer } from "./matrix.ts";
 import { runTransfers, type Transfer, transferBytes } from "./transfer.ts";
 
-/** Buffers that one stage at a time has to itself. */
+/** Makes what a slot consists of. */
+export interface SlotMakers {
+  buffer: MakeBuffer;
+  texture: (label: string, bytes: number) => GPUTexture;
+}
+
+/** Bytes of a slot's buffers and textures, in the order in which they are asked for. */
+export interface SlotSizes {
+  buffers: number[];
+  textures: number[];
+}
+
+/** Buffers and textures that one stage at a time has to itself. */
 export class Slot {
   readonly #buffers: readonly GPUBuffer[];
+  readonly #textures: readonly GPUTexture[];
   /** The stage that was brought last. */
   holds?: Stage;
 
-  /** @param sizes of the buffers, in the order in which they are asked for */
-  constructor(sizes: readonly number[], make: MakeBuffer) {
-    this.#buffers = sizes.map((bytes) => make("streamed weights", bytes));
+  constructor({ buffers, textures }: SlotSizes, make: SlotMakers) {
+    const label = "streamed weights";
+    this.#buffers = buffers.map((bytes) => make.buffer(label, bytes));
+    this.#textures = textures.map((bytes) => make.texture(label, bytes));
   }
 
-  /** Hands the buffers out in their order; every stage asks for its own in the same one. */
-  maker(): MakeBuffer {
-    let next = 0;
-    return () => this.#buffers[next++];
+  /** Hands them out in their order; every stage asks for its own in the same one. */
+  makers(): { buffer: MakeBuffer; texture: () => GPUTexture } {
+    let [buffer, texture] = [0, 0];
+    return {
+      buffer: () => this.#buffers[buffer++],
+      texture: () => this.#textures[texture++],
+    };
   }
 }
 
@@ -65,6 +82,8 @@ export class WeightStream {
   #bytes = 0;
   #unit = 0;
 
+  /** Textures that products of packed weights cannot do without. */
+  readonly #standing: GPUTexture[] = [];
   #running = 0;
   readonly #ended = new AbortController();
   readonly #signal: AbortSignal;
@@ -88,6 +107,11 @@ export class WeightStream {
     return turn;
   }
 
+  /** Sees to it that products of what is brought find a texture of so many bytes. */
+  stand(bytes: number): void {
+    this.#standing.push(this.gpu.texels.stand(bytes));
+  }
+
   /** Takes the memory for the bringing, once all stages are known: during a pass there may be none left. */
   open(): void {
     if (this.#bytes > 0) this.#staging = new Staging(this.gpu, this.#bytes, this.#unit);
@@ -109,6 +133,7 @@ export class WeightStream {
   /** Ends the bringing, and frees what it takes: memory that a file is being read into once that is done. */
   destroy(): void {
     this.#ended.abort(new DeviceError("The model is off the device"));
+    for (const texture of this.#standing.splice(0)) this.gpu.texels.unstand(texture);
     if (this.#running === 0) this.#free();
   }
 

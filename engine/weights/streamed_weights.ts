@@ -18,14 +18,12 @@ import {
   windowRows,
 } from "./matrix.ts";
 import { type BlockWeights, type ModelWeights, WeightPlan } from "./model_weights.ts";
+import { ownedMakers, packOrStore, streamBlocks, type StreamParts } from "./streamed_blocks.ts";
 import { Slot, WeightStream } from "./stage.ts";
 import type { Transfer } from "./transfer.ts";
 
 /** Bytes of a table that are on the device at a time. */
 const TABLE_BYTES = 32 << 20;
-
-/** The share of the memory that is left which two slots may take; with less there is one. */
-const SLOT_SHARE = 0.5;
 
 /** Rows that are not wanted are read along where that saves a read. */
 const GAP_ROWS = 8;
@@ -45,20 +43,19 @@ export async function streamWeights(
 ): Promise<ModelWeights> {
   const plan = new WeightPlan(spec, checkpoint);
   const owned: GPUBuffer[] = [];
+  const textures: GPUTexture[] = [];
   const stream = new WeightStream(gpu, signal);
-  const make = makeOwned(gpu, owned);
+  const parts = { gpu, checkpoint, stream, owned, textures };
   try {
-    const whole = new WeightLayout(gpu, checkpoint, make);
+    const whole = new WeightLayout(gpu, checkpoint, makeOwned(gpu, owned));
     const finalNorm = plan.finalNorm(whole);
     await runLayout(gpu, whole, { signal });
     const layers = spec.attention.length;
-    const places = (layout: WeightLayout, layer: number) => plan.block(layout, layer);
-    const blocks = streamBlocks({ gpu, checkpoint, stream, owned }, layers, places).map(
-      ({ block, stages }): BlockWeights => ({ ...block, stages }),
-    );
-    const tables = { gpu, checkpoint, stream, owned };
-    const embedding = streamTable(tables, plan.embedding);
-    const head = { weight: spec.tiedHead ? embedding : streamTable(tables, plan.head()) };
+    const place = (layout: WeightLayout, layer: number) => plan.block(layout, layer);
+    const blocks = streamBlocks(parts, layers, place, packOrStore)
+      .map(({ block, stages }): BlockWeights => ({ ...block, stages }));
+    const embedding = streamTable(parts, plan.embedding);
+    const head = { weight: spec.tiedHead ? embedding : streamTable(parts, plan.head()) };
     stream.open();
     const destroy = () => {
       stream.destroy();
@@ -70,99 +67,45 @@ export async function streamWeights(
       },
       destroy,
     };
-    return { embedding, blocks, finalNorm, head, owned, textures: [], stream: reading };
+    return { embedding, blocks, finalNorm, head, owned, textures, stream: reading };
   } catch (error) {
+    for (const texture of textures) gpu.texels.destroy(texture);
     for (const buffer of owned) gpu.buffers.destroy(buffer);
     stream.destroy();
     throw error;
   }
 }
 
-/** What streamed weights are made with. */
-export interface StreamParts {
-  gpu: Gpu;
-  checkpoint: Checkpoint;
-  stream: WeightStream;
-  /** Gets the buffers. */
-  owned: GPUBuffer[];
-}
-
-/**
- * Lays blocks out over two slots by turns, so that one is filled while the other is used; over one where memory is short.
- *
- * @param place lays one block out: it asks for its buffers in the same order as all others
- */
-export function streamBlocks<Block>(
-  { gpu, checkpoint, stream, owned }: StreamParts,
-  layers: number,
-  place: (layout: WeightLayout, layer: number) => Block,
-) {
-  const sizes = slotSizes(gpu, checkpoint, layers, place);
-  const bytes = sizes.reduce((sum, size) => sum + size, 0);
-  const count = 2 * bytes <= SLOT_SHARE * gpu.buffers.remainingBytes ? 2 : 1;
-  const make = makeOwned(gpu, owned);
-  const slots = Array.from({ length: count }, () => new Slot(sizes, make));
-  return Array.from({ length: layers }, (_, layer) => {
-    const slot = slots[layer % count];
-    const layout = new WeightLayout(gpu, checkpoint, slot.maker());
-    const block = place(layout, layer);
-    const stages = layout.transfers.length > 0 ? [stream.stage(slot, layout.transfers)] : [];
-    return { block, stages };
-  });
-}
-
-/** For each buffer that blocks ask for the most that any block asks. */
-function slotSizes(
-  gpu: Gpu,
-  checkpoint: Checkpoint,
-  layers: number,
-  place: (layout: WeightLayout, layer: number) => unknown,
-): number[] {
-  const sizes: number[] = [];
-  const none = {} as GPUBuffer; // nothing is brought into it
-  for (let layer = 0; layer < layers; layer++) {
-    let next = 0;
-    const layout = new WeightLayout(gpu, checkpoint, (_, bytes) => {
-      sizes[next] = Math.max(sizes[next] ?? 0, bytes);
-      next++;
-      return none;
-    });
-    place(layout, layer);
-  }
-  return sizes;
-}
-
 /** A table of which some rows at a time are on the device, and single rows are read from the file where they are known. */
 export function streamTable(parts: StreamParts, part: MatrixPart): WeightMatrix {
-  const { gpu, checkpoint, stream, owned } = parts;
+  const { gpu, checkpoint, stream } = parts;
   const { name, rows, columns } = part;
   const shape = matrixShape(checkpoint, part);
   const { rowBytes } = shape;
   const most = Math.max(1, Math.floor(TABLE_BYTES / rowBytes));
   const fitting = Math.max(1, Math.floor(gpu.buffers.remainingBytes / 16 / rowBytes));
   const per = Math.min(windowRows(gpu, name, rowBytes), most, fitting);
-  const make = makeOwned(gpu, owned);
-  const sizes = gpu.half ? [per * rowBytes, 4 * per] : [per * rowBytes];
-  const slots = [0, 1].map(() => new Slot(sizes, make));
+  const buffers = gpu.half ? [per * rowBytes, 4 * per] : [per * rowBytes];
+  const slots = [0, 1].map(() => new Slot({ buffers, textures: [] }, ownedMakers(parts)));
   const position = checkpoint.position(name);
   const windows = Array.from({ length: Math.ceil(rows / per) }, (_, i) => {
     const firstRow = i * per;
     const count = Math.min(per, rows - firstRow);
     const slot = slots[i % 2];
-    const make = slot.maker();
+    const { buffer: make } = slot.makers();
     const buffer = make(name, count * rowBytes);
     const scale = gpu.half ? make(name, 4 * count) : undefined;
     const window = { buffer, scale, firstRow, rows: count };
     const fill = rowReader(checkpoint, part, shape, firstRow);
     const after = scaling(window, shape);
-    const transfer = { buffer, unit: rowBytes, units: count, position, fill, after };
+    const transfer = { to: buffer, unit: rowBytes, units: count, position, fill, after };
     return { ...window, stage: stream.stage(slot, [transfer]) };
   });
   const read = rowReader(checkpoint, part, shape, 0);
   const gather = (ids: Uint32Array, buffer: GPUBuffer) => {
     const fill: Transfer["fill"] = (target, first, count) =>
       gatherRows(read, rowBytes, ids.subarray(first, first + count), target);
-    const transfer = { buffer, unit: rowBytes, units: ids.length, position, fill };
+    const transfer = { to: buffer, unit: rowBytes, units: ids.length, position, fill };
     return stream.inTurn(() => stream.run([transfer]));
   };
   return { name, rows, columns, ...shape, windows, gather };

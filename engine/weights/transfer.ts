@@ -4,9 +4,11 @@ import type { Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { Staging } from "../gpu/staging.ts";
 
-/** One buffer's content: `units` pieces of `unit` bytes that are not cut. */
+/** Content of a buffer or a texture: `units` pieces of `unit` bytes that are not cut. */
 export interface Transfer {
-  readonly buffer: GPUBuffer;
+  readonly to: GPUBuffer | GPUTexture;
+  /** Bytes before the first of them (default: 0). */
+  readonly offset?: number;
   readonly unit: number;
   readonly units: number;
   /** Its place in the order in which the files are read fastest. */
@@ -49,14 +51,14 @@ export async function runTransfers(
   const total = transferBytes(transfers);
   let done = 0;
   for (const one of [...transfers].sort((a, b) => a.position - b.position)) {
-    const { buffer, unit, units } = one;
+    const { to, offset = 0, unit, units } = one;
     for (let first = 0; first < units;) {
       signal?.throwIfAborted();
       const start = first;
       const count = Math.min(units - start, Math.floor(staging.room(unit) / unit));
       await staging.put(
-        buffer,
-        start * unit,
+        to,
+        offset + start * unit,
         count * unit,
         async (target) => {
           const before = performance.now();
@@ -68,6 +70,7 @@ export async function runTransfers(
       progress?.(done += count * unit, total);
     }
   }
+  signal?.throwIfAborted(); // what the bytes are for may be gone
   staging.flush();
   const last = transfers.filter(({ after }) => after);
   if (last.length === 0) return;

@@ -10,7 +10,7 @@ function counting(gpu: Gpu, position: number, unit: number, units: number, asked
   const words = unit * units / 4;
   const buffer = gpu.buffers.create("test", unit * units);
   const transfer: Transfer = {
-    buffer,
+    to: buffer,
     unit,
     units,
     position,

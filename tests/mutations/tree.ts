@@ -3,7 +3,7 @@
 const ROOT = `${import.meta.dirname}/../..`;
 
 /** Folders of code. */
-const CODE = ["engine", "shaders", "models", "lens", "cli", "tests"];
+const CODE = ["engine", "shaders", "models", "lens", "cli", "bench", "tests"];
 
 /** Data that no mutant changes. */
 const LINKED = ["tests/fixtures", "tests/tokenizers", "models/embedded"];
