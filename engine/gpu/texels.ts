@@ -15,8 +15,10 @@ const ROW_BYTES = ROW_TEXELS * TEXEL_BYTES;
 /** The most bytes of one texture, where the adapter allows as many rows. */
 const MAX_BYTES = 8 << 20;
 
-/** The most bytes of all textures that stay: they are a second copy of weights. */
-const MAX_KEPT_BYTES = 2 ** 30;
+/** The most bytes of all textures that stay, when one is made for weights: it is a second copy of them … */
+const MAX_WEIGHT_BYTES = 2 ** 30;
+/** … and when one is made for anything else: keys and adapters' factors are small, and many products wait for them. */
+const MAX_KEPT_BYTES = 1.5 * 2 ** 30;
 
 /** Commands that put bytes of a buffer into a texture. */
 export interface TexelCopy {
@@ -107,12 +109,15 @@ export class TexelPool {
     return texture;
   }
 
-  /** A texture that is not for {@link release} but for {@link destroy}; `undefined` where it is too large, or memory is short. */
-  create(bytes: number): GPUTexture | undefined {
+  /**
+   * A texture that is not for {@link release} but for {@link destroy}; `undefined` where it is too large, or memory is short.
+   *
+   * @param forWeights weights leave room for others
+   */
+  create(bytes: number, forWeights = false): GPUTexture | undefined {
     const height = Math.max(1, Math.ceil(bytes / ROW_BYTES));
-    if (!this.fits(bytes) || this.#keptBytes + bytesOf({ height }) > MAX_KEPT_BYTES) {
-      return undefined;
-    }
+    const most = forWeights ? MAX_WEIGHT_BYTES : MAX_KEPT_BYTES;
+    if (!this.fits(bytes) || this.#keptBytes + bytesOf({ height }) > most) return undefined;
     const texture = this.#create(height);
     if (texture) this.#keptBytes += bytesOf(texture);
     return texture;

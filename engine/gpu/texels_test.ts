@@ -7,7 +7,9 @@ import {
 } from "@std/assert";
 import { OutOfMemoryError } from "../errors.ts";
 import { Gpu } from "./gpu.ts";
+import type { BufferPool } from "./buffers.ts";
 import { DeviceTensor } from "./tensor.ts";
+import { TexelPool } from "./texels.ts";
 
 Deno.test("textures are handed out again, counted, and freed by trim", async () => {
   using gpu = await Gpu.open();
@@ -77,6 +79,22 @@ Deno.test("a claimed texture counts as a buffer does, up to the whole budget", a
   texels.destroy(texels.claim("weights", 1 << 20));
   const highest = gpu.limits.maxTextureDimension2D * 16384;
   assertEquals([texels.fits(highest), texels.fits(highest + 1)], [true, false]);
+});
+
+Deno.test("textures of weights leave room for those of keys and of adapters", () => {
+  // Nothing is allocated: it would be gigabytes.
+  const createTexture = ({ size }: { size: number[] }) => ({ height: size[1], destroy() {} });
+  const buffers = { device: { createTexture }, takeSpare: () => true, giveSpare() {} };
+  const texels = new TexelPool(buffers as unknown as BufferPool, { maxTextureDimension2D: 16384 });
+  const quarter = 2 ** 28;
+  const made = Array.from({ length: 4 }, () => texels.create(quarter, true)!);
+  assertEquals([made.length, texels.create(1, true)], [4, undefined]);
+  const others = [0, 1].map(() => texels.create(quarter));
+  assert(others.every((texture) => texture !== undefined));
+  assertEquals(texels.create(1), undefined);
+  texels.destroy(made[0]);
+  assertEquals(texels.create(1, true), undefined);
+  assert(texels.create(quarter));
 });
 
 /** Copies texels to a buffer, word by word. */

@@ -88,7 +88,7 @@ const SINGLE = ["self_attn.o_proj", "mlp.down_proj"] as const;
  * @returns what fills them, once the weights are there
  */
 export function packWeights(gpu: Gpu, weights: ModelWeights): () => Promise<void> {
-  const { pack, planned } = packer(gpu, weights.textures);
+  const { pack, planned } = packer(gpu, weights.textures, true);
   const wanted = gpu.profile === "software" && gpu.precision === "f32";
   for (const block of wanted ? weights.blocks : []) packBlock(block, pack);
   if (wanted) weights.head.packed = pack([weights.head.weight]);
@@ -133,7 +133,7 @@ export function packFactors(
   gpu: Gpu,
   { blocks, textures }: Pick<ModelWeights, "blocks" | "textures">,
 ): () => Promise<void> {
-  const { pack, planned } = packer(gpu, textures);
+  const { pack, planned } = packer(gpu, textures, false);
   const wanted = gpu.profile === "software" && gpu.precision === "f32";
   for (const block of wanted ? blocks : []) packShares(block, pack);
   return () => fill(gpu, planned);
@@ -154,10 +154,14 @@ export function packShares(block: BlockWeights, pack: Pack): void {
 }
 
 /** Packs into textures of their own, and notes what is to be filled. */
-function packer(gpu: Gpu, textures: GPUTexture[]): { pack: Pack; planned: PackedMatrix[] } {
+function packer(
+  gpu: Gpu,
+  textures: GPUTexture[],
+  forWeights: boolean,
+): { pack: Pack; planned: PackedMatrix[] } {
   const planned: PackedMatrix[] = [];
   const pack: Pack = (parts) => {
-    const packed = planPacked(parts, (bytes) => gpu.texels.create(bytes));
+    const packed = planPacked(parts, (bytes) => gpu.texels.create(bytes, forWeights));
     if (!packed) return undefined;
     planned.push(packed);
     textures.push(packed.texture);
