@@ -84,6 +84,14 @@ function checkLength(length: number, start: number, sequence: number, maxPositio
   }
 }
 
+/** The position of the furthest token. */
+export function furthestPosition({ offsets, starts }: Pick<Batch, "offsets" | "starts">): number {
+  return starts.reduce(
+    (furthest, start, s) => Math.max(furthest, start + offsets[s + 1] - offsets[s] - 1),
+    0,
+  );
+}
+
 /** Which tokens of each sequence: all, or places counted from its start, or from its end when negative. */
 export type Positions = "all" | readonly number[];
 

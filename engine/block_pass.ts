@@ -1,6 +1,6 @@
 /** The two sublayers of a block, attention and the feed-forward layer, with the norms around them. */
 
-import type { Batch } from "./batch.ts";
+import { type Batch, furthestPosition } from "./batch.ts";
 import { fusedProduct, type Stack } from "./fused_product.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import type { KeyStore } from "./key_stores.ts";
@@ -242,7 +242,7 @@ export class BlockPass {
   }
 
   /** The same with an adapter's share. */
-  #shared(linear: Linear, x: GPUBuffer, form: "store" | "add", out: GPUBuffer): boolean {
+  #withShare(linear: Linear, x: GPUBuffer, form: "store" | "add", out: GPUBuffer): boolean {
     const share = this.#shareOf(linear);
     return share !== undefined && this.#many(linear.packed, x, form, [{ out, share }]);
   }
@@ -267,24 +267,28 @@ export class BlockPass {
     x: GPUBuffer,
     resid: GPUBuffer | undefined,
   ): GPUBuffer | undefined {
-    const { recorder, scratch, batch: { tokens: rows } } = this;
+    const { scratch } = this;
     const linear = block.linears[name];
     const norm = block.norms[place];
-    const alone = !norm && !linear.bias;
+    const added = resid && !norm && !linear.bias && this.#added(linear, x, resid);
     let out: GPUBuffer | undefined;
-    if (resid && alone && !linear.lora) {
-      if (!this.#single(linear, x, "add", resid)) {
-        matmul(recorder, { x, weight: linear.weight, y: resid, rows, addScaled: 1 });
-      }
-    } else if (resid && alone && this.#shared(linear, x, "add", resid)) {
-      // Nothing is left to do.
-    } else if (resid && norm) {
+    if (resid && norm) {
       const y = this.#linear(x, linear);
       this.#norm(y, norm, 1, this.model.spec.hiddenSize, resid);
       scratch.drop(y);
-    } else out = this.#normed(block, place, this.#linear(x, linear));
+    } else if (!added) out = this.#normed(block, place, this.#linear(x, linear));
     scratch.drop(x);
     return out;
+  }
+
+  /** Adds a product without a bias to `resid`. Tells whether it was done: an adapter's share may have to be added to the product first. */
+  #added(linear: Linear, x: GPUBuffer, resid: GPUBuffer): boolean {
+    if (linear.lora) return this.#withShare(linear, x, "add", resid);
+    if (!this.#single(linear, x, "add", resid)) {
+      const { recorder, batch: { tokens: rows } } = this;
+      matmul(recorder, { x, weight: linear.weight, y: resid, rows, addScaled: 1 });
+    }
+    return true;
   }
 
   /** `x` through a norm of the block into a new buffer; `x` itself where the block has no norm at that place. */
@@ -323,7 +327,7 @@ export class BlockPass {
   /** `W x`, the bias and the adapter's share if there are any: `[tokens, out]`. */
   #linear(x: GPUBuffer, linear: Linear): GPUBuffer {
     const y = this.scratch.take(linear.weight.rows);
-    if (this.#shared(linear, x, "store", y)) return y;
+    if (this.#withShare(linear, x, "store", y)) return y;
     if (!this.#single(linear, x, "store", y)) this.#product(x, linear, y);
     this.#adapt(x, linear, y);
     return y;
@@ -356,11 +360,4 @@ export class BlockPass {
 /** Whether a product is not all that comes of a linear layer, so that nothing can be done with it in the same dispatch. */
 function isAdapted(linears: readonly Linear[]): boolean {
   return linears.some(({ lora }) => lora);
-}
-
-function furthestPosition({ offsets, starts }: Batch): number {
-  return starts.reduce(
-    (furthest, start, s) => Math.max(furthest, start + offsets[s + 1] - offsets[s] - 1),
-    0,
-  );
 }

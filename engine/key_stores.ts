@@ -1,6 +1,6 @@
 /** Where the keys and values of a pass go, layer by layer: to a cache, or no further than the batch itself. */
 
-import type { Batch } from "./batch.ts";
+import { type Batch, furthestPosition } from "./batch.ts";
 import { UsageError } from "./errors.ts";
 import type { Gpu } from "./gpu/gpu.ts";
 import type { Recorder } from "./gpu/recorder.ts";
@@ -9,7 +9,7 @@ import type { ModelSpec } from "./model_spec.ts";
 import { withHeld } from "./ops/attention_decode.ts";
 import type { QueryRuns } from "./ops/attention.ts";
 import { fitsEach, type SharedPrefixes } from "./ops/attention_each.ts";
-import { prefixGroups } from "./prefix_groups.ts";
+import { sharedPrefixes } from "./prefix_groups.ts";
 import { oneTokenEach, queryRuns } from "./query_runs.ts";
 
 /** Where the keys of a layer go and are found. */
@@ -49,11 +49,12 @@ export class KeyStores {
       info: recorder.upload(info),
       runs: queryRuns(recorder, batch, info),
     });
+    const fresh = cache && cache.firstLayer > first ? freshInfo(batch) : undefined;
     const texels = oneTokenEach(batch) ? cache?.texels : undefined;
     const q = texels && attendsEach(recorder.gpu, spec, batch)
       ? recorder.gpu.texels.acquire(4 * batch.tokens * spec.heads * spec.headDim)
       : undefined;
-    if (q) this.#each = { q, shared: uploadGroups(recorder, batch) };
+    if (q) this.#each = { q, shared: sharedPrefixes(recorder, batch.info) };
     const each = q !== undefined;
     const held = texels?.hold(recorder, batch, cache!.layers(), each);
     this.#held = held !== undefined;
@@ -62,7 +63,7 @@ export class KeyStores {
     const pairs = keyRows(batch);
     this.#rows = recorder.upload(pairs);
     cache.texels?.written(pairs.filter((_, i) => i % 2 === 1), each);
-    if (cache.firstLayer > first) this.#fresh = places(freshInfo(batch));
+    if (fresh) this.#fresh = places(fresh);
   }
 
   /** Gives back what only this pass has, once it is recorded. */
@@ -85,21 +86,15 @@ export class KeyStores {
 const LEAST_EACH = 8;
 
 /** Whether all layers' attention goes the way of many sequences. */
-function attendsEach(gpu: Gpu, spec: ModelSpec, { tokens, starts }: Batch): boolean {
+function attendsEach(gpu: Gpu, spec: ModelSpec, batch: Batch): boolean {
+  const { tokens } = batch;
   if (tokens < LEAST_EACH || spec.qkNorm === "projection") return false;
   const { heads, headDim } = spec;
   if (4 * tokens * heads * headDim > gpu.texels.largest) return false;
-  const keys = Math.max(...starts) + 1;
+  const keys = furthestPosition(batch) + 1;
   return spec.attention.every(({ rope: { rotaryDim } }) =>
     fitsEach(gpu, { headDim, rotaryDim, keys })
   );
-}
-
-function uploadGroups(recorder: Recorder, { info }: Batch): SharedPrefixes | undefined {
-  const found = prefixGroups(info);
-  if (!found) return undefined;
-  const [groups, passed] = [found.groups, found.passed].map((data) => recorder.upload(data));
-  return { groups, count: found.groups.length / 12, passed };
 }
 
 /** Pairs (batch row, row in the cache) for the values; the keys find theirs in rope.wgsl by the same rule. */

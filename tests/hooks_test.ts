@@ -189,7 +189,7 @@ Deno.test("a step of many sequences is made of the kernels for many", async () =
   const each = ["turn_texel", "attention_prefix_texel", "attention_each_texel"];
   const used = (sequences: number, prefixLength: number) => {
     const { kernels } = step(sequences, prefixLength);
-    return [...each, "few_rows", "many_rows"].filter((name) => kernels.includes(name));
+    return [...each, "few_rows", "many_rows", "matmul"].filter((name) => kernels.includes(name));
   };
   assertEquals(used(8, 64), [...each, "many_rows"]);
   assertEquals(used(8, 63), [each[0], each[2], "many_rows"]);

@@ -3,7 +3,7 @@
 import { attentionDecode, keysToTexels, withHeld } from "../../engine/ops/attention_decode.ts";
 import { attentionDecodeReference } from "../../engine/ops/attention_decode_reference.ts";
 import { attentionEach } from "../../engine/ops/attention_each.ts";
-import { prefixGroups } from "../../engine/prefix_groups.ts";
+import { sharedPrefixes } from "../../engine/prefix_groups.ts";
 import { ropeTable } from "../../engine/rope.ts";
 import { assertWithin, normals } from "../../tests/test_gpu.ts";
 import { type KernelCase, once, type PreparedCase } from "./case.ts";
@@ -36,7 +36,6 @@ function decodeCase(name: string, keys: number, sequences: number): KernelCase {
       const info = Uint32Array.from(
         Array.from({ length: sequences }, (_, s) => [0, keys, keys + s, keys]).flat(),
       );
-      const groups = prefixGroups(info);
       // On software adapters keys and values are in textures, as far as a step finds them there.
       const software = gpu.profile === "software";
       const held = software && !many ? withHeld(info, Uint32Array.of(keys)) : info;
@@ -59,11 +58,7 @@ function decodeCase(name: string, keys: number, sequences: number): KernelCase {
           ...{ tokens: sequences, keys: keys + 1, ...shape, ...score },
         };
         if (!texels || !many) return attentionDecode(recorder, { ...args, texels });
-        const shared = groups && {
-          groups: recorder.upload(groups.groups),
-          count: groups.groups.length / 12,
-          passed: recorder.upload(groups.passed),
-        };
+        const shared = sharedPrefixes(recorder, info);
         const at = { ...texels, q: textures[0] };
         attentionEach(recorder, { ...args, texels: at, shared, state: state.buffer });
       };

@@ -6,9 +6,9 @@ import {
   assertThrows,
 } from "@std/assert";
 import { OutOfMemoryError } from "../errors.ts";
+import { readTexels } from "../../tests/read_texels.ts";
 import { Gpu } from "./gpu.ts";
 import type { BufferPool } from "./buffers.ts";
-import { DeviceTensor } from "./tensor.ts";
 import { TexelPool } from "./texels.ts";
 
 Deno.test("textures are handed out again, counted, and freed by trim", async () => {
@@ -97,15 +97,6 @@ Deno.test("textures of weights leave room for those of keys and of adapters", ()
   assert(texels.create(quarter));
 });
 
-/** Copies texels to a buffer, word by word. */
-const SHADER = `
-@group(0) @binding(0) var t: texture_storage_2d<rgba32uint, read>;
-@group(0) @binding(1) var<storage, read_write> out: array<vec4<u32>>;
-@group(0) @binding(2) var<uniform> count: u32;
-@compute @workgroup_size(64) fn main(@builtin(global_invocation_id) id: vec3<u32>) {
-  if (id.x < count) { out[id.x] = textureLoad(t, vec2(id.x % 1024u, id.x / 1024u)); }
-}`;
-
 Deno.test("a texture has the bytes of the buffer in their order, from any texel on, the last row too", async () => {
   using gpu = await Gpu.open();
   for (const [first, texels] of [[0, 2 * 1024 + 5], [1024, 1024], [1000, 2 * 1024 + 5], [3, 8]]) {
@@ -125,12 +116,9 @@ Deno.test("a texture has the bytes of the buffer in their order, from any texel 
       first,
     });
     const all = first + texels;
-    const out = gpu.tensor([4 * all]);
-    const kernel = gpu.kernels.get("texels_test", SHADER);
-    const grid = [Math.ceil(all / 64), 1, 1] as const;
-    recorder.dispatch(kernel, [texture, out.buffer], [{ u32: all }], grid);
+    const out = readTexels(recorder, texture, all);
     await recorder.submit();
-    const [data] = await gpu.read([new DeviceTensor(gpu, out.buffer, [4 * all])]);
+    const [data] = await gpu.read([out]);
     const found = new Uint32Array(data);
     assertEquals(found.slice(0, 4 * first), new Uint32Array(4 * first));
     assertEquals(found.slice(4 * first), words.slice(8));

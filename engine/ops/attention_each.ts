@@ -55,10 +55,7 @@ export function attentionEach(recorder: Recorder, args: AttentionEachArgs): void
   recorder.dispatch(
     turn,
     // What is not read must be bound all the same.
-    [
-      ...[qkv, norms?.q ?? qkv, norms?.k ?? qkv, tables, info, k, v],
-      ...[texels.q, texels.k, texels.v],
-    ],
+    [qkv, norms?.q ?? qkv, norms?.k ?? qkv, tables, info, k, v, texels.q, texels.k, texels.v],
     [u32(tokens), ...sizes, u32(args.rotaryDim / 8), f32(norms?.eps ?? 0)],
     foldGrid(tokens),
   );

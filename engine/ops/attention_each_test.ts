@@ -12,7 +12,7 @@ import {
 } from "../../tests/test_gpu.ts";
 import { packBatch } from "../batch.ts";
 import { Gpu } from "../gpu/gpu.ts";
-import { prefixGroups } from "../prefix_groups.ts";
+import { prefixGroups, sharedPrefixes } from "../prefix_groups.ts";
 import { ropeTable } from "../rope.ts";
 import { attentionDecode, keysToTexels } from "./attention_decode.ts";
 import { attentionDecodeReference } from "./attention_decode_reference.ts";
@@ -63,7 +63,6 @@ Deno.test("attention of many sequences has the bits of each by itself, shared pr
     const sizes = { tokens, heads, kvHeads, headDim, keys: 200, scale, window, softcap };
     assert(fitsEach(gpu, { ...sizes, rotaryDim }));
     const textures: GPUTexture[] = [];
-    const groups = prefixGroups(info)!;
     const computed = await compute(gpu, (recorder) => {
       const [qNorm, kNorm] = weights.map((weight) => input(gpu, weight).buffer);
       const args = {
@@ -74,11 +73,7 @@ Deno.test("attention of many sequences has the bits of each by itself, shared pr
         qkv: input(gpu, qkv).buffer,
         norms: norm ? { q: qNorm, k: kNorm, eps: 1e-5 } : undefined,
       };
-      const shared = {
-        groups: recorder.upload(groups.groups),
-        count: groups.groups.length / 12,
-        passed: recorder.upload(groups.passed),
-      };
+      const shared = sharedPrefixes(recorder, info);
       const texture = (rows: number, width: number) => {
         textures.push(gpu.texels.create(rows * width * 4)!);
         return textures.at(-1)!;

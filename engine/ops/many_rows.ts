@@ -41,10 +41,13 @@ export interface ManyRowsArgs {
   low?: GPUBuffer;
 }
 
+function factorsOf(products: readonly PackedProduct[]): WeightMatrix[] {
+  return products.flatMap(({ share }) => share?.factors ?? []);
+}
+
 /** Columns that the factors of all products have together. */
 export function lowWidth(products: readonly PackedProduct[]): number {
-  const factors = products.flatMap(({ share }) => share?.factors ?? []);
-  return factors.reduce((sum, { rows }) => sum + rows, 0);
+  return factorsOf(products).reduce((sum, { rows }) => sum + rows, 0);
 }
 
 /** Rows of a part: the outputs of each begin where a binding may. */
@@ -73,8 +76,7 @@ export function manyRows(recorder: Recorder, args: ManyRowsArgs): boolean {
   if (!x) return false;
   const held = Math.min(per, Math.floor(bytesOf(x) / rowBytes));
   const most = rows <= held ? rows : Math.floor(held / PART_ROWS) * PART_ROWS;
-  const factors = products.flatMap(({ share }) => share?.factors ?? []);
-  const room = Math.max(...factors.map((factor) => weightTexels(recorder.gpu, factor)));
+  const room = Math.max(...factorsOf(products).map((one) => weightTexels(recorder.gpu, one)));
   const sizes = args.low ? [most * lowBytes, room] : [];
   const others = sizes.map((bytes) => texels.acquire(bytes));
   const done = others.every((texture) => texture !== undefined);
@@ -104,7 +106,7 @@ function productsOf(
   const width = lowWidth(products);
   if (low) {
     let first = 0;
-    for (const factor of products.flatMap(({ share }) => share?.factors ?? [])) {
+    for (const factor of factorsOf(products)) {
       const columns = { stride: width, first };
       const product = { weight: factor, y: low, rows, firstRow: row, columns };
       texelRows(recorder, { ...product, x: at.x, room: at.room! });
@@ -114,7 +116,8 @@ function productsOf(
   }
   const gated = FORMS[form] >= 2;
   let lowFirst = 0;
-  for (const { out, first = 0, count = weight.rows, share } of products) {
+  for (const product of products) {
+    const { out, first = 0, count = weight.rows, share } = product;
     const wide = gated ? count / 2 : count;
     // Narrow groups load more for each product, but leave fewer columns without use.
     const BLOCKS = gated || count % (4 * BLOCK) === 0 || count > 16 * BLOCK ? 4 : 2;
@@ -147,6 +150,6 @@ function productsOf(
       params,
       foldGrid(groups),
     );
-    lowFirst += share?.factors.reduce((sum, factor) => sum + factor.rows, 0) ?? 0;
+    lowFirst += lowWidth([product]);
   }
 }

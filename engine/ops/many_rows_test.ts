@@ -133,15 +133,16 @@ Deno.test("an adapter's share goes with the product: within its bound, with the 
 
 Deno.test("adapted products go in parts too", async () => {
   using gpu = await Gpu.open({ profile: "software", limits: { maxTextureDimension2D: 8 } });
-  const lora = { ranks: [16], dtype: "BF16", scale: 0.5 } as const;
-  const one = { rows: 150, parts: [130], k: 264, dtype: "F16", form: "add" } as const;
+  const one: StackedCase = {
+    rows: 150,
+    parts: [130],
+    k: 264,
+    dtype: "F16",
+    form: "add",
+    lora: { ranks: [16], dtype: "BF16", scale: 0.5 },
+  };
   // A factor's product and the adapted one, for each of 64, 64 and 22 rows.
-  const { stepped, together } = await adapted(
-    gpu,
-    { ...one, parts: [...one.parts], lora: { ...lora, ranks: [...lora.ranks] } },
-    7,
-    6,
-  );
+  const { stepped, together } = await adapted(gpu, one, 7, 6);
   assertSameBits(together, stepped);
 });
 

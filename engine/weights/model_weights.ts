@@ -32,7 +32,7 @@ export interface LowRank {
   a: WeightMatrix;
   b: WeightMatrix;
   scale: number;
-  /** B as products of packed weights take it; where there is such. */
+  /** B as products from textures take it; where there is such. */
   packed?: PackedMatrix;
 }
 
@@ -42,7 +42,7 @@ export interface Linear {
   /** `[out]` f32. */
   bias?: GPUBuffer;
   lora?: LowRank;
-  /** The weight, and the bias, as products of few rows take them; where there are such. */
+  /** The weight, and the bias, as products from textures take them; where there are such. */
   packed?: PackedMatrix;
 }
 
@@ -56,7 +56,7 @@ export interface BlockWeights {
   linears: Record<BlockLinear, Linear>;
   /** The biases of q, k and v one after the other, f32, where all have one. */
   qkvBias?: GPUBuffer;
-  /** The projections of q, k and v, and gate and up, as products of few rows take them; where there are such. */
+  /** The projections of q, k and v, and gate and up, as products from textures take them, and an adapter's share; where there are such. */
   stacked?: { qkv?: PackedMatrix; gateUp?: PackedMatrix; gateUpShare?: Share };
   /** What must be brought before the block is used, where it shares its buffers with others. */
   stages?: readonly Stage[];

@@ -1,5 +1,5 @@
 /**
- * Weights in textures, packed for products of few rows on software adapters: there texels cost a third of what a buffer's bytes
+ * Weights in textures, packed for products on software adapters: there texels cost a third of what a buffer's bytes
  * do. Matrices with the same inputs are stacked, so that one dispatch makes all of their products.
  */
 
@@ -80,16 +80,19 @@ export const STACKS = {
 /** Linear layers whose products are made by themselves. */
 const SINGLE = ["self_attn.o_proj", "mlp.down_proj"] as const;
 
+/** Whether products are made from textures; those of fast mode are not. */
+function takesPacked({ profile, precision }: Gpu): boolean {
+  return profile === "software" && precision === "f32";
+}
+
 /**
- * Gives a model textures for its weights, as many as there is memory for.
- *
- * Fast mode takes no products from them, so there it gives none.
+ * Gives a model textures for its weights, as many as there is memory for, where products are made from them.
  *
  * @returns what fills them, once the weights are there
  */
 export function packWeights(gpu: Gpu, weights: ModelWeights): () => Promise<void> {
   const { pack, planned } = packer(gpu, weights.textures, true);
-  const wanted = gpu.profile === "software" && gpu.precision === "f32";
+  const wanted = takesPacked(gpu);
   for (const block of wanted ? weights.blocks : []) packBlock(block, pack);
   if (wanted) weights.head.packed = pack([weights.head.weight]);
   return () => fill(gpu, planned);
@@ -126,16 +129,17 @@ export function unpacked({ linears, stacked }: BlockWeights): BlockLinear[] {
 }
 
 /**
- * Likewise for the factors B of an adapter, whose products then follow those of the weights in the same dispatch. Changes the
- * blocks' `lora` and `stacked`, which must be their own.
+ * Gives an adapter textures for its factors B, as {@link packWeights} does for weights: their products then follow those of the weights
+ * in the same dispatch. Changes the blocks, which must be the adapter's own.
+ *
+ * @returns what fills them, once the factors are there
  */
 export function packFactors(
   gpu: Gpu,
   { blocks, textures }: Pick<ModelWeights, "blocks" | "textures">,
 ): () => Promise<void> {
   const { pack, planned } = packer(gpu, textures, false);
-  const wanted = gpu.profile === "software" && gpu.precision === "f32";
-  for (const block of wanted ? blocks : []) packShares(block, pack);
+  for (const block of takesPacked(gpu) ? blocks : []) packShares(block, pack);
   return () => fill(gpu, planned);
 }
 

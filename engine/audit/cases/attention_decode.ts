@@ -4,7 +4,7 @@ import { attentionDecode, keysToTexels, withHeld } from "../../ops/attention_dec
 import { attentionEach } from "../../ops/attention_each.ts";
 import { attentionDecodeReference } from "../../ops/attention_decode_reference.ts";
 import type { Reference } from "../../ops/reference.ts";
-import { prefixGroups } from "../../prefix_groups.ts";
+import { sharedPrefixes } from "../../prefix_groups.ts";
 import { ropeTable } from "../../rope.ts";
 import { allRows, kernelCase } from "../case.ts";
 import { type Distribution, type Draw, rowsOf } from "../inputs.ts";
@@ -168,13 +168,7 @@ function decodeCase(op: string, way: Way) {
             window,
           };
           if (way === "each") {
-            const groups = prefixGroups(info);
-            const upload = recorder.upload.bind(recorder);
-            const shared = groups && {
-              groups: upload(groups.groups),
-              count: groups.groups.length / 12,
-              passed: upload(groups.passed),
-            };
+            const shared = sharedPrefixes(recorder, info);
             const state = gpu.tensor([picked.length, heads, 2]);
             attentionEach(recorder, {
               ...args,
