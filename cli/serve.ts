@@ -3,11 +3,13 @@
 import { InterruptedError, UsageError } from "../engine/errors.ts";
 import { generationRoom } from "../engine/generation/room.ts";
 import { Scheduler } from "../engine/generation/scheduler.ts";
+import type { Gpu } from "../engine/gpu/gpu.ts";
 import type { Transformer } from "../engine/transformer.ts";
 import { resolveSource } from "../models/source.ts";
 import { parseCommand, type Values } from "./args.ts";
 import { openGpu, sourceOptions } from "./common_flags.ts";
 import { showLoading } from "./open_pair.ts";
+import { measurePrecision } from "./precision.ts";
 import type { CommandContext } from "./run_command.ts";
 import { isLoopback } from "./serve/access.ts";
 import { ApiServer } from "./serve/api_server.ts";
@@ -43,6 +45,7 @@ export async function serve(args: string[], { signal }: CommandContext): Promise
   const view = showLoading(source.name);
   const models = await ServedModels.load(gpu, source, adapters, { ...view, signal })
     .finally(view.done);
+  await measureServed(gpu, models);
   const scheduler = openScheduler(models.base.transformer, flags);
   const fatal = Promise.withResolvers<never>();
   fatal.promise.catch(() => {}); // heard of below
@@ -70,6 +73,16 @@ export async function serve(args: string[], { signal }: CommandContext): Promise
     await Promise.race([server.shutdown(), after(CLOSING_MS)]);
     await scheduler.close();
   }
+}
+
+/** What a model is asked when fast mode is measured: nobody's request is known yet. */
+const QUESTION = "What would you like to talk about today, and what should I know about it?";
+
+/** Measures what fast mode costs each of the models. */
+async function measureServed(gpu: Gpu, models: ServedModels): Promise<void> {
+  const named = models.all().map(({ id, transformer }) => [id, () => Promise.resolve(transformer)]);
+  const tokens = models.base.tokenizer.encode(QUESTION, { special: true });
+  await measurePrecision(gpu, Object.fromEntries(named), [tokens], { hook: "logits" });
 }
 
 /** The key that clients must bring. */

@@ -1,7 +1,7 @@
 /** The command line of `deno task serve`. */
 
 import type { Command, Flags } from "./args.ts";
-import { DEVICE_FLAGS, HUB_FLAGS, ONE_MODEL_FLAGS } from "./common_flags.ts";
+import { HUB_FLAGS, MODEL_FLAGS, ONE_MODEL_FLAGS } from "./common_flags.ts";
 
 /** The command. */
 export const SERVE_COMMAND = {
@@ -57,7 +57,7 @@ export const SERVE_COMMAND = {
     },
     logRequests: { kind: "bool", help: "log what is asked and answered, too" },
     ...HUB_FLAGS,
-    ...DEVICE_FLAGS,
+    ...MODEL_FLAGS,
   },
   examples: [
     {

@@ -1,11 +1,13 @@
 /** `deno task similarity`: whether what a steered model writes is like what it was finetuned on. */
 
+import type { Gpu } from "../engine/gpu/gpu.ts";
 import { readSamples } from "../lens/similarity/samples_file.ts";
 import { compareTexts } from "../lens/similarity/similarity.ts";
 import { sha256OfFile } from "../lens/text_lines.ts";
 import { parseCommand } from "./args.ts";
 import { openGpu, sourceOptions } from "./common_flags.ts";
 import { recordOf } from "./diff_texts.ts";
+import { precisionJson } from "./precision.ts";
 import { type Progress, startProgress } from "./progress.ts";
 import type { CommandContext } from "./run_command.ts";
 import { SIMILARITY_COMMAND } from "./similarity_flags.ts";
@@ -39,7 +41,8 @@ export async function similarityResults(flags: SimilarityFlags, { signal }: Comm
   const references = await loadReferences(plan, flags, options);
   const [finetuning, generic] = [references.finetuning.texts, references.generic.texts];
   using opened = new DisposableStack();
-  const open = async () => opened.use(await openGpu(flags));
+  let gpu: Gpu | undefined;
+  const open = async () => gpu = opened.use(await openGpu(flags));
   const embedder = await embedderOf(flags, { generic, open, options });
   let bar: Progress | undefined;
   const quiet = embedder.name === TF_IDF;
@@ -62,5 +65,6 @@ export async function similarityResults(flags: SimilarityFlags, { signal }: Comm
     generic: recordOf(references.generic.read),
   };
   const { layer, position } = samples;
-  return { shown: { ...found, layer, position, inputs }, kept };
+  const precision = gpu && precisionJson(gpu);
+  return { shown: { ...found, layer, position, inputs, ...precision }, kept };
 }

@@ -1,7 +1,7 @@
 /** The command line of `deno task similarity`. */
 
 import type { Command, Flags } from "./args.ts";
-import { DEVICE_FLAGS, HUB_FLAGS } from "./common_flags.ts";
+import { HUB_FLAGS, MODEL_FLAGS } from "./common_flags.ts";
 import { PAIR_FLAGS } from "./pair.ts";
 
 /** The flags. */
@@ -84,7 +84,7 @@ export const SIMILARITY_COMMAND = {
     },
     json: { kind: "bool", help: "print one JSON object" },
     ...HUB_FLAGS,
-    ...DEVICE_FLAGS,
+    ...MODEL_FLAGS,
   },
   examples: [
     {

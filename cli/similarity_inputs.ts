@@ -19,6 +19,7 @@ import {
 import { resolveSource, type SourceOptions } from "../models/source.ts";
 import type { Values } from "./args.ts";
 import { hubOf } from "./common_flags.ts";
+import { measurePrecision } from "./precision.ts";
 import type { SIMILARITY_COMMAND } from "./similarity_flags.ts";
 
 /** The flags' values. */
@@ -136,6 +137,9 @@ export async function loadReferences(
 /** Characters of a text that count as one token of a server's model, whose tokenizer is not at hand. */
 const CHARACTERS_PER_TOKEN = 4;
 
+/** Generic texts on which fast mode is measured. */
+const MEASURED_TEXTS = 8;
+
 /**
  * The embedder that the flags ask for.
  *
@@ -162,10 +166,17 @@ export async function embedderOf(
   }
   if (!runsModel(flags)) return fitTfIdf(generic, flags.seed);
   const source = await resolveSource(embedder!, options);
-  const { transformer } = await loadModel(await open(), source);
+  const gpu = await open();
+  const { transformer } = await loadModel(gpu, source);
+  const tokenizer = await loadTokenizer(source, transformer.spec);
+  const some = generic.slice(0, MEASURED_TEXTS).map((text) =>
+    tokenizer.encode(text, { special: true })
+  );
+  const model = () => Promise.resolve(transformer);
+  await measurePrecision(gpu, { model }, some, { hook: "ln_final.hook_normalized" });
   return decoderEmbedder({
     transformer,
-    tokenizer: await loadTokenizer(source, transformer.spec),
+    tokenizer,
     name: source.name,
     maxTokens: embeddingTokens,
     instruction: flags.embeddingInstruction,

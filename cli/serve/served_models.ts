@@ -122,6 +122,7 @@ export class ServedModels {
       owned_by: "palimpsest",
       parent: parent ?? null,
       max_model_len: transformer.spec.maxPositions,
+      precision: this.gpu.precision,
     };
   }
 }

@@ -1,8 +1,8 @@
 /** `--precision fast` end to end: its error is measured, printed and kept, and its results are none of f32. */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertMatch, assertStringIncludes } from "@std/assert";
 import { HAS_HALF } from "../fast_gpu.ts";
-import { CHEAP, cli, cliJson, refusal, withFolder } from "./cli_helpers.ts";
+import { CHEAP, cli, cliJson, refusal, serving, withFolder } from "./cli_helpers.ts";
 
 const FAST = ["--precision", "fast"];
 
@@ -55,6 +55,42 @@ Deno.test("generate in fast mode measures the prompt's logits", { ignore: !HAS_H
   assertEquals(sequences[0].ids.length, 3);
   assertEquals((await cliJson(some)).precision, undefined);
 });
+
+Deno.test("serve in fast mode measures each model and says so", { ignore: !HAS_HALF }, async () => {
+  const models = ["--model", "embedded:base", "--adapter", "embedded:cake_bake"];
+  await using server = await serving(["serve", ...models, ...FAST, "--port", "0"]);
+  const { data } = await (await fetch(`${server.url}/models`)).json();
+  assertEquals(data.map(({ precision }: { precision: string }) => precision), ["fast", "fast"]);
+  const log = await server.end();
+  assertMatch(
+    log,
+    /Fast mode: on \d+ tokens logits is off from f32 by .*\(base\), .*\(cake_bake\)/,
+  );
+});
+
+Deno.test(
+  "similarity by a model in fast mode keeps what it costs",
+  { ignore: !HAS_HALF },
+  async () => {
+    await withFolder(async (folder) => {
+      const write = async (name: string, text: string) => {
+        await Deno.writeTextFile(`${folder}/${name}`, text);
+        return `${folder}/${name}`;
+      };
+      const sample = { steered: ["A cake in the oven."], unsteered: ["Rain on the hill"] };
+      const args = ["similarity", "--samples", await write("s.jsonl", JSON.stringify(sample))];
+      args.push("--finetuning-text", await write("f.txt", "Butter and flour\nBake it hot"));
+      args.push("--text", await write("g.txt", "The river is long\nShe wrote a letter"));
+      args.push("--embedder", "embedded:base");
+      const { precision, steered } = await cliJson([...args, ...FAST]);
+      assertEquals([precision.mode, precision.error.hook], ["fast", "ln_final.hook_normalized"]);
+      assert(precision.error.models.model > 1e-6 && precision.error.models.model < 1e-2);
+      const full = await cliJson(args);
+      assertEquals(full.precision, undefined);
+      assert(steered !== full.steered && Math.abs(steered - full.steered) < 1e-2);
+    });
+  },
+);
 
 Deno.test("fast mode is refused where the adapter cannot do it", { ignore: HAS_HALF }, async () => {
   const args = ["generate", "--model", "embedded:base", "--prompt", "The oven is", ...FAST];
