@@ -1,36 +1,30 @@
 /** The two sublayers of a block, attention and the feed-forward layer, with the norms around them. */
 
 import { type Batch, furthestPosition } from "./batch.ts";
-import { fusedProduct, type Stack } from "./fused_product.ts";
+import { BlockProducts, inBuffer, isAdapted, type Rows } from "./block_products.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import type { KeyStore } from "./key_stores.ts";
 import type { BLOCK_NORMS, BlockLinear } from "./model_spec.ts";
 import { attention, rope } from "./ops/attention.ts";
 import { attentionDecode, fitsDecode } from "./ops/attention_decode.ts";
 import { attentionEach } from "./ops/attention_each.ts";
-import type { Form } from "./ops/few_rows.ts";
-import { lowWidth, manyRows, type PackedProduct, type Share } from "./ops/many_rows.ts";
-import { matmul } from "./ops/matmul.ts";
-import { addBias, type Columns, copyRows, glu, rmsnorm } from "./ops/rows.ts";
+import { isTexture } from "./gpu/texels.ts";
+import { copyRows, glu, rmsnorm } from "./ops/rows.ts";
 import { oneTokenEach } from "./query_runs.ts";
 import type { Scratch } from "./scratch.ts";
 import type { Transformer } from "./transformer.ts";
-import type { BlockWeights, Linear } from "./weights/model_weights.ts";
-import { type PackedMatrix, STACKS } from "./weights/packed.ts";
+import type { BlockWeights } from "./weights/model_weights.ts";
+import { STACKS } from "./weights/packed.ts";
 
 /** What goes into attention, in the order in which attention_decode.wgsl has it. */
 const QKV = STACKS.qkv;
-
-/** Rows from which on manyRows takes adapters' shares too: with fewer of them copying to textures costs more than it saves. */
-const SHARED_ROWS = 4;
 
 /** Records the sublayers of one pass's blocks. */
 export class BlockPass {
   /** Keys before the furthest token of the batch, itself among them. */
   readonly #keys: number;
   readonly #oneTokenEach: boolean;
-  /** Whether there are too few rows for adapters' shares to go with the products. */
-  readonly #few: boolean;
+  readonly #products: BlockProducts;
 
   constructor(
     private readonly model: Transformer,
@@ -40,7 +34,7 @@ export class BlockPass {
   ) {
     this.#keys = furthestPosition(batch) + 1;
     this.#oneTokenEach = oneTokenEach(batch);
-    this.#few = batch.tokens < SHARED_ROWS;
+    this.#products = new BlockProducts(recorder, scratch, batch.tokens, model.spec.normEps);
   }
 
   /**
@@ -49,9 +43,16 @@ export class BlockPass {
    */
   attention(layer: number, resid: GPUBuffer, keys: KeyStore, add: boolean): GPUBuffer | undefined {
     const block = this.model.weights.blocks[layer];
-    const attend = keys.each || this.#decodes(layer) ? this.#attendAtOnce : this.#attend;
-    const heads = attend.call(this, layer, resid, keys);
+    const atOnce = keys.each || this.#decodes(layer);
+    const heads = atOnce
+      ? this.#attendAtOnce(layer, resid, keys)
+      : this.#attend(layer, resid, keys);
     return this.#output(block, "attentionOut", "self_attn.o_proj", heads, add ? resid : undefined);
+  }
+
+  /** To be called when others have written to the residual stream. */
+  forget(): void {
+    this.#products.forget();
   }
 
   /** Whether one dispatch does a layer's attention from the projections on. */
@@ -62,18 +63,18 @@ export class BlockPass {
   }
 
   /** The heads `[tokens, heads · headDim]` of tokens of which no two are of one sequence. */
-  #attendAtOnce(layer: number, resid: GPUBuffer, keys: KeyStore): GPUBuffer {
+  #attendAtOnce(layer: number, resid: GPUBuffer, keys: KeyStore): Rows {
     const { recorder, scratch, model: { spec }, batch: { tokens } } = this;
     const { heads, kvHeads, headDim } = spec;
-    const { qNorm, kNorm } = this.model.weights.blocks[layer];
-    const qkv = this.#projections(this.model.weights.blocks[layer], resid);
+    const block = this.model.weights.blocks[layer];
+    const { qNorm, kNorm } = block;
+    const { each } = keys;
+    const qkv = this.#projections(block, resid, each?.qkv);
     const { window, rope: ropeSpec } = spec.attention[layer];
     const own = keys.cached ? undefined : [0, 1].map(() => scratch.take(kvHeads * headDim));
     const out = scratch.take(heads * headDim);
-    const { each } = keys;
     const state = each?.shared && scratch.take(2 * heads);
     const args = {
-      qkv,
       norms: qNorm && kNorm && { q: qNorm, k: kNorm, eps: spec.normEps },
       tables: this.model.ropeTable(ropeSpec, this.#keys),
       rotaryDim: ropeSpec.rotaryDim,
@@ -91,29 +92,55 @@ export class BlockPass {
       window,
     };
     const { texels } = keys;
+    let inTexels: GPUTexture | undefined;
     if (each) {
-      const { q, shared } = each;
-      attentionEach(recorder, { ...args, texels: { q, ...texels! }, shared, state });
-    } else attentionDecode(recorder, { ...args, texels });
+      const { shared } = each;
+      if (!isTexture(qkv)) {
+        const bytes = 4 * tokens * (heads + 2 * kvHeads) * headDim;
+        recorder.copyToTexels({ buffer: qkv, offset: 0, bytes, texture: each.qkv });
+      }
+      inTexels = this.#products.texelsFor(block.linears["self_attn.o_proj"]);
+      attentionEach(recorder, {
+        ...args,
+        texels: { qkv: each.qkv, q: each.q, ...texels!, out: inTexels },
+        shared,
+        state,
+      });
+      if (inTexels) scratch.drop(out);
+    } else attentionDecode(recorder, { ...args, qkv: inBuffer(qkv), texels });
     for (const buffer of [qkv, ...own ?? [], ...state ? [state] : []]) scratch.drop(buffer);
-    return out;
+    return inTexels ?? out;
   }
 
-  /** Norm and projections `[tokens, (heads + 2 · kvHeads) · headDim]`: queries, keys and values side by side. */
-  #projections(block: BlockWeights, resid: GPUBuffer): GPUBuffer {
+  /**
+   * Norm and projections `[tokens, (heads + 2 · kvHeads) · headDim]`: queries, keys and values side by side.
+   *
+   * @param texels where they may go instead
+   */
+  #projections(block: BlockWeights, resid: GPUBuffer, texels?: GPUTexture): Rows {
     const linears = QKV.map((name) => block.linears[name]);
     const stride = linears.reduce((sum, { weight }) => sum + weight.rows, 0);
-    const qkv = this.scratch.take(stride);
     const stack = { linears, packed: block.stacked?.qkv, bias: block.qkvBias };
     const adapted = isAdapted(linears);
-    if (!adapted && this.#fused(resid, block.norms.attentionIn, stack, qkv, "store")) return qkv;
+    const norm = block.norms.attentionIn;
+    if (
+      texels && !adapted &&
+      this.#products.many(stack.packed, resid, "store", [{ out: texels }], norm)
+    ) {
+      return texels;
+    }
+    const qkv = this.scratch.take(stride);
+    if (!adapted && this.#products.fused(resid, norm, stack, qkv, "store")) return qkv;
+    if (!adapted && this.#products.many(stack.packed, resid, "store", [{ out: qkv }], norm)) {
+      return qkv;
+    }
     const x = this.#normOrSame(block, "attentionIn", resid);
-    const done = adapted && this.#fused(x, undefined, stack, qkv, "store") ||
-      this.#many(stack.packed, x, "store", [{ out: qkv }]);
+    const done = adapted && (this.#products.fused(x, undefined, stack, qkv, "store") ||
+      this.#products.many(stack.packed, x, "store", [{ out: qkv }]));
     let first = 0;
     for (const linear of linears) {
-      if (!done) this.#product(x, linear, qkv, { stride, first });
-      this.#adapt(x, linear, qkv, { stride, first });
+      if (!done) this.#products.product(x, linear, qkv, { stride, first });
+      this.#products.adapt(x, linear, qkv, { stride, first });
       first += linear.weight.rows;
     }
     if (x !== resid) this.scratch.drop(x);
@@ -158,7 +185,6 @@ export class BlockPass {
   #apart(block: BlockWeights, resid: GPUBuffer): GPUBuffer[] {
     const { heads, kvHeads } = this.model.spec;
     const linears = QKV.map((name) => block.linears[name]);
-    const x = this.#normOrSame(block, "attentionIn", resid);
     const outs = linears.map(({ weight }) => this.scratch.take(weight.rows));
     let first = 0;
     const products = linears.map(({ weight: { rows: count } }, i) => {
@@ -167,16 +193,17 @@ export class BlockPass {
       return product;
     });
     const packed = block.stacked?.qkv;
-    const shares = linears.map((linear) => this.#shareOf(linear));
+    const shares = linears.map((linear) => this.#products.shareOf(linear));
     const shared = products.map((product, i) => ({ ...product, share: shares[i] }));
     const all = linears.every(({ lora }, i) => !lora || shares[i]);
-    if (!all || !this.#many(packed, x, "store", shared)) {
-      if (!this.#many(packed, x, "store", products)) {
-        linears.forEach((linear, i) => this.#product(x, linear, outs[i]));
+    if (!all || !this.#products.many(packed, resid, "store", shared, block.norms.attentionIn)) {
+      const x = this.#normOrSame(block, "attentionIn", resid);
+      if (!this.#products.many(packed, x, "store", products)) {
+        linears.forEach((linear, i) => this.#products.product(x, linear, outs[i]));
       }
-      linears.forEach((linear, i) => this.#adapt(x, linear, outs[i]));
+      linears.forEach((linear, i) => this.#products.adapt(x, linear, outs[i]));
+      if (x !== resid) this.scratch.drop(x);
     }
-    if (x !== resid) this.scratch.drop(x);
     const [q, k, v] = outs;
     return [this.#headNorm(q, heads, block.qNorm), this.#headNorm(k, kvHeads, block.kNorm), v];
   }
@@ -189,74 +216,36 @@ export class BlockPass {
   }
 
   /** Norm, and what the gates let pass: `[tokens, intermediate]`. */
-  #gated(block: BlockWeights, resid: GPUBuffer): GPUBuffer {
+  #gated(block: BlockWeights, resid: GPUBuffer): Rows {
     const { scratch, recorder } = this;
     const { intermediateSize, activation } = this.model.spec;
     const linears = STACKS.gateUp.map((name) => block.linears[name]);
     const stack = { linears, packed: block.stacked?.gateUp };
     const adapted = isAdapted(linears);
+    const norm = block.norms.mlpIn;
+    const share = this.#products.few ? undefined : block.stacked?.gateUpShare;
+    const atOnce = (out: Rows) =>
+      (!adapted || share) &&
+      this.#products.many(stack.packed, resid, activation, [{ out, share }], norm);
+    const texels = this.#products.texelsFor(block.linears["mlp.down_proj"]);
+    if (texels && atOnce(texels)) return texels;
+    if (texels) scratch.drop(texels);
     const gate = scratch.take(intermediateSize);
-    if (!adapted && this.#fused(resid, block.norms.mlpIn, stack, gate, activation)) return gate;
+    if (!adapted && this.#products.fused(resid, norm, stack, gate, activation)) return gate;
+    if (atOnce(gate)) return gate;
     const x = this.#normOrSame(block, "mlpIn", resid);
-    const share = this.#few ? undefined : block.stacked?.gateUpShare;
-    const atOnce = (!adapted || share) &&
-      this.#many(stack.packed, x, activation, [{ out: gate, share }]);
-    if (!atOnce) {
-      const up = scratch.take(intermediateSize);
-      const outs = [gate, up];
-      const count = intermediateSize;
-      const products = outs.map((out, i) => ({ out, first: i * count, count }));
-      if (!adapted || !this.#many(stack.packed, x, "store", products)) {
-        linears.forEach((linear, i) => this.#product(x, linear, outs[i]));
-      }
-      linears.forEach((linear, i) => this.#adapt(x, linear, outs[i]));
-      glu(recorder, gate, up, this.batch.tokens * intermediateSize, activation);
-      scratch.drop(up);
+    const up = scratch.take(intermediateSize);
+    const outs = [gate, up];
+    const count = intermediateSize;
+    const products = outs.map((out, i) => ({ out, first: i * count, count }));
+    if (!adapted || !this.#products.many(stack.packed, x, "store", products)) {
+      linears.forEach((linear, i) => this.#products.product(x, linear, outs[i]));
     }
+    linears.forEach((linear, i) => this.#products.adapt(x, linear, outs[i]));
+    glu(recorder, gate, up, this.batch.tokens * intermediateSize, activation);
+    scratch.drop(up);
     if (x !== resid) scratch.drop(x);
     return gate;
-  }
-
-  /** Products of more rows, where the weights are packed. Tells whether it was done. */
-  #many(
-    weight: PackedMatrix | undefined,
-    x: GPUBuffer,
-    form: Form,
-    products: readonly PackedProduct[],
-  ): boolean {
-    // Fast mode's products are not those of packed weights.
-    if (!weight || this.recorder.gpu.precision !== "f32") return false;
-    const width = lowWidth(products);
-    const low = width > 0 ? this.scratch.take(width) : undefined;
-    const args = { x, weight, rows: this.batch.tokens, form, products, low };
-    const done = manyRows(this.recorder, args);
-    if (low) this.scratch.drop(low);
-    return done;
-  }
-
-  /** A linear layer's product and what becomes of it in one dispatch, of however many rows. Tells whether it was done. */
-  #single(linear: Linear, x: GPUBuffer, form: "store" | "add", out: GPUBuffer): boolean {
-    const { packed } = linear;
-    return this.#fused(x, undefined, { linears: [linear], packed }, out, form) ||
-      this.#many(packed, x, form, [{ out }]);
-  }
-
-  /** The same with an adapter's share. */
-  #withShare(linear: Linear, x: GPUBuffer, form: "store" | "add", out: GPUBuffer): boolean {
-    const share = this.#shareOf(linear);
-    return share !== undefined && this.#many(linear.packed, x, form, [{ out, share }]);
-  }
-
-  /** The norm of `x`, where it is given, and products of few rows in one dispatch. Tells whether it was done. */
-  #fused(
-    x: GPUBuffer,
-    norm: GPUBuffer | undefined,
-    stack: Stack,
-    out: GPUBuffer,
-    form: Form,
-  ): boolean {
-    const args = { x, norm: norm && { weight: norm, eps: this.model.spec.normEps }, stack, out };
-    return fusedProduct(this.recorder, { ...args, rows: this.batch.tokens, form });
   }
 
   /** The last product of a sublayer and the norm after it, and `x` goes: a buffer of its own, or nothing when it was added to `resid`. */
@@ -264,31 +253,22 @@ export class BlockPass {
     block: BlockWeights,
     place: typeof BLOCK_NORMS[number],
     name: BlockLinear,
-    x: GPUBuffer,
+    x: Rows,
     resid: GPUBuffer | undefined,
   ): GPUBuffer | undefined {
     const { scratch } = this;
     const linear = block.linears[name];
     const norm = block.norms[place];
-    const added = resid && !norm && !linear.bias && this.#added(linear, x, resid);
+    const added = resid && !norm && !linear.bias && this.#products.added(linear, x, resid);
     let out: GPUBuffer | undefined;
     if (resid && norm) {
-      const y = this.#linear(x, linear);
+      this.forget();
+      const y = this.#products.linear(x, linear);
       this.#norm(y, norm, 1, this.model.spec.hiddenSize, resid);
       scratch.drop(y);
-    } else if (!added) out = this.#normed(block, place, this.#linear(x, linear));
+    } else if (!added) out = this.#normed(block, place, this.#products.linear(x, linear));
     scratch.drop(x);
     return out;
-  }
-
-  /** Adds a product without a bias to `resid`. Tells whether it was done: an adapter's share may have to be added to the product first. */
-  #added(linear: Linear, x: GPUBuffer, resid: GPUBuffer): boolean {
-    if (linear.lora) return this.#withShare(linear, x, "add", resid);
-    if (!this.#single(linear, x, "add", resid)) {
-      const { recorder, batch: { tokens: rows } } = this;
-      matmul(recorder, { x, weight: linear.weight, y: resid, rows, addScaled: 1 });
-    }
-    return true;
   }
 
   /** `x` through a norm of the block into a new buffer; `x` itself where the block has no norm at that place. */
@@ -323,41 +303,4 @@ export class BlockPass {
     this.scratch.drop(flat);
     return out;
   }
-
-  /** `W x`, the bias and the adapter's share if there are any: `[tokens, out]`. */
-  #linear(x: GPUBuffer, linear: Linear): GPUBuffer {
-    const y = this.scratch.take(linear.weight.rows);
-    if (this.#withShare(linear, x, "store", y)) return y;
-    if (!this.#single(linear, x, "store", y)) this.#product(x, linear, y);
-    this.#adapt(x, linear, y);
-    return y;
-  }
-
-  /** `W x` and the bias if there is one, into a buffer or into some columns of it. */
-  #product(x: GPUBuffer, { weight, bias }: Linear, y: GPUBuffer, columns?: Columns): void {
-    const { recorder, batch: { tokens: rows } } = this;
-    matmul(recorder, { x, weight, y, rows, columns });
-    if (bias) addBias(recorder, { x: y, bias, rows, width: weight.rows, columns });
-  }
-
-  /** What an adapter adds to a product, where that can be done in the same dispatch. */
-  #shareOf({ lora }: Linear): Share | undefined {
-    if (this.#few || !lora?.packed) return undefined;
-    return { factors: [lora.a], b: lora.packed, scale: lora.scale };
-  }
-
-  /** Adds the adapter's share, where there is one, to a product. */
-  #adapt(x: GPUBuffer, { lora }: Linear, y: GPUBuffer, columns?: Columns): void {
-    if (!lora) return;
-    const { recorder, scratch, batch: { tokens: rows } } = this;
-    const low = scratch.take(lora.a.rows);
-    matmul(recorder, { x, weight: lora.a, y: low, rows });
-    matmul(recorder, { x: low, weight: lora.b, y, rows, addScaled: lora.scale, columns });
-    scratch.drop(low);
-  }
-}
-
-/** Whether a product is not all that comes of a linear layer, so that nothing can be done with it in the same dispatch. */
-function isAdapted(linears: readonly Linear[]): boolean {
-  return linears.some(({ lora }) => lora);
 }

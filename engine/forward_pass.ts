@@ -106,13 +106,18 @@ export class ForwardPass {
   /** One block, on the residual stream in place. Tells whether the pass ends within it. */
   #block(layer: number, resid: GPUBuffer, stores: KeyStores): boolean {
     const count = this.batch.tokens * this.model.spec.hiddenSize;
-    const at = (point: string, x: GPUBuffer) => this.#hooks.visit(`blocks.${layer}.${point}`, x);
+    const at = (point: string, x: GPUBuffer) => {
+      const hook = `blocks.${layer}.${point}`;
+      if (this.#hooks.uses(hook)) this.#blocks.forget();
+      return this.#hooks.visit(hook, x);
+    };
 
     if (at("hook_resid_pre", resid)) return true;
     for (const stage of this.model.weights.blocks[layer].stages ?? []) this.recorder.need(stage);
     const added = (point: string) => !this.#hooks.uses(`blocks.${layer}.${point}`);
     const add = (x: GPUBuffer) => {
       addInPlace(this.recorder, resid, x, count);
+      this.#blocks.forget();
       this.#scratch.drop(x);
     };
     const keys = stores.of(layer);

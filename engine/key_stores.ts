@@ -20,8 +20,11 @@ export interface KeyStore {
   runs?: QueryRuns;
   /** Textures that hold the first keys and values of each token too; how many then stands in `info`. */
   texels?: { k: GPUTexture; v: GPUTexture };
-  /** Where the textures hold all of them, and the pass puts its own there: room for its queries, and what tokens share, if they do. */
-  each?: { q: GPUTexture; shared?: SharedPrefixes };
+  /**
+   * Where the textures hold all of them, and the pass puts its own there: room for its projections, side by side, and its queries;
+   * and what tokens share, if they do.
+   */
+  each?: { qkv: GPUTexture; q: GPUTexture; shared?: SharedPrefixes };
   /** The cache's buffers of this layer, with the pairs (batch row, cache row); absent where the batch is its own store. */
   cached?: { k: GPUBuffer; v: GPUBuffer; rows: GPUBuffer };
 }
@@ -51,11 +54,11 @@ export class KeyStores {
     });
     const fresh = cache && cache.firstLayer > first ? freshInfo(batch) : undefined;
     const texels = oneTokenEach(batch) ? cache?.texels : undefined;
-    const q = texels && attendsEach(recorder.gpu, spec, batch)
-      ? recorder.gpu.texels.acquire(4 * batch.tokens * spec.heads * spec.headDim)
+    const room = texels && attendsEach(recorder.gpu, spec, batch)
+      ? roomForEach(recorder.gpu, spec, batch)
       : undefined;
-    if (q) this.#each = { q, shared: sharedPrefixes(recorder, batch.info) };
-    const each = q !== undefined;
+    if (room) this.#each = { ...room, shared: sharedPrefixes(recorder, batch.info) };
+    const each = room !== undefined;
     const held = texels?.hold(recorder, batch, cache!.layers(), each);
     this.#held = held !== undefined;
     this.#cached = this.#fresh = places(held && !each ? withHeld(batch.info, held) : batch.info);
@@ -68,7 +71,9 @@ export class KeyStores {
 
   /** Gives back what only this pass has, once it is recorded. */
   close(): void {
-    if (this.#each) this.recorder.gpu.texels.release(this.#each.q);
+    if (!this.#each) return;
+    const { qkv, q } = this.#each;
+    for (const texture of [qkv, q]) this.recorder.gpu.texels.release(texture);
   }
 
   /** The store of a layer. */
@@ -89,12 +94,30 @@ const LEAST_EACH = 8;
 function attendsEach(gpu: Gpu, spec: ModelSpec, batch: Batch): boolean {
   const { tokens } = batch;
   if (tokens < LEAST_EACH || spec.qkNorm === "projection") return false;
-  const { heads, headDim } = spec;
-  if (4 * tokens * heads * headDim > gpu.texels.largest) return false;
+  const { headDim } = spec;
+  if (4 * tokens * projectedWidth(spec) > gpu.texels.largest) return false;
   const keys = furthestPosition(batch) + 1;
   return spec.attention.every(({ rope: { rotaryDim } }) =>
     fitsEach(gpu, { headDim, rotaryDim, keys })
   );
+}
+
+/** Of queries, keys and values of a token. */
+function projectedWidth({ heads, kvHeads, headDim }: ModelSpec): number {
+  return (heads + 2 * kvHeads) * headDim;
+}
+
+/** Textures for what goes into attention, where there is room for both. */
+function roomForEach(
+  { texels }: Gpu,
+  spec: ModelSpec,
+  { tokens }: Batch,
+): { qkv: GPUTexture; q: GPUTexture } | undefined {
+  const qkv = texels.acquire(4 * tokens * projectedWidth(spec));
+  const q = qkv && texels.acquire(4 * tokens * spec.heads * spec.headDim);
+  if (q) return { qkv, q };
+  if (qkv) texels.release(qkv);
+  return undefined;
 }
 
 /** Pairs (batch row, row in the cache) for the values; the keys find theirs in rope.wgsl by the same rule. */

@@ -1,11 +1,12 @@
 /** Activations of a pass: buffers from the pool that go back when they are done with, or when the pass fails. */
 
 import type { Gpu } from "./gpu/gpu.ts";
+import { isTexture } from "./gpu/texels.ts";
 import type { DeviceTensor } from "./gpu/tensor.ts";
 
-/** Buffers that are in use at this point of a pass. */
+/** Buffers and textures that are in use at this point of a pass. */
 export class Scratch {
-  readonly #held = new Set<GPUBuffer>();
+  readonly #held = new Set<GPUBuffer | GPUTexture>();
 
   constructor(private readonly gpu: Gpu, private readonly tokens: number) {}
 
@@ -16,15 +17,26 @@ export class Scratch {
     return buffer;
   }
 
+  /** A texture for `[tokens, width]` f32, where there is room for one. */
+  takeTexels(width: number): GPUTexture | undefined {
+    const { texels } = this.gpu;
+    const bytes = this.tokens * width * 4;
+    const texture = bytes <= texels.largest ? texels.acquire(bytes) : undefined;
+    if (texture) this.#held.add(texture);
+    return texture;
+  }
+
   /** Counts a tensor among those in use. */
   hold(tensor: DeviceTensor): DeviceTensor {
     this.#held.add(tensor.buffer);
     return tensor;
   }
 
-  /** Gives a buffer back; nothing happens to one that is not in use. */
-  drop(buffer: GPUBuffer): void {
-    if (this.#held.delete(buffer)) this.gpu.buffers.release(buffer);
+  /** Gives one back; nothing happens to one that is not in use. */
+  drop(one: GPUBuffer | GPUTexture): void {
+    if (!this.#held.delete(one)) return;
+    if (isTexture(one)) this.gpu.texels.release(one);
+    else this.gpu.buffers.release(one);
   }
 
   /** Counts a buffer no more: it is somebody else's now. */
@@ -34,6 +46,6 @@ export class Scratch {
 
   /** Gives everything back. */
   dropAll(): void {
-    for (const buffer of this.#held) this.drop(buffer);
+    for (const one of this.#held) this.drop(one);
   }
 }

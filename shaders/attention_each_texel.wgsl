@@ -3,13 +3,14 @@
 //
 // q, k, v in rows of 1024 texels: q [tokens, heads, head_dim], normed and turned; k and v [rows, kv_heads, head_dim]
 // info   [tokens] of (prefix_start, prefix_length, own_start, position)
-// out    [tokens, heads, head_dim] f32; holds the weighted sums while the chunks go by
+// out    [tokens, heads, head_dim] f32; holds the weighted sums while the chunks go by, and no more than that with TEXELS: what they
+//        come to is in texels then, in rows of 1024 of them
 // With SHARED: passed [tokens] of how many keys, from the first on, attention_prefix_texel.wgsl has gone through, a multiple of 64,
 //        and state [tokens, heads] of (highest score, sum of weights) and out as it left them
 //
 // In turns of 64 keys, four at a time; what a thread must find again by a variable lies in workgroup memory, as nothing else is quick.
 
-override SOFTCAP: bool; override SHARED: bool;
+override SOFTCAP: bool; override SHARED: bool; override TEXELS: bool;
 
 struct Params { tokens: u32, heads: u32, kv_heads: u32, head_vec4: u32, window: u32, scale: f32, cap: f32 }
 @group(0) @binding(0) var q: texture_storage_2d<rgba32uint, read>;
@@ -19,7 +20,8 @@ struct Params { tokens: u32, heads: u32, kv_heads: u32, head_vec4: u32, window: 
 @group(0) @binding(4) var<storage, read> passed: array<u32>;
 @group(0) @binding(5) var<storage, read> state: array<vec2<f32>>;
 @group(0) @binding(6) var<storage, read_write> out: array<vec4<f32>>;
-@group(0) @binding(7) var<uniform> p: Params;
+@group(0) @binding(7) var texels: texture_storage_2d<rgba32uint, write>;
+@group(0) @binding(8) var<uniform> p: Params;
 var<workgroup> weights: array<f32, 512>; // scores, then weights: of 64 keys by eight lanes, which see only their own
 var<private> place: vec4<u32>; var<private> head: u32; // of the key's
 var<private> lane: u32;
@@ -60,6 +62,9 @@ fn scores(j: u32, at: u32) -> vec4<f32> {
   return s;
 }
 fn put(i: u32, s: f32) { weights[8u * i + lane] = s; }
+fn store(i: u32, sums: vec4<f32>, last: bool) {
+  if (TEXELS && last) { textureStore(texels, place_of(i), bitcast<vec4<u32>>(sums)); } else { out[i] = sums; }
+}
 
 @compute @workgroup_size(8)
 fn main(
@@ -97,7 +102,7 @@ fn main(
     }
     let by = exp(before - top);
     total = fma(total, by, part);
-    let whole = select(1.0, total, past == end);
+    let last = past == end; let whole = select(1.0, total, last);
     for (var d = 0u; d < width; d += 4u) {
       let e = min(vec4(d, d + 1u, d + 2u, d + 3u), vec4(width - 1u));
       var sums = mat4x4<f32>();
@@ -107,10 +112,10 @@ fn main(
         sums = mat4x4(fma(w, value(a + e.x), sums[0]), fma(w, value(a + e.y), sums[1]),
           fma(w, value(a + e.z), sums[2]), fma(w, value(a + e.w), sums[3]));
       }
-      out[at + d] = sums[0] / whole;
-      if (d + 1u < width) { out[at + d + 1u] = sums[1] / whole; }
-      if (d + 2u < width) { out[at + d + 2u] = sums[2] / whole; }
-      if (d + 3u < width) { out[at + d + 3u] = sums[3] / whole; }
+      store(at + d, sums[0] / whole, last);
+      if (d + 1u < width) { store(at + d + 1u, sums[1] / whole, last); }
+      if (d + 2u < width) { store(at + d + 2u, sums[2] / whole, last); }
+      if (d + 3u < width) { store(at + d + 3u, sums[3] / whole, last); }
     }
     fresh = false;
   }

@@ -228,6 +228,31 @@ Deno.test("two edits at one hook apply in their order", async () => {
   model.destroy();
 });
 
+Deno.test("the next sublayer reads what an edit left", async () => {
+  // Of one model q, k and v are packed together, of the other they are not.
+  for (const name of ["llama3_untied", "qwen3_tied"]) {
+    const model = await openModel(name);
+    const next = [
+      ["blocks.0.hook_attn_out", "blocks.0.hook_mlp_out"],
+      ["blocks.0.hook_resid_mid", "blocks.0.hook_mlp_out"],
+      ["blocks.0.hook_mlp_out", "blocks.1.hook_attn_out"],
+      ["blocks.0.hook_resid_post", "blocks.1.hook_attn_out"],
+      ["blocks.1.hook_resid_pre", "blocks.1.hook_attn_out"],
+      ["blocks.1.hook_resid_mid", "blocks.1.hook_mlp_out"],
+    ];
+    const vector = someVector(model.spec.hiddenSize, 8);
+    for (const [hook, reads] of next) {
+      const read = async (edits: Edit[]) =>
+        (await run(model, texts(model), { capture: [reads], edits })).get(reads)!;
+      const [plain, edited] = [await read([]), await read([{ hook, op: "add", vector }])];
+      edited.forEach((rows, s) =>
+        assert(rows.some((x, i) => x !== plain[s][i]), `${name}: ${reads} after ${hook}`)
+      );
+    }
+    model.destroy();
+  }
+});
+
 Deno.test("an edit goes on: resid_post of a block, or resid_pre of the next, is one place", async () => {
   const model = await openModel();
   const edit = { op: "add", vector: someVector(model.spec.hiddenSize, 8), scale: 2 } as const;

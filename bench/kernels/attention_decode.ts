@@ -43,23 +43,25 @@ function decodeCase(name: string, keys: number, sequences: number): KernelCase {
       const out = gpu.tensor([sequences, HEADS * HEAD_DIM]);
       const state = gpu.tensor([sequences, HEADS, 2]);
       const [qkvAt, kAt, vAt, tablesAt, infoAt] = tensors.map(({ buffer }) => buffer);
-      const sizes = [4 * out.length, 4 * k.length, 4 * v.length];
+      const sizes = [out, k, v, qkv].map(({ length }) => 4 * length);
       const textures = software ? sizes.map((bytes) => gpu.texels.acquire(bytes)!) : [];
       const texels = software ? { k: textures[1], v: textures[2] } : undefined;
       if (texels) {
         await once(gpu, (recorder) => {
           const all = Uint32Array.from({ length: rows }, (_, row) => row);
           keysToTexels(recorder, { rows: all, k: kAt, v: vAt, texels, width });
+          const bytes = 4 * qkv.length;
+          recorder.copyToTexels({ buffer: qkvAt, offset: 0, bytes, texture: textures[3] });
         });
       }
       const record: PreparedCase["record"] = (recorder) => {
         const args = {
-          ...{ qkv: qkvAt, tables: tablesAt, info: infoAt, k: kAt, v: vAt, out: out.buffer },
+          ...{ tables: tablesAt, info: infoAt, k: kAt, v: vAt, out: out.buffer },
           ...{ tokens: sequences, keys: keys + 1, ...shape, ...score },
         };
-        if (!texels || !many) return attentionDecode(recorder, { ...args, texels });
+        if (!texels || !many) return attentionDecode(recorder, { ...args, qkv: qkvAt, texels });
         const shared = sharedPrefixes(recorder, info);
-        const at = { ...texels, q: textures[0] };
+        const at = { ...texels, q: textures[0], qkv: textures[3] };
         attentionEach(recorder, { ...args, texels: at, shared, state: state.buffer });
       };
       await once(gpu, record);

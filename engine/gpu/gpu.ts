@@ -13,7 +13,7 @@ import {
 } from "./profile.ts";
 import { type Bound, Recorder } from "./recorder.ts";
 import { DeviceTensor } from "./tensor.ts";
-import { TexelPool } from "./texels.ts";
+import { TexelPool, unusedTexture } from "./texels.ts";
 import { Timings } from "./timings.ts";
 import { Tuning } from "./tuning.ts";
 import { type Params, UniformSlots } from "./uniforms.ts";
@@ -30,6 +30,7 @@ export const LIMITS = [
   "maxComputeWorkgroupSizeZ",
   "maxComputeWorkgroupsPerDimension",
   "maxTextureDimension2D",
+  "maxStorageTexturesPerShaderStage",
 ] as const;
 
 /** Values of {@link LIMITS}. */
@@ -75,6 +76,7 @@ export class Gpu {
   /** So does this. It may change only where the device was opened for `fast`. */
   precision: Precision = "f32";
   #uniforms: UniformSlots;
+  #unused: { read: GPUBuffer; write: GPUBuffer; texels: GPUTexture } | undefined;
   #bindGroups = new Map<string, GPUBindGroup>();
   #resourceIds = new WeakMap<GPUBuffer | GPUTexture, number>();
   #nextResourceId = 0;
@@ -282,6 +284,12 @@ export class Gpu {
       this.#bindGroups.set(key, group);
     }
     return group;
+  }
+
+  /** What is bound in the place of what a dispatch makes no use of: to be read, to be written, and a texture to be written. */
+  get unused(): { read: GPUBuffer; write: GPUBuffer; texels: GPUTexture } {
+    const buffer = () => this.device.createBuffer({ label: "unused", size: 16, usage: 0x80 }); // STORAGE
+    return this.#unused ??= { read: buffer(), write: buffer(), texels: unusedTexture(this.device) };
   }
 
   /** Ends the device and frees its memory. */

@@ -172,6 +172,16 @@ export class TexelPool {
   }
 }
 
+/** Whether it is no buffer, and no part of one. */
+export function isTexture(x: GPUBuffer | GPUBufferBinding | GPUTexture): x is GPUTexture {
+  return "createView" in x;
+}
+
+/** A texture of one texel, to be bound where a kernel could write to one and does not. */
+export function unusedTexture(device: GPUDevice): GPUTexture {
+  return device.createTexture({ label: "unused", format: "rgba32uint", size: [1, 1], usage: 0x8 }); // STORAGE_BINDING
+}
+
 /** Bytes for which a texture of the pool has room. */
 export function bytesOf({ height }: Pick<GPUTexture, "height">): number {
   return height * ROW_BYTES;

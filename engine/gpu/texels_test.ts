@@ -6,7 +6,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { OutOfMemoryError } from "../errors.ts";
-import { readTexels } from "../../tests/read_texels.ts";
+import { readTexels } from "../audit/read_texels.ts";
 import { Gpu } from "./gpu.ts";
 import type { BufferPool } from "./buffers.ts";
 import { TexelPool } from "./texels.ts";

@@ -24,9 +24,12 @@ export interface SharedPrefixes {
 }
 
 /** What {@link attentionEach} reads and writes. */
-export interface AttentionEachArgs extends Omit<AttentionDecodeArgs, "texels"> {
-  /** `q` `[tokens, heads, headDim]` is scratch; the others hold every key and value that was there before. */
-  texels: { q: GPUTexture; k: GPUTexture; v: GPUTexture };
+export interface AttentionEachArgs extends Omit<AttentionDecodeArgs, "qkv" | "texels"> {
+  /**
+   * `qkv` as `attentionDecode` has it in a buffer; `q` `[tokens, heads, headDim]` is scratch; `k` and `v` hold every key and value
+   * that was there before. What is asked for goes to `out` where that is given, and the buffer of the name is scratch.
+   */
+  texels: { qkv: GPUTexture; q: GPUTexture; k: GPUTexture; v: GPUTexture; out?: GPUTexture };
   shared?: SharedPrefixes;
   /** `[tokens, heads, 2]` f32, where something is shared. */
   state?: GPUBuffer;
@@ -47,15 +50,26 @@ export function fitsEach(
 
 /** As `attentionDecode`, to the bit. */
 export function attentionEach(recorder: Recorder, args: AttentionEachArgs): void {
-  const { qkv, norms, tables, info, k, v, out, texels, tokens, heads, kvHeads, headDim } = args;
-  const { kernels } = recorder.gpu;
+  const { norms, tables, info, k, v, out, texels, tokens, heads, kvHeads, headDim } = args;
+  const { kernels, unused } = recorder.gpu;
   const sizes = [u32(heads), u32(kvHeads), u32(headDim / 4)];
   const HEADS = norms ? heads + kvHeads : 1;
   const turn = kernels.get("turn_texel", turnTexelCode, { NORM: norms ? 1 : 0, HEADS });
   recorder.dispatch(
     turn,
     // What is not read must be bound all the same.
-    [qkv, norms?.q ?? qkv, norms?.k ?? qkv, tables, info, k, v, texels.q, texels.k, texels.v],
+    [
+      texels.qkv,
+      norms?.q ?? tables,
+      norms?.k ?? tables,
+      tables,
+      info,
+      k,
+      v,
+      texels.q,
+      texels.k,
+      texels.v,
+    ],
     [u32(tokens), ...sizes, u32(args.rotaryDim / 8), f32(norms?.eps ?? 0)],
     foldGrid(tokens),
   );
@@ -74,10 +88,19 @@ export function attentionEach(recorder: Recorder, args: AttentionEachArgs): void
       foldGrid(Math.ceil(shared.count * heads / 8)),
     );
   }
-  const constants = { SOFTCAP, SHARED: shared ? 1 : 0 };
+  const constants = { SOFTCAP, SHARED: shared ? 1 : 0, TEXELS: texels.out ? 1 : 0 };
   recorder.dispatch(
     kernels.get("attention_each_texel", attentionEachTexelCode, constants),
-    [texels.q, texels.k, texels.v, info, shared?.passed ?? info, args.state ?? tables, out],
+    [
+      texels.q,
+      texels.k,
+      texels.v,
+      info,
+      shared?.passed ?? info,
+      args.state ?? tables,
+      out,
+      texels.out ?? unused.texels,
+    ],
     [u32(tokens), ...sizes, u32(Math.min(window ?? Infinity, 2 ** 32 - 1)), ...score],
     foldGrid(Math.ceil(tokens * heads / 8)),
   );

@@ -10,6 +10,7 @@ import {
   testGpu,
   withOutlier,
 } from "../../tests/test_gpu.ts";
+import { readTexels } from "../audit/read_texels.ts";
 import { packBatch } from "../batch.ts";
 import { Gpu } from "../gpu/gpu.ts";
 import { prefixGroups, sharedPrefixes } from "../prefix_groups.ts";
@@ -70,9 +71,9 @@ Deno.test("attention of many sequences has the bits of each by itself, shared pr
         rotaryDim,
         tables: input(gpu, tables).buffer,
         info: recorder.upload(info),
-        qkv: input(gpu, qkv).buffer,
         norms: norm ? { q: qNorm, k: kNorm, eps: 1e-5 } : undefined,
       };
+      const projected = input(gpu, qkv).buffer;
       const shared = sharedPrefixes(recorder, info);
       const texture = (rows: number, width: number) => {
         textures.push(gpu.texels.create(rows * width * 4)!);
@@ -83,19 +84,25 @@ Deno.test("attention of many sequences has the bits of each by itself, shared pr
         const out = output(gpu, [tokens, heads * headDim]);
         const buffers = { k: k.buffer, v: v.buffer };
         if (way === "alone") {
-          attentionDecode(recorder, { ...args, ...buffers, out: out.buffer });
+          attentionDecode(recorder, { ...args, qkv: projected, ...buffers, out: out.buffer });
         } else {
           const texels = { k: texture(ROWS, width), v: texture(ROWS, width) };
           const rows = Uint32Array.from({ length: ROWS }, (_, row) => row);
           keysToTexels(recorder, { rows, ...buffers, texels, width });
+          const inTexels = texture(tokens, stride);
+          const bytes = qkv.byteLength;
+          recorder.copyToTexels({ buffer: projected, offset: 0, bytes, texture: inTexels });
+          // With what is shared the result goes to a texture too.
+          const end = way === "shared" ? texture(tokens, heads * headDim) : undefined;
           attentionEach(recorder, {
             ...args,
             ...buffers,
             out: out.buffer,
-            texels: { q: texture(tokens, heads * headDim), ...texels },
+            texels: { qkv: inTexels, q: texture(tokens, heads * headDim), ...texels, out: end },
             shared: way === "shared" ? shared : undefined,
             state: way === "shared" ? output(gpu, [tokens, heads, 2]).buffer : undefined,
           });
+          if (end) readTexels(recorder, end, out.length / 4, out);
         }
         return [k, v, out];
       });

@@ -5,9 +5,10 @@ import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import type { WeightMatrix } from "../weights/matrix.ts";
 import { BLOCK, type PackedMatrix } from "../weights/packed.ts";
-import { bytesOf } from "../gpu/texels.ts";
+import { bytesOf, isTexture } from "../gpu/texels.ts";
 import { type Form, FORMS } from "./few_rows.ts";
 import { texelRows, weightTexels } from "./matmul.ts";
+import { normToTexels } from "./rows.ts";
 
 /** What an adapter adds to a product: `scale · B(A x)`. */
 export interface Share {
@@ -20,19 +21,26 @@ export interface Share {
 
 /** A product, of all that is packed or of some rows of it. */
 export interface PackedProduct {
-  /** `[rows, count]` f32, or half as wide where an activation's gates and what they let pass are stacked. */
-  out: GPUBuffer;
+  /**
+   * `[rows, count]` f32, or half as wide where an activation's gates and what they let pass are stacked. What is not added to
+   * something may go to a texture, in rows of 1,024 texels.
+   */
+  out: GPUBuffer | GPUTexture;
+  /** Gets what is added to something too, as texels. */
+  also?: GPUTexture;
   /** The first of the packed rows, a multiple of {@link BLOCK} (default: 0). */
   first?: number;
-  /** How many of them (default: all). */
+  /** How many of them, a multiple of 4 (default: all). */
   count?: number;
   share?: Share;
 }
 
 /** What {@link manyRows} reads and writes. */
 export interface ManyRowsArgs {
-  /** `[rows, columns of W]` f32. */
-  x: GPUBuffer;
+  /** `[rows, columns of W]` f32; in a texture in rows of 1,024 texels. */
+  x: GPUBuffer | GPUTexture;
+  /** Of `x`, before the products; where that is a buffer, its rows may be in a texture too, from which they are read the faster. */
+  norm?: { weight: GPUBuffer; eps: number; texels?: GPUTexture };
   weight: PackedMatrix;
   rows: number;
   form: Form;
@@ -59,25 +67,22 @@ export function leastTexels({ columns }: Pick<WeightMatrix, "columns">): number 
 }
 
 /**
- * `matmul`, `addBias`, an adapter's share, and `addInPlace` or `glu`, as far as they are asked for, of several outputs of one
- * input: the same bits.
+ * `rmsnorm`, `matmul`, `addBias`, an adapter's share, and `addInPlace` or `glu`, as far as they are asked for, of several outputs of
+ * one input: the same bits.
  *
- * @returns whether there was memory for it; else nothing is done
+ * @returns whether it was done: the outputs are whole vec4s, and there was memory, which is sure where `x` is in a texture and
+ * nothing has a share
  */
 export function manyRows(recorder: Recorder, args: ManyRowsArgs): boolean {
   const { weight, rows, products } = args;
+  if (products.some(({ count = weight.rows }) => count % 4 !== 0)) return false;
   const { texels } = recorder.gpu;
-  const rowBytes = 4 * weight.columns;
+  const room = roomFor(recorder, args);
+  if (!room) return false;
+  const { x, most } = room;
   const lowBytes = 4 * lowWidth(products);
-  const per = Math.floor(texels.largest / Math.max(rowBytes, lowBytes) / PART_ROWS) * PART_ROWS;
-  if (per === 0) return false;
-  // A texture that is there already may have room for a part of the rows only.
-  const x = texels.acquire(Math.min(rows, per) * rowBytes, Math.min(rows, PART_ROWS) * rowBytes);
-  if (!x) return false;
-  const held = Math.min(per, Math.floor(bytesOf(x) / rowBytes));
-  const most = rows <= held ? rows : Math.floor(held / PART_ROWS) * PART_ROWS;
-  const room = Math.max(...factorsOf(products).map((one) => weightTexels(recorder.gpu, one)));
-  const sizes = args.low ? [most * lowBytes, room] : [];
+  const factor = Math.max(...factorsOf(products).map((one) => weightTexels(recorder.gpu, one)));
+  const sizes = args.low ? [most * lowBytes, factor] : [];
   const others = sizes.map((bytes) => texels.acquire(bytes));
   const done = others.every((texture) => texture !== undefined);
   if (done) {
@@ -87,14 +92,46 @@ export function manyRows(recorder: Recorder, args: ManyRowsArgs): boolean {
       productsOf(recorder, args, part, { x, low, room });
     }
   }
-  for (const texture of [x, ...others]) if (texture) texels.release(texture);
+  const own = x === args.x ? others : [x, ...others];
+  for (const texture of own) if (texture) texels.release(texture);
   return done;
 }
+
+/** The texture of rows, or one for them, and how many at once go through it; `undefined` where there is no memory. */
+function roomFor(
+  { gpu: { texels } }: Recorder,
+  { x, weight, rows, products }: ManyRowsArgs,
+): { x: GPUTexture; most: number } | undefined {
+  const rowBytes = 4 * weight.columns;
+  const lowBytes = 4 * lowWidth(products);
+  if (isTexture(x)) return rows * lowBytes <= texels.largest ? { x, most: rows } : undefined;
+  const per = Math.floor(texels.largest / Math.max(rowBytes, lowBytes) / PART_ROWS) * PART_ROWS;
+  if (per === 0) return undefined;
+  // A texture that is there already may have room for a part of the rows only.
+  const own = texels.acquire(Math.min(rows, per) * rowBytes, Math.min(rows, PART_ROWS) * rowBytes);
+  if (!own) return undefined;
+  const held = Math.min(per, Math.floor(bytesOf(own) / rowBytes));
+  return { x: own, most: rows <= held ? rows : Math.floor(held / PART_ROWS) * PART_ROWS };
+}
+
+/** Rows of a buffer of f32. */
+function partOf(buffer: GPUBuffer, row: number, rows: number, width: number): GPUBufferBinding {
+  return { buffer, offset: 4 * row * width, size: 4 * rows * width };
+}
+
+/** How many blocks of columns a group takes: more of them load less for each product, but may leave columns without use. */
+function blocksOf(count: number): number {
+  const blocks = Math.ceil(count / BLOCK);
+  // What a group's loads cost, in what those of a block's columns do, was measured.
+  const cost = (width: number) => Math.ceil(blocks / width) * (ROW_LOADS + width);
+  return [4, 3, 2].reduce((best, width) => cost(width) < cost(best) ? width : best);
+}
+const ROW_LOADS = 3.3;
 
 /** The products of some rows, from where `row` is the first. */
 function productsOf(
   recorder: Recorder,
-  { x, weight, form, products, low }: ManyRowsArgs,
+  { x, norm, weight, form, products, low }: ManyRowsArgs,
   { row, rows, whole }: { row: number; rows: number; whole: boolean },
   at: { x: GPUTexture; low?: GPUTexture; room?: GPUTexture },
 ): void {
@@ -102,7 +139,11 @@ function productsOf(
     const bytes = 4 * columns;
     recorder.copyToTexels({ buffer, offset: row * bytes, bytes: rows * bytes, texture });
   };
-  copy(x, weight.columns, at.x);
+  if (norm) {
+    if (isTexture(x)) throw new Error("A norm reads from a buffer");
+    const from = whole ? norm.texels ?? x : partOf(x, row, rows, weight.columns);
+    normToTexels(recorder, { ...norm, x: from, out: at.x, rows, width: weight.columns });
+  } else if (!isTexture(x)) copy(x, weight.columns, at.x);
   const width = lowWidth(products);
   if (low) {
     let first = 0;
@@ -114,13 +155,14 @@ function productsOf(
     }
     copy(low, width, at.low!);
   }
+  const { unused } = recorder.gpu;
   const gated = FORMS[form] >= 2;
   let lowFirst = 0;
   for (const product of products) {
-    const { out, first = 0, count = weight.rows, share } = product;
+    const { out, also, first = 0, count = weight.rows, share } = product;
+    const texels = isTexture(out) ? out : also;
     const wide = gated ? count / 2 : count;
-    // Narrow groups load more for each product, but leave fewer columns without use.
-    const BLOCKS = gated || count % (4 * BLOCK) === 0 || count > 16 * BLOCK ? 4 : 2;
+    const BLOCKS = gated ? 4 : blocksOf(count);
     const kernel = recorder.gpu.kernels.get("many_rows", manyRowsCode, {
       WEIGHT_DTYPE: weight.dtype,
       BLOCKS,
@@ -128,12 +170,13 @@ function productsOf(
       FORM: FORMS[form],
       LORA: share ? 1 : 0,
       B_DTYPE: share?.b.dtype ?? 0,
+      TEXELS: texels ? 1 : 0,
     });
-    const part = { buffer: out, offset: 4 * row * wide, size: 4 * rows * wide };
     const rank = share?.b.columns ?? 0;
     const params = [
       ...[rows, count, weight.columns, first / BLOCK, rank, lowFirst, width].map(u32),
       f32(share?.scale ?? 0),
+      u32(row),
     ];
     const groups = Math.ceil(rows / 8) * Math.ceil(count / (BLOCKS * BLOCK));
     recorder.dispatch(
@@ -141,11 +184,12 @@ function productsOf(
       [
         at.x,
         // What is not read must be bound all the same.
-        weight.bias ?? x,
+        weight.bias ?? unused.read,
         weight.texture,
         at.low ?? at.x,
         share?.b.texture ?? weight.texture,
-        whole ? out : part,
+        isTexture(out) ? unused.write : whole ? out : partOf(out, row, rows, wide),
+        texels ?? unused.texels,
       ],
       params,
       foldGrid(groups),

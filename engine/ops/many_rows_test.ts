@@ -11,6 +11,7 @@ import {
   output,
   testGpu,
 } from "../../tests/test_gpu.ts";
+import { readTexels } from "../audit/read_texels.ts";
 import type { WeightMatrix } from "../weights/matrix.ts";
 import { planPacked, recordPacking } from "../weights/packed.ts";
 import { leastTexels, lowWidth, manyRows } from "./many_rows.ts";
@@ -40,7 +41,7 @@ const ADAPTED: StackedCase[] = [
   },
   {
     rows: 33,
-    parts: [130],
+    parts: [132],
     k: 520,
     dtype: "F16",
     form: "add",
@@ -135,7 +136,7 @@ Deno.test("adapted products go in parts too", async () => {
   using gpu = await Gpu.open({ profile: "software", limits: { maxTextureDimension2D: 8 } });
   const one: StackedCase = {
     rows: 150,
-    parts: [130],
+    parts: [132],
     k: 264,
     dtype: "F16",
     form: "add",
@@ -146,9 +147,102 @@ Deno.test("adapted products go in parts too", async () => {
   assertSameBits(together, stepped);
 });
 
+/** With a norm before; widths of groups with two, three and four blocks; results that are stored, added or gated. */
+const NORMED: StackedCase[] = [
+  { rows: 37, parts: [64], k: 72, dtype: "BF16", form: "store", norm: true, bias: true },
+  { rows: 9, parts: [96, 64, 32], k: 264, dtype: "F16", form: "store", norm: true },
+  { rows: 70, parts: [160, 100], k: 520, dtype: "F32", form: "store", norm: true, bias: true },
+  { rows: 12, parts: [192], k: 192, dtype: "BF16", form: "add", norm: true },
+  { rows: 65, parts: [96, 96], k: 136, dtype: "BF16", form: "silu", norm: true },
+  { rows: 16, parts: [128, 128], k: 1544, dtype: "BF16", form: "gelu_tanh", norm: true },
+];
+
+/**
+ * Step by step, and by way of textures: the rows that are read come from a buffer with the norm before, from one whose rows are
+ * in a texture too, or from a texture without a norm. What is added to something goes to a buffer and a texture.
+ */
+async function throughTexels(gpu: Gpu, one: StackedCase, seed: number, dispatches?: number) {
+  const { rows, form, k } = one;
+  const product = await StackedProduct.create(gpu, one, seed);
+  const width = product.n / (form === "store" || form === "add" ? 1 : 2);
+  let weights: GPUTexture;
+  const computed = await compute(gpu, (recorder) => {
+    const { texels } = gpu;
+    const { x, norm, bias } = product.place();
+    const packed = planPacked(product.matrices, (bytes) => weights = texels.create(bytes)!)!;
+    recordPacking(recorder, packed);
+    const { h, out: stepped } = product.steps(recorder, { x, norm, bias });
+    const copies = 4 * rows * k > texels.largest ? [] : [x, h].map((buffer) => {
+      const texture = texels.acquire(4 * rows * k)!;
+      recorder.copyToTexels({ buffer, offset: 0, bytes: 4 * rows * k, texture });
+      return texture;
+    });
+    const [copy, normed] = copies;
+    const ways = [
+      { x, norm },
+      ...copy && norm ? [{ x, norm: { ...norm, texels: copy } }] : [],
+      ...normed ? [{ x: normed }] : [],
+    ];
+    const results = ways.flatMap((way) => {
+      const texture = texels.acquire(4 * rows * width)!;
+      const sum = form === "add" ? product.out() : undefined;
+      const end = sum ? { out: sum.buffer, also: texture } : { out: texture };
+      const earlier = recorder.dispatches;
+      const args = { ...way, weight: { ...packed, bias }, rows, form, products: [end] };
+      assert(manyRows(recorder, args));
+      if (dispatches !== undefined) assertEquals(recorder.dispatches - earlier, dispatches);
+      const read = readTexels(recorder, texture, rows * width / 4, output(gpu, [rows, width]));
+      texels.release(texture);
+      return sum ? [sum, read] : [read];
+    });
+    for (const texture of copies) texels.release(texture);
+    return [stepped, ...results];
+  });
+  const reference = product.reference();
+  gpu.texels.destroy(weights!);
+  product.destroy();
+  return { computed, reference };
+}
+
+Deno.test("norms, rows and results in textures: within their bound, with the bits of the steps", async () => {
+  const gpu = await testGpu("software");
+  for (const [i, one] of NORMED.entries()) {
+    const name = JSON.stringify(one);
+    const { computed: [stepped, ...ways], reference } = await throughTexels(gpu, one, 20 * i);
+    assertEquals(ways.length, one.form === "add" ? 6 : 3);
+    ways.forEach((way, w) => assertSameBits(way, stepped, `${w}, ${name}`));
+    assertWithin(ways[0], reference, name);
+  }
+});
+
+Deno.test("norms and results in textures go in parts where a texture does not hold the rows", async () => {
+  using gpu = await Gpu.open({ profile: "software", limits: { maxTextureDimension2D: 8 } });
+  const one: StackedCase = {
+    rows: 150,
+    parts: [64, 64],
+    k: 264,
+    dtype: "BF16",
+    form: "silu",
+    norm: true,
+  };
+  // A norm and a product, for each of 64, 64 and 22 rows.
+  const { computed: [stepped, normed, ...others] } = await throughTexels(gpu, one, 3, 6);
+  assertEquals(others.length, 0);
+  assertSameBits(normed, stepped);
+});
+
+Deno.test("rows that lie in a texture already go through it at once, however many they are", async () => {
+  // Of 1,056 bytes a row the largest texture holds 124: more than come in whole parts of 64.
+  using gpu = await Gpu.open({ profile: "software", limits: { maxTextureDimension2D: 8 } });
+  const one: StackedCase = { rows: 100, parts: [64], k: 264, dtype: "F16", form: "store" };
+  const { computed: [stepped, ...ways] } = await throughTexels(gpu, one, 5);
+  assertEquals(ways.length, 2);
+  for (const way of ways) assertSameBits(way, stepped);
+});
+
 Deno.test("many rows go in parts where a texture does not hold them, and not at all without one", async () => {
   using gpu = await Gpu.open({ profile: "software", limits: { maxTextureDimension2D: 8 } });
-  const [rows, n, k] = [150, 130, 264];
+  const [rows, n, k] = [150, 132, 264];
   const { matrix } = await testMatrix(gpu, normals(1, n * k), [n, k], "F16");
   const [x, before] = [normals(2, rows * k), normals(3, rows * n)];
   const [parted, whole] = await compute(gpu, (recorder) => {
@@ -178,7 +272,7 @@ Deno.test("many rows go in parts where a texture does not hold them, and not at 
 Deno.test("a texture for 64 rows is enough for any number of them, when there is no memory for another", async () => {
   using gpu = await Gpu.open({ profile: "software", memoryBudget: 8 << 20 });
   const { texels, buffers } = gpu;
-  const [n, k] = [130, 264];
+  const [n, k] = [132, 264];
   const { matrix } = await testMatrix(gpu, normals(1, n * k), [n, k], "F16");
   const weight = planPacked([matrix], (bytes) => texels.claim("weights", bytes))!;
   const least = leastTexels(matrix);

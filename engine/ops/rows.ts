@@ -7,10 +7,12 @@ import editCode from "../../shaders/edit.wgsl" with { type: "text" };
 import gluCode from "../../shaders/glu.wgsl" with { type: "text" };
 import projectCode from "../../shaders/project.wgsl" with { type: "text" };
 import rmsnormCode from "../../shaders/rmsnorm.wgsl" with { type: "text" };
+import rmsnormTexelCode from "../../shaders/rmsnorm_texel.wgsl" with { type: "text" };
 import rmsnormVec4Code from "../../shaders/rmsnorm_vec4.wgsl" with { type: "text" };
 import rowNormCode from "../../shaders/row_norm.wgsl" with { type: "text" };
 import softcapCode from "../../shaders/softcap.wgsl" with { type: "text" };
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
+import { isTexture } from "../gpu/texels.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import { elementGrid, rowBlock } from "./grid.ts";
 
@@ -39,6 +41,27 @@ export function rmsnorm(
     : kernels.get("rmsnorm", rmsnormCode, constants);
   const params = [u32(rows), u32(width), f32(eps), u32(0)];
   recorder.dispatch(kernel, [x, weight, out], params, foldGrid(Math.ceil(rows / block.ROWS)));
+}
+
+/** The same from a buffer or a texture into another texture, in rows of 1,024 texels; for software adapters: `width` a multiple of 4. */
+export function normToTexels(
+  recorder: Recorder,
+  args: {
+    x: GPUBuffer | GPUBufferBinding | GPUTexture;
+    weight: GPUBuffer;
+    out: GPUTexture;
+    rows: number;
+    width: number;
+    eps: number;
+  },
+): void {
+  const { x, weight, out, rows, width, eps } = args;
+  const { kernels, unused } = recorder.gpu;
+  const texels = isTexture(x) ? x : undefined;
+  const kernel = kernels.get("rmsnorm_texel", rmsnormTexelCode, { TEXELS: texels ? 1 : 0 });
+  const params = [u32(rows), u32(width / 4), f32(eps)];
+  const buffers = [isTexture(x) ? unused.read : x, weight, texels ?? unused.texels, out];
+  recorder.dispatch(kernel, buffers, params, foldGrid(Math.ceil(rows / 8)));
 }
 
 /** `out[r] = ‖x[r]‖₂`: `x` `[rows, width]`, `out` `[rows]`. */

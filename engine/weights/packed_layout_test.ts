@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import { storedMatrix } from "../audit/stored.ts";
 import { Gpu } from "../gpu/gpu.ts";
-import { readTexels } from "../../tests/read_texels.ts";
+import { readTexels } from "../audit/read_texels.ts";
 import { BACKEND, normals } from "../../tests/test_gpu.ts";
 import { BLOCK, planPacked, recordPacking, texelsOfRow } from "./packed.ts";
 import { packRows } from "./packed_layout.ts";

@@ -185,7 +185,7 @@ export const MUTATIONS: readonly Mutation[] = [
     replace: `const v = cached?.v ?? freshV;
     if (block.kNorm) {
       const again = this.#normOrSame(block, "attentionIn", resid);
-      const plain = this.#linear(again, block.linears["self_attn.k_proj"]);
+      const plain = this.#products.linear(again, block.linears["self_attn.k_proj"]);
       const turned = scratch.take(kvHeads * headDim);
       rope(recorder, { ...turn, x: plain, out: turned, heads: kvHeads, toCache: true });
       const rows = tokens * kvHeads;

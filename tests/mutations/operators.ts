@@ -90,6 +90,7 @@ const OPS: Record<string, string> = {
   key_texels: "attention_decode",
   matvec: "matmul",
   pack_texels: "few_rows",
+  read_texels: "rmsnorm",
   turn_texel: "attention_each",
 };
 

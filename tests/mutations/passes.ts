@@ -54,14 +54,14 @@ const BUGS: readonly NamedBug[] = [
   ],
   [
     "the adapter's scale is left out",
-    "engine/block_pass.ts",
+    "engine/block_products.ts",
     "rows, addScaled: lora.scale",
     "rows, addScaled: 1",
     [PARITY],
   ],
   [
     "the adapter's scale is squared",
-    "engine/block_pass.ts",
+    "engine/block_products.ts",
     "rows, addScaled: lora.scale",
     "rows, addScaled: lora.scale ** 2",
     [PARITY],
@@ -89,7 +89,7 @@ const BUGS: readonly NamedBug[] = [
   ],
   [
     "the bias is added twice",
-    "engine/block_pass.ts",
+    "engine/block_products.ts",
     "if (bias) addBias(recorder,",
     "if (bias) addBias(recorder, { x: y, bias, rows, width: weight.rows, columns });\n    if (bias) addBias(recorder,",
     [PARITY, "tests/slow/invariance_test.ts"],
@@ -100,6 +100,13 @@ const BUGS: readonly NamedBug[] = [
     "!this.#hooks.uses(`blocks.${layer}.${point}`)",
     "true",
     [HOOKS, EDITS],
+  ],
+  [
+    "products read the residual stream as it was before an edit",
+    "engine/forward_pass.ts",
+    "      if (this.#hooks.uses(hook)) this.#blocks.forget();\n",
+    "",
+    [EDITS, HOOKS],
   ],
   [
     "a hook gets what a sublayer adds before its norm",

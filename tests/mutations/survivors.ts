@@ -25,6 +25,7 @@ export const SURVIVORS: readonly Survivor[] = [
     ["few_rows", "a barrier is dropped: workgroupBarrier();"],
     ["few_rows", "a barrier is dropped: workgroupBarrier();, 2"],
     ["nucleus", "a barrier is dropped: workgroupBarrier();, 2"],
+    ["rmsnorm_texel", "a barrier is dropped: workgroupBarrier();"],
     ["top_k", "a barrier is dropped: workgroupBarrier();"],
     ["turn_texel", "a barrier is dropped: workgroupBarrier();"],
   ),

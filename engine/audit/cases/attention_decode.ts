@@ -1,5 +1,6 @@
 /** One token of each of several sequences, which share a prefix or stand alone, from the projections to attention. */
 
+import { TEXEL_BYTES } from "../../gpu/texels.ts";
 import { attentionDecode, keysToTexels, withHeld } from "../../ops/attention_decode.ts";
 import { attentionEach } from "../../ops/attention_each.ts";
 import { attentionDecodeReference } from "../../ops/attention_decode_reference.ts";
@@ -8,6 +9,7 @@ import { sharedPrefixes } from "../../prefix_groups.ts";
 import { ropeTable } from "../../rope.ts";
 import { allRows, kernelCase } from "../case.ts";
 import { type Distribution, type Draw, rowsOf } from "../inputs.ts";
+import { readTexels } from "../read_texels.ts";
 
 interface Sizes {
   heads: number;
@@ -136,9 +138,11 @@ function decodeCase(op: string, way: Way) {
         record(recorder, at) {
           const { gpu } = recorder;
           const wide = 4 * picked.length * heads * headDim;
-          const [textureK, textureV, q] = way === "buffers"
+          const sizes = [k.byteLength, k.byteLength, wide, wide, qkv.byteLength];
+          const textures = way === "buffers"
             ? []
-            : [k.byteLength, k.byteLength, wide].map((bytes) => gpu.texels.acquire(bytes)!);
+            : sizes.map((bytes) => gpu.texels.acquire(bytes)!);
+          const [textureK, textureV, q, out, projected] = textures;
           const texels = textureK && { k: textureK, v: textureV };
           if (texels) {
             keysToTexels(recorder, {
@@ -150,7 +154,6 @@ function decodeCase(op: string, way: Way) {
             });
           }
           const args = {
-            qkv: at.qkv.buffer,
             norms: norms && { q: at.q_norm.buffer, k: at.k_norm.buffer, eps: norms.eps },
             tables: at.tables.buffer,
             rotaryDim,
@@ -170,15 +173,25 @@ function decodeCase(op: string, way: Way) {
           if (way === "each") {
             const shared = sharedPrefixes(recorder, info);
             const state = gpu.tensor([picked.length, heads, 2]);
+            const bytes = 4 * picked.length * width;
+            recorder.copyToTexels({
+              buffer: at.qkv.buffer,
+              offset: 0,
+              bytes,
+              texture: projected,
+            });
+            // To a texture, or without one.
+            const end = kvHeads > 1 ? out : undefined;
             attentionEach(recorder, {
               ...args,
-              texels: { ...texels!, q },
+              texels: { ...texels!, qkv: projected, q, out: end },
               shared,
               state: state.buffer,
             });
             state.release();
-          } else attentionDecode(recorder, { ...args, texels });
-          for (const one of texels ? [textureK, textureV, q] : []) gpu.texels.release(one);
+            if (end) readTexels(recorder, end, wide / TEXEL_BYTES, at.out);
+          } else attentionDecode(recorder, { ...args, qkv: at.qkv.buffer, texels });
+          for (const one of textures) gpu.texels.release(one);
         },
         expect: {
           k: { rowWords: 0, reference: reference("k") },

@@ -1,6 +1,7 @@
 /** Products with what stands around them in a block, in every form: with packed weights of few rows and of many, and as they are stored. */
 
 import type { Recorder } from "../../gpu/recorder.ts";
+import { DeviceTensor } from "../../gpu/tensor.ts";
 import { ROW_TEXELS, TEXEL_BYTES } from "../../gpu/texels.ts";
 import { fewRows, type FewRowsArgs, type Form } from "../../ops/few_rows.ts";
 import { fewRowsReference } from "../../ops/few_rows_reference.ts";
@@ -10,6 +11,7 @@ import type { WeightMatrix } from "../../weights/matrix.ts";
 import { planPacked, recordPacking } from "../../weights/packed.ts";
 import { allRows, type Job, kernelCase } from "../case.ts";
 import { type Distribution, type Draw, rowsOf } from "../inputs.ts";
+import { readTexels } from "../read_texels.ts";
 import { asStored, largestExponent, STORED_DTYPES, type StoredDtype } from "../stored.ts";
 
 interface Choices {
@@ -18,6 +20,8 @@ interface Choices {
   /** Of an adapter on it, and how its factors are stored (default: not at all). */
   rank?: number;
   factors?: StoredDtype;
+  /** Whether the result goes to a texture. */
+  texels?: boolean;
   distributions?: readonly Distribution[];
 }
 
@@ -25,8 +29,10 @@ function shape(
   [rows, n, k]: readonly [number, number, number],
   dtype: StoredDtype,
   form: Form,
-  { norm = false, bias = false, rank = 0, factors = "BF16", distributions }: Choices = {},
+  choices: Choices = {},
 ) {
+  const { norm = false, bias = false, rank = 0, factors = "BF16", texels = false } = choices;
+  const { distributions } = choices;
   const size = `[${rows}, ${k}] · [${n}, ${k}]ᵀ, ${dtype.toLowerCase()}, ${form}`;
   const adapter = `an adapter of rank ${rank}, ${factors.toLowerCase()}`;
   const label = [
@@ -34,8 +40,9 @@ function shape(
     ...(norm ? ["normed"] : []),
     ...(bias ? ["with bias"] : []),
     ...(rank > 0 ? [adapter] : []),
+    ...(texels ? ["to texels"] : []),
   ].join(", ");
-  return { label, rows, n, k, dtype, form, norm, bias, rank, factors, distributions };
+  return { label, rows, n, k, dtype, form, norm, bias, rank, factors, texels, distributions };
 }
 
 const LARGE = ["normal", "outliers"] as const;
@@ -71,24 +78,28 @@ export const fewRowsCase = kernelCase({
 export const manyRowsCase = kernelCase({
   op: "many_rows",
   shapes: [
-    shape([65, 192, 72], "BF16", "silu"),
-    shape([70, 37, 264], "F16", "store", { bias: true }),
+    shape([65, 192, 72], "BF16", "silu", { norm: true, texels: true }),
+    shape([70, 36, 264], "F16", "store", { bias: true }),
     shape([9, 64, 192], "BF16", "add"),
     shape([130, 320, 200], "F32", "gelu_tanh"),
     shape([66, 192, 72], "BF16", "silu", { rank: 16 }),
-    shape([70, 37, 264], "F16", "store", { bias: true, rank: 72, factors: "F32" }),
-    shape([100, 515, 512], "BF16", "store"),
-    shape([20, 130, 192], "F32", "add", { rank: 8, factors: "F16" }),
-    shape([3, 128, 1544], "F32", "add"),
-    shape([2, 37, 8192], "BF16", "add", { distributions: LARGE }),
+    shape([70, 36, 264], "F16", "store", { bias: true, rank: 72, factors: "F32" }),
+    shape([100, 516, 512], "BF16", "store", { norm: true }),
+    shape([30, 172, 128], "BF16", "store", { texels: true, bias: true }),
+    shape([20, 132, 192], "F32", "add", { rank: 8, factors: "F16" }),
+    shape([3, 128, 1544], "F32", "add", { norm: true, texels: true }),
+    shape([2, 36, 8192], "BF16", "add", { distributions: LARGE }),
   ],
   random(draw) {
     const form = FORMS[draw.below(4)];
-    const n = form === "store" || form === "add" ? 1 + draw.below(300) : 64 * (1 + draw.below(4));
+    const gated = form !== "store" && form !== "add";
+    const n = gated ? 64 * (1 + draw.below(4)) : 4 * (1 + draw.below(75));
     const bias = form === "store" && draw.below(2) === 1;
     const sizes = [1 + draw.below(90), n, 8 * (1 + draw.below(40))] as const;
     const [rank, factors] = [8 * draw.below(4), STORED_DTYPES[draw.below(3)]];
-    return shape(sizes, STORED_DTYPES[draw.below(3)], form, { bias, rank, factors });
+    const [norm, texels] = [draw.below(2) === 1, draw.below(2) === 1];
+    const choices = { norm, bias, rank, factors, texels };
+    return shape(sizes, STORED_DTYPES[draw.below(3)], form, choices);
   },
   make: (sizes, draw, picked) =>
     make(
@@ -96,11 +107,20 @@ export const manyRowsCase = kernelCase({
       draw,
       picked ?? allRows(sizes.rows),
       packed((recorder, { out, share, ...args }) => {
-        const low = share && recorder.gpu.tensor([args.rows, lowWidth([{ out, share }])]);
-        if (!manyRows(recorder, { ...args, products: [{ out, share }], low: low?.buffer })) {
+        const { gpu } = recorder;
+        const texels = args.rows * widthOf(sizes) / 4;
+        const texture = sizes.texels ? gpu.texels.acquire(TEXEL_BYTES * texels) : undefined;
+        // What is added to something goes there too.
+        const ends = sizes.form === "add" ? { out, also: texture } : { out: texture ?? out };
+        const product = { ...ends, share };
+        const low = share && gpu.tensor([args.rows, lowWidth([product])]);
+        if (!manyRows(recorder, { ...args, products: [product], low: low?.buffer })) {
           throw new Error("Cannot audit many_rows: there is no texture for it");
         }
         low?.release();
+        if (!texture) return;
+        readTexels(recorder, texture, texels, new DeviceTensor(gpu, out, [4 * texels]));
+        gpu.texels.release(texture);
       }),
     ),
 });
@@ -144,6 +164,11 @@ function stacked({ n, form }: ReturnType<typeof shape>): number[] {
   if (form !== "store") return [n / 2, n / 2];
   const third = Math.floor(n / 3);
   return [n - third - 1, third, 1];
+}
+
+/** Columns of the result. */
+function widthOf({ n, form }: Pick<ReturnType<typeof shape>, "n" | "form">): number {
+  return form === "silu" || form === "gelu_tanh" ? n / 2 : n;
 }
 
 /** A product of matrices that are stacked. */
@@ -199,7 +224,7 @@ function make(
   const x = rowsOf(draw.values(rows * k, k, 20), k, picked);
   const w = asStored(draw.weights(n * k, k, Math.min(20, largestExponent(dtype))), dtype);
   const gated = form === "silu" || form === "gelu_tanh";
-  const wide = gated ? n / 2 : n;
+  const wide = widthOf({ n, form });
   const before = form === "add" ? rowsOf(draw.values(rows * n, n, 60), n, picked) : undefined;
   const norm = choices.norm ? { weight: draw.normals(k), eps: 1e-5 } : undefined;
   const bias = choices.bias ? draw.normals(n) : undefined;

@@ -1,0 +1,163 @@
+/** The products of a block's linear layers, each by the quickest way there is for so many rows: with the norm before, adapters' shares, and what is done after. */
+
+import { fusedProduct, type Stack } from "./fused_product.ts";
+import type { Recorder } from "./gpu/recorder.ts";
+import { isTexture } from "./gpu/texels.ts";
+import { type Form, takesFew } from "./ops/few_rows.ts";
+import { lowWidth, manyRows, type PackedProduct, type Share } from "./ops/many_rows.ts";
+import { matmul } from "./ops/matmul.ts";
+import { addBias, type Columns } from "./ops/rows.ts";
+import type { Scratch } from "./scratch.ts";
+import type { Linear } from "./weights/model_weights.ts";
+import type { PackedMatrix } from "./weights/packed.ts";
+
+/** Rows from which on manyRows takes adapters' shares too: with fewer of them copying to textures costs more than it saves. */
+const SHARED_ROWS = 4;
+
+/** Rows `[tokens, width]` f32: in a buffer, or in a texture for manyRows to read. */
+export type Rows = GPUBuffer | GPUTexture;
+
+/** Rows that lie in a buffer; see BlockProducts.texelsFor. */
+export function inBuffer(x: Rows): GPUBuffer {
+  if (isTexture(x)) throw new Error("Rows are in a texture where no product reads them from one");
+  return x;
+}
+
+/** Whether a product is not all that comes of a linear layer, so that nothing can be done with it in the same dispatch. */
+export function isAdapted(linears: readonly Linear[]): boolean {
+  return linears.some(({ lora }) => lora);
+}
+
+/** Records the products of one pass. */
+export class BlockProducts {
+  /** Whether there are too few rows for adapters' shares to go with the products. */
+  readonly few: boolean;
+  /** The buffer whose rows lie in a texture too, as they are now: the residual stream after a product was added to it. */
+  #copied: { buffer: GPUBuffer; texels: GPUTexture } | undefined;
+  #roomForCopy: GPUTexture | undefined;
+
+  constructor(
+    private readonly recorder: Recorder,
+    private readonly scratch: Scratch,
+    private readonly rows: number,
+    private readonly normEps: number,
+  ) {
+    this.few = rows < SHARED_ROWS;
+  }
+
+  /** A texture for what goes into a linear layer, where its product is sure to be one that takes it. */
+  texelsFor({ packed, lora }: Linear): GPUTexture | undefined {
+    const { recorder: { gpu }, rows } = this;
+    if (!packed || lora || gpu.precision !== "f32" || takesFew(gpu, rows)) return undefined;
+    if (packed.rows % 4 !== 0) return undefined; // manyRows leaves it to others
+    return this.scratch.takeTexels(packed.columns);
+  }
+
+  /** The norm of `x`, where it is given, and products of more rows, where the weights are packed. Tells whether it was done. */
+  many(
+    weight: PackedMatrix | undefined,
+    x: Rows,
+    form: Form,
+    products: readonly PackedProduct[],
+    norm?: GPUBuffer,
+  ): boolean {
+    // Fast mode's products are not those of packed weights.
+    if (!weight || this.recorder.gpu.precision !== "f32") return false;
+    const width = lowWidth(products);
+    const low = width > 0 ? this.scratch.take(width) : undefined;
+    const texels = x === this.#copied?.buffer ? this.#copied?.texels : undefined;
+    const normed = norm && { weight: norm, eps: this.normEps, texels };
+    const args = { x, norm: normed, weight, rows: this.rows, form, products, low };
+    const done = manyRows(this.recorder, args);
+    if (low) this.scratch.drop(low);
+    return done;
+  }
+
+  /** A linear layer's product and what becomes of it in one dispatch, of however many rows. Tells whether it was done. */
+  single(linear: Linear, x: Rows, form: "store" | "add", out: GPUBuffer): boolean {
+    const { packed } = linear;
+    return this.fused(x, undefined, { linears: [linear], packed }, out, form) ||
+      this.#manyOf(linear, x, form, { out });
+  }
+
+  /** The same with an adapter's share. */
+  withShare(linear: Linear, x: Rows, form: "store" | "add", out: GPUBuffer): boolean {
+    const share = this.shareOf(linear);
+    return share !== undefined && this.#manyOf(linear, x, form, { out, share });
+  }
+
+  /** {@link many} of one layer; what is added to something is then in a texture too. */
+  #manyOf(
+    { packed }: Linear,
+    x: Rows,
+    form: "store" | "add",
+    product: { out: GPUBuffer; share?: Share },
+  ): boolean {
+    if (form === "store" || !packed) return this.many(packed, x, form, [product]);
+    const also = this.#roomForCopy ??= this.scratch.takeTexels(packed.rows);
+    if (!this.many(packed, x, form, [{ ...product, also }])) return false;
+    this.#copied = also && { buffer: product.out, texels: also };
+    return true;
+  }
+
+  /** To be called when others have written to what products were added to. */
+  forget(): void {
+    this.#copied = undefined;
+  }
+
+  /** The norm of `x`, where it is given, and products of few rows in one dispatch. Tells whether it was done. */
+  fused(
+    x: Rows,
+    norm: GPUBuffer | undefined,
+    stack: Stack,
+    out: GPUBuffer,
+    form: Form,
+  ): boolean {
+    if (isTexture(x)) return false;
+    const args = { x, norm: norm && { weight: norm, eps: this.normEps }, stack, out };
+    return fusedProduct(this.recorder, { ...args, rows: this.rows, form });
+  }
+
+  /** Adds a product without a bias to `resid`. Tells whether it was done: an adapter's share may have to be added to the product first. */
+  added(linear: Linear, x: Rows, resid: GPUBuffer): boolean {
+    this.forget();
+    if (linear.lora) return this.withShare(linear, x, "add", resid);
+    if (!this.single(linear, x, "add", resid)) {
+      const { recorder, rows } = this;
+      matmul(recorder, { x: inBuffer(x), weight: linear.weight, y: resid, rows, addScaled: 1 });
+    }
+    return true;
+  }
+
+  /** `W x`, the bias and the adapter's share if there are any: `[tokens, out]`. */
+  linear(x: Rows, linear: Linear): GPUBuffer {
+    const y = this.scratch.take(linear.weight.rows);
+    if (this.withShare(linear, x, "store", y)) return y;
+    if (!this.single(linear, x, "store", y)) this.product(inBuffer(x), linear, y);
+    if (linear.lora) this.adapt(inBuffer(x), linear, y);
+    return y;
+  }
+
+  /** `W x` and the bias if there is one, into a buffer or into some columns of it. */
+  product(x: GPUBuffer, { weight, bias }: Linear, y: GPUBuffer, columns?: Columns): void {
+    const { recorder, rows } = this;
+    matmul(recorder, { x, weight, y, rows, columns });
+    if (bias) addBias(recorder, { x: y, bias, rows, width: weight.rows, columns });
+  }
+
+  /** What an adapter adds to a product, where that can be done in the same dispatch. */
+  shareOf({ lora }: Linear): Share | undefined {
+    if (this.few || !lora?.packed) return undefined;
+    return { factors: [lora.a], b: lora.packed, scale: lora.scale };
+  }
+
+  /** Adds the adapter's share, where there is one, to a product. */
+  adapt(x: GPUBuffer, { lora }: Linear, y: GPUBuffer, columns?: Columns): void {
+    if (!lora) return;
+    const { recorder, scratch, rows } = this;
+    const low = scratch.take(lora.a.rows);
+    matmul(recorder, { x, weight: lora.a, y: low, rows });
+    matmul(recorder, { x: low, weight: lora.b, y, rows, addScaled: lora.scale, columns });
+    scratch.drop(low);
+  }
+}
