@@ -66,7 +66,7 @@ export async function benchDecode(context: BenchContext, name: ShapeName): Promi
   const model = await context.model(name);
   const runs = asked.map((sequences) => ({ sequences, promptTokens, newTokens: quick ? 17 : 49 }));
   const speeds: number[][] = runs.map(() => []);
-  for (let turn = 0; turn <= (quick ? 1 : 3); turn++) {
+  for (let turn = 0; turn <= (quick ? 1 : 5); turn++) {
     for (const [i, run] of runs.entries()) {
       const { speed, ids } = await decodeOnce(model, run);
       if (turn === 0) await checkGreedy(model, promptTokens, ids); // and the warm-up

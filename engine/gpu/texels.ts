@@ -177,9 +177,13 @@ export function isTexture(x: GPUBuffer | GPUBufferBinding | GPUTexture): x is GP
   return "createView" in x;
 }
 
-/** A texture of one texel, to be bound where a kernel could write to one and does not. */
+/**
+ * A texture of one texel, to be bound where a kernel could write to one and does not. It can be copied to, though nobody does: a
+ * texture that cannot is cleared by drawing, after which lavapipe's timestamps leave out the last dispatch.
+ */
 export function unusedTexture(device: GPUDevice): GPUTexture {
-  return device.createTexture({ label: "unused", format: "rgba32uint", size: [1, 1], usage: 0x8 }); // STORAGE_BINDING
+  const usage = 0x2 | 0x8; // COPY_DST | STORAGE_BINDING
+  return device.createTexture({ label: "unused", format: "rgba32uint", size: [1, 1], usage });
 }
 
 /** Bytes for which a texture of the pool has room. */

@@ -125,3 +125,9 @@ Deno.test("a texture has the bytes of the buffer in their order, from any texel 
     gpu.texels.release(texture);
   }
 });
+
+Deno.test("what is bound for nothing can be copied to, so that no drawing clears it", async () => {
+  using gpu = await Gpu.open();
+  assertEquals(gpu.unused, gpu.unused);
+  assertEquals(gpu.unused.texels.usage & 0x2, 0x2);
+});
