@@ -3,12 +3,12 @@
 import { type Batch, furthestPosition } from "./batch.ts";
 import { BlockProducts, inBuffer, isAdapted, type Rows } from "./block_products.ts";
 import type { Recorder } from "./gpu/recorder.ts";
+import { isTexture } from "./gpu/texels.ts";
 import type { KeyStore } from "./key_stores.ts";
-import type { BLOCK_NORMS, BlockLinear } from "./model_spec.ts";
+import { type BLOCK_NORMS, type BlockLinear, projectedWidth } from "./model_spec.ts";
 import { attention, rope } from "./ops/attention.ts";
 import { attentionDecode, fitsDecode } from "./ops/attention_decode.ts";
 import { attentionEach } from "./ops/attention_each.ts";
-import { isTexture } from "./gpu/texels.ts";
 import { copyRows, glu, rmsnorm } from "./ops/rows.ts";
 import { oneTokenEach } from "./query_runs.ts";
 import type { Scratch } from "./scratch.ts";
@@ -96,7 +96,7 @@ export class BlockPass {
     if (each) {
       const { shared } = each;
       if (!isTexture(qkv)) {
-        const bytes = 4 * tokens * (heads + 2 * kvHeads) * headDim;
+        const bytes = 4 * tokens * projectedWidth(spec);
         recorder.copyToTexels({ buffer: qkv, offset: 0, bytes, texture: each.qkv });
       }
       inTexels = this.#products.texelsFor(block.linears["self_attn.o_proj"]);
@@ -119,7 +119,7 @@ export class BlockPass {
    */
   #projections(block: BlockWeights, resid: GPUBuffer, texels?: GPUTexture): Rows {
     const linears = QKV.map((name) => block.linears[name]);
-    const stride = linears.reduce((sum, { weight }) => sum + weight.rows, 0);
+    const stride = projectedWidth(this.model.spec);
     const stack = { linears, packed: block.stacked?.qkv, bias: block.qkvBias };
     const adapted = isAdapted(linears);
     const norm = block.norms.attentionIn;

@@ -5,7 +5,7 @@ import { UsageError } from "./errors.ts";
 import type { Gpu } from "./gpu/gpu.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import type { KvCache } from "./kv_cache.ts";
-import type { ModelSpec } from "./model_spec.ts";
+import { type ModelSpec, projectedWidth } from "./model_spec.ts";
 import { withHeld } from "./ops/attention_decode.ts";
 import type { QueryRuns } from "./ops/attention.ts";
 import { fitsEach, type SharedPrefixes } from "./ops/attention_each.ts";
@@ -95,16 +95,10 @@ function attendsEach(gpu: Gpu, spec: ModelSpec, batch: Batch): boolean {
   const { tokens } = batch;
   if (tokens < LEAST_EACH || spec.qkNorm === "projection") return false;
   const { headDim } = spec;
-  if (4 * tokens * projectedWidth(spec) > gpu.texels.largest) return false;
   const keys = furthestPosition(batch) + 1;
   return spec.attention.every(({ rope: { rotaryDim } }) =>
     fitsEach(gpu, { headDim, rotaryDim, keys })
   );
-}
-
-/** Of queries, keys and values of a token. */
-function projectedWidth({ heads, kvHeads, headDim }: ModelSpec): number {
-  return (heads + 2 * kvHeads) * headDim;
 }
 
 /** Textures for what goes into attention, where there is room for both. */

@@ -105,6 +105,11 @@ export const BLOCK_LINEARS = [
 /** One of {@link BLOCK_LINEARS}. */
 export type BlockLinear = typeof BLOCK_LINEARS[number];
 
+/** Values of a token's queries, keys and values together. */
+export function projectedWidth({ heads, kvHeads, headDim }: ModelSpec): number {
+  return (heads + 2 * kvHeads) * headDim;
+}
+
 /** The shape `[out, in]` of a block's linear layer. */
 export function linearShape(spec: ModelSpec, linear: BlockLinear): [number, number] {
   const { hiddenSize, intermediateSize } = spec;

@@ -19,9 +19,7 @@ export class Scratch {
 
   /** A texture for `[tokens, width]` f32, where there is room for one. */
   takeTexels(width: number): GPUTexture | undefined {
-    const { texels } = this.gpu;
-    const bytes = this.tokens * width * 4;
-    const texture = bytes <= texels.largest ? texels.acquire(bytes) : undefined;
+    const texture = this.gpu.texels.acquire(this.tokens * width * 4);
     if (texture) this.#held.add(texture);
     return texture;
   }

@@ -3,7 +3,7 @@
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import type { Recorder } from "../engine/gpu/recorder.ts";
 import type { DeviceTensor } from "../engine/gpu/tensor.ts";
-import { type FewRowsArgs, type Form, FORMS } from "../engine/ops/few_rows.ts";
+import { type FewRowsArgs, type Form, isGated } from "../engine/ops/few_rows.ts";
 import { type FewRowsInputs, fewRowsReference } from "../engine/ops/few_rows_reference.ts";
 import { matmul } from "../engine/ops/matmul.ts";
 import { type StoredDtype, testMatrix } from "../engine/ops/matrix_reference.ts";
@@ -53,7 +53,7 @@ export class StackedProduct {
       const { a, b } = factor;
       return { a: a.values, b: b.values, scale: one.lora!.scale, first, count };
     });
-    this.#gated = FORMS[form] >= 2;
+    this.#gated = isGated(form);
     this.#inputs = {
       x: withOutlier(normals(seed, rows * k), k),
       norm: one.norm ? { weight: normals(seed + 1, k), eps: EPS } : undefined,
@@ -121,7 +121,7 @@ export class StackedProduct {
       h = output(gpu, [rows, k]).buffer;
       rmsnorm(recorder, { x, weight: norm.weight, out: h, rows, width: k, eps: norm.eps });
     }
-    if (form !== "store" && form !== "add") {
+    if (isGated(form)) {
       const [gate, up] = parts.map((part) => output(gpu, [rows, part]));
       [gate, up].forEach(({ buffer: y }, p) => {
         matmul(recorder, { x: h, weight: matrices[p], y, rows });

@@ -1,6 +1,6 @@
 /** How much of a request fits on the device at once. */
 
-import type { ModelSpec } from "../model_spec.ts";
+import { type ModelSpec, projectedWidth } from "../model_spec.ts";
 import { MAX_SAMPLING_ROWS } from "../ops/sampling.ts";
 import type { Transformer } from "../transformer.ts";
 
@@ -65,8 +65,8 @@ function widestActivation({ hiddenSize, intermediateSize, heads, headDim }: Mode
 
 /** About what a pass holds at once, with an eighth for the pools' rounding: activations, logits and three copies of them. */
 function activationBytes(spec: ModelSpec, tokens: number, sequences: number): number {
-  const { hiddenSize, intermediateSize, heads, kvHeads, headDim, vocabSize } = spec;
-  const token = 6 * hiddenSize + 3 * intermediateSize + 3 * (heads + 2 * kvHeads) * headDim;
+  const { hiddenSize, intermediateSize, vocabSize } = spec;
+  const token = 6 * hiddenSize + 3 * intermediateSize + 3 * projectedWidth(spec);
   return 4.5 * (Math.max(tokens, sequences) * token + 4 * sequences * vocabSize);
 }
 

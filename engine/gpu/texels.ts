@@ -53,12 +53,13 @@ export class TexelPool {
   }
 
   /**
-   * A texture with room for so many bytes, at most {@link largest}, or `undefined` where the memory budget is too small for it.
+   * A texture with room for so many bytes, or `undefined` where that is more than {@link largest}, or than the memory budget has.
    *
    * @param least where there is no memory for another, a texture that is there already may have less room, but this much; it
    * must be released before anybody else acquires one in this way
    */
   acquire(bytes: number, least?: number): GPUTexture | undefined {
+    if (bytes > this.largest) return undefined;
     const height = Math.ceil(Math.min(sizeClass(bytes), this.largest) / ROW_BYTES);
     const texture = this.#free.get(height)?.pop() ?? this.#create(height);
     return texture ?? (least === undefined ? undefined : this.#another(least));

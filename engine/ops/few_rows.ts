@@ -22,6 +22,11 @@ export type Form = "store" | "add" | Activation;
 /** How the shaders name them. */
 export const FORMS: Record<Form, number> = { store: 0, add: 1, silu: 2, gelu_tanh: 3 };
 
+/** Whether half of the columns are gates of the other half, so that the result is half as wide. */
+export function isGated(form: Form): form is Activation {
+  return form !== "store" && form !== "add";
+}
+
 /** What {@link fewRows} reads and writes. */
 export interface FewRowsArgs {
   /** `[rows, columns of W]` f32. */
@@ -38,7 +43,7 @@ export interface FewRowsArgs {
 /** `rmsnorm`, `matmul`, `addBias`, and `addInPlace` or `glu`, as far as they are asked for: the same bits. */
 export function fewRows(recorder: Recorder, args: FewRowsArgs): void {
   const { x, norm, weight: { texture, dtype, rows: n, columns: k, bias }, out, rows, form } = args;
-  const gated = FORMS[form] >= 2;
+  const gated = isGated(form);
   const ROWS = rows <= 1 ? 1 : rows <= 2 ? 2 : 4;
   const high = Math.ceil(rows / ROWS);
   const across = (blocks: number) => Math.ceil(n / (32 * blocks));

@@ -1,6 +1,6 @@
 /** few_rows.wgsl and its kin in float64, as plainly as it can be written, with the bound that their headers state. */
 
-import type { Form } from "./few_rows.ts";
+import { type Form, isGated } from "./few_rows.ts";
 import { flushed, type Reference, TINY, U } from "./reference.ts";
 import { gluReference, rmsnormReference } from "./rows_reference.ts";
 
@@ -39,7 +39,7 @@ export function fewRowsReference(
   if (bias) { for (let at = 0; at < m * n; at++) plus(y, at, bias[at % n]); }
   for (const share of shares) addShare(y, h, share, [m, n, k]);
   if (form === "add") { for (let at = 0; at < m * n; at++) plus(y, at, before![at]); }
-  if (form === "store" || form === "add") return y;
+  if (!isGated(form)) return y;
   const half = n / 2;
   const side = (all: Float64Array, first: number) =>
     Float64Array.from(

@@ -6,7 +6,7 @@ import { f32, u32 } from "../gpu/uniforms.ts";
 import type { WeightMatrix } from "../weights/matrix.ts";
 import { BLOCK, type PackedMatrix } from "../weights/packed.ts";
 import { bytesOf, isTexture } from "../gpu/texels.ts";
-import { type Form, FORMS } from "./few_rows.ts";
+import { type Form, FORMS, isGated } from "./few_rows.ts";
 import { texelRows, weightTexels } from "./matmul.ts";
 import { normToTexels } from "./rows.ts";
 
@@ -77,12 +77,11 @@ export function manyRows(recorder: Recorder, args: ManyRowsArgs): boolean {
   const { weight, rows, products } = args;
   if (products.some(({ count = weight.rows }) => count % 4 !== 0)) return false;
   const { texels } = recorder.gpu;
-  const room = roomFor(recorder, args);
-  if (!room) return false;
-  const { x, most } = room;
-  const lowBytes = 4 * lowWidth(products);
+  const placed = placeRows(recorder, args);
+  if (!placed) return false;
+  const { x, most } = placed;
   const factor = Math.max(...factorsOf(products).map((one) => weightTexels(recorder.gpu, one)));
-  const sizes = args.low ? [most * lowBytes, factor] : [];
+  const sizes = args.low ? [most * 4 * lowWidth(products), factor] : [];
   const others = sizes.map((bytes) => texels.acquire(bytes));
   const done = others.every((texture) => texture !== undefined);
   if (done) {
@@ -98,13 +97,13 @@ export function manyRows(recorder: Recorder, args: ManyRowsArgs): boolean {
 }
 
 /** The texture of rows, or one for them, and how many at once go through it; `undefined` where there is no memory. */
-function roomFor(
+function placeRows(
   { gpu: { texels } }: Recorder,
   { x, weight, rows, products }: ManyRowsArgs,
 ): { x: GPUTexture; most: number } | undefined {
+  if (isTexture(x)) return { x, most: rows };
   const rowBytes = 4 * weight.columns;
   const lowBytes = 4 * lowWidth(products);
-  if (isTexture(x)) return rows * lowBytes <= texels.largest ? { x, most: rows } : undefined;
   const per = Math.floor(texels.largest / Math.max(rowBytes, lowBytes) / PART_ROWS) * PART_ROWS;
   if (per === 0) return undefined;
   // A texture that is there already may have room for a part of the rows only.
@@ -156,7 +155,7 @@ function productsOf(
     copy(low, width, at.low!);
   }
   const { unused } = recorder.gpu;
-  const gated = FORMS[form] >= 2;
+  const gated = isGated(form);
   let lowFirst = 0;
   for (const product of products) {
     const { out, also, first = 0, count = weight.rows, share } = product;

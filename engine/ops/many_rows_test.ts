@@ -14,6 +14,7 @@ import {
 import { readTexels } from "../audit/read_texels.ts";
 import type { WeightMatrix } from "../weights/matrix.ts";
 import { planPacked, recordPacking } from "../weights/packed.ts";
+import { isGated } from "./few_rows.ts";
 import { leastTexels, lowWidth, manyRows } from "./many_rows.ts";
 import { matmul } from "./matmul.ts";
 import { testMatrix } from "./matrix_reference.ts";
@@ -70,7 +71,7 @@ async function adapted(gpu: Gpu, one: StackedCase, seed: number, dispatches?: nu
   const { rows, parts, form } = one;
   const product = await StackedProduct.create(gpu, one, seed);
   const { n, lora } = product;
-  const gated = form === "silu" || form === "gelu_tanh";
+  const gated = isGated(form);
   const textures: GPUTexture[] = [];
   const [stepped, ...outs] = await compute(gpu, (recorder) => {
     const placed = product.place();
@@ -164,7 +165,7 @@ const NORMED: StackedCase[] = [
 async function throughTexels(gpu: Gpu, one: StackedCase, seed: number, dispatches?: number) {
   const { rows, form, k } = one;
   const product = await StackedProduct.create(gpu, one, seed);
-  const width = product.n / (form === "store" || form === "add" ? 1 : 2);
+  const width = isGated(form) ? product.n / 2 : product.n;
   let weights: GPUTexture;
   const computed = await compute(gpu, (recorder) => {
     const { texels } = gpu;

@@ -5,7 +5,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import type { WeightMatrix } from "../weights/matrix.ts";
-import { type FewRowsArgs, FORMS } from "./few_rows.ts";
+import { type FewRowsArgs, FORMS, isGated } from "./few_rows.ts";
 import { CHUNK } from "./grid.ts";
 import { LANE_ROWS, laneShape, THREADS } from "./matmul.ts";
 
@@ -32,7 +32,7 @@ export function fitsFused(
   const alike = weights.every((weight) =>
     weight.dtype === dtype && weight.columns === columns && weight.windows.length === 1
   );
-  const gated = FORMS[form] >= 2;
+  const gated = isGated(form);
   const fits = gated ? weights.length === 2 && weights[1].rows === first : weights.length <= 3;
   const { ROWS } = laneShape(rows, columns);
   const sums = norm ? ROWS * Math.ceil(columns / CHUNK) : 0;
@@ -44,7 +44,7 @@ export function matvecFused(recorder: Recorder, args: MatvecFusedArgs): void {
   const { x, norm, weights, bias, out, rows, form } = args;
   const [{ dtype, columns: k }] = weights;
   const { ROWS, LANES } = laneShape(rows, k);
-  const gated = FORMS[form] >= 2;
+  const gated = isGated(form);
   const sums = norm ? ROWS * Math.ceil(k / CHUNK) : 0;
   const kernel = recorder.gpu.kernels.get("matvec_fused", matvecFusedCode, {
     WEIGHT_DTYPE: dtype,

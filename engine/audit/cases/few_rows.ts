@@ -3,7 +3,7 @@
 import type { Recorder } from "../../gpu/recorder.ts";
 import { DeviceTensor } from "../../gpu/tensor.ts";
 import { ROW_TEXELS, TEXEL_BYTES } from "../../gpu/texels.ts";
-import { fewRows, type FewRowsArgs, type Form } from "../../ops/few_rows.ts";
+import { fewRows, type FewRowsArgs, type Form, isGated } from "../../ops/few_rows.ts";
 import { fewRowsReference } from "../../ops/few_rows_reference.ts";
 import { lowWidth, manyRows, type Share } from "../../ops/many_rows.ts";
 import { matvecFused } from "../../ops/matvec_fused.ts";
@@ -66,7 +66,7 @@ export const fewRowsCase = kernelCase({
   quick: 3,
   random(draw) {
     const form = FORMS[draw.below(4)];
-    const n = form === "store" || form === "add" ? 1 + draw.below(200) : 64 * (1 + draw.below(4));
+    const n = isGated(form) ? 64 * (1 + draw.below(4)) : 1 + draw.below(200);
     const dtype = STORED_DTYPES[draw.below(3)];
     const bias = form === "store" && draw.below(2) === 1;
     const sizes = [1 + draw.below(20), n, 8 * (1 + draw.below(60))] as const;
@@ -92,8 +92,7 @@ export const manyRowsCase = kernelCase({
   ],
   random(draw) {
     const form = FORMS[draw.below(4)];
-    const gated = form !== "store" && form !== "add";
-    const n = gated ? 64 * (1 + draw.below(4)) : 4 * (1 + draw.below(75));
+    const n = isGated(form) ? 64 * (1 + draw.below(4)) : 4 * (1 + draw.below(75));
     const bias = form === "store" && draw.below(2) === 1;
     const sizes = [1 + draw.below(90), n, 8 * (1 + draw.below(40))] as const;
     const [rank, factors] = [8 * draw.below(4), STORED_DTYPES[draw.below(3)]];
@@ -142,7 +141,7 @@ export const matvecFusedCase = kernelCase({
   quick: 4,
   random(draw) {
     const form = FORMS[draw.below(4)];
-    const n = form === "store" || form === "add" ? 3 + draw.below(200) : 2 * (1 + draw.below(90));
+    const n = isGated(form) ? 2 * (1 + draw.below(90)) : 3 + draw.below(200);
     const dtype = STORED_DTYPES[draw.below(3)];
     const bias = form === "store" && draw.below(2) === 1;
     const sizes = [1 + draw.below(12), n, 8 * (1 + draw.below(80))] as const;
@@ -168,7 +167,7 @@ function stacked({ n, form }: ReturnType<typeof shape>): number[] {
 
 /** Columns of the result. */
 function widthOf({ n, form }: Pick<ReturnType<typeof shape>, "n" | "form">): number {
-  return form === "silu" || form === "gelu_tanh" ? n / 2 : n;
+  return isGated(form) ? n / 2 : n;
 }
 
 /** A product of matrices that are stacked. */
@@ -223,7 +222,7 @@ function make(
   // What passes a gate is a product of two sums, and must stay finite.
   const x = rowsOf(draw.values(rows * k, k, 20), k, picked);
   const w = asStored(draw.weights(n * k, k, Math.min(20, largestExponent(dtype))), dtype);
-  const gated = form === "silu" || form === "gelu_tanh";
+  const gated = isGated(form);
   const wide = widthOf({ n, form });
   const before = form === "add" ? rowsOf(draw.values(rows * n, n, 60), n, picked) : undefined;
   const norm = choices.norm ? { weight: draw.normals(k), eps: 1e-5 } : undefined;

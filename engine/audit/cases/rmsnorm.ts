@@ -51,8 +51,9 @@ export const rmsnormCase = kernelCase({
         const { texels } = recorder.gpu;
         const bytes = 4 * picked.length * width;
         const [from, to] = [0, 1].map(() => texels.acquire(bytes)!);
-        recorder.copyToTexels({ buffer: x.buffer, offset: 0, bytes, texture: from });
-        normToTexels(recorder, { ...args, ...(end === "between texels" && { x: from }), out: to });
+        const between = end === "between texels";
+        if (between) recorder.copyToTexels({ buffer: x.buffer, offset: 0, bytes, texture: from });
+        normToTexels(recorder, { ...args, x: between ? from : x.buffer, out: to });
         readTexels(recorder, to, picked.length * width / 4, out);
         for (const texture of [from, to]) texels.release(texture);
       },
