@@ -130,13 +130,12 @@ export class BlockPass {
       return texels;
     }
     const qkv = this.scratch.take(stride);
-    if (!adapted && this.#products.fused(resid, norm, stack, qkv, "store")) return qkv;
+    if (this.#products.fused(resid, norm, stack, qkv, "store")) return qkv;
     if (!adapted && this.#products.many(stack.packed, resid, "store", [{ out: qkv }], norm)) {
       return qkv;
     }
     const x = this.#normOrSame(block, "attentionIn", resid);
-    const done = adapted && (this.#products.fused(x, undefined, stack, qkv, "store") ||
-      this.#products.many(stack.packed, x, "store", [{ out: qkv }]));
+    const done = adapted && this.#products.plain(x, stack, qkv);
     let first = 0;
     for (const linear of linears) {
       if (!done) this.#products.product(x, linear, qkv, { stride, first });
@@ -231,7 +230,7 @@ export class BlockPass {
     if (texels && atOnce(texels)) return texels;
     if (texels) scratch.drop(texels);
     const gate = scratch.take(intermediateSize);
-    if (!adapted && this.#products.fused(resid, norm, stack, gate, activation)) return gate;
+    if (this.#products.fused(resid, norm, stack, gate, activation)) return gate;
     if (atOnce(gate)) return gate;
     const x = this.#normOrSame(block, "mlpIn", resid);
     const up = scratch.take(intermediateSize);

@@ -1,5 +1,6 @@
 /** The products of a block's linear layers, each by the quickest way there is for so many rows: with the norm before, adapters' shares, and what is done after. */
 
+import { adaptedProduct } from "./adapted_product.ts";
 import { fusedProduct, type Stack } from "./fused_product.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import { isTexture } from "./gpu/texels.ts";
@@ -73,17 +74,12 @@ export class BlockProducts {
     return done;
   }
 
-  /** A linear layer's product and what becomes of it in one dispatch, of however many rows. Tells whether it was done. */
-  single(linear: Linear, x: Rows, form: "store" | "add", out: GPUBuffer): boolean {
-    const { packed } = linear;
-    return this.fused(x, undefined, { linears: [linear], packed }, out, form) ||
-      this.#manyOf(linear, x, form, { out });
-  }
-
-  /** The same with an adapter's share. */
-  withShare(linear: Linear, x: Rows, form: "store" | "add", out: GPUBuffer): boolean {
+  /** All of a linear layer and what becomes of it, of however many rows. Tells whether it was done: else there is an adapter, or no room. */
+  #whole(linear: Linear, x: Rows, form: "store" | "add", out: GPUBuffer): boolean {
+    const { packed, lora } = linear;
+    if (this.fused(x, undefined, { linears: [linear], packed }, out, form)) return true;
     const share = this.shareOf(linear);
-    return share !== undefined && this.#manyOf(linear, x, form, { out, share });
+    return (!lora || share !== undefined) && this.#manyOf(linear, x, form, { out, share });
   }
 
   /** {@link many} of one layer; what is added to something is then in a texture too. */
@@ -105,7 +101,7 @@ export class BlockProducts {
     this.#copied = undefined;
   }
 
-  /** The norm of `x`, where it is given, and products of few rows in one dispatch. Tells whether it was done. */
+  /** The norm of `x`, where it is given, and products of few rows in one dispatch; in three under an adapter. Tells whether it was done. */
   fused(
     x: Rows,
     norm: GPUBuffer | undefined,
@@ -114,27 +110,40 @@ export class BlockProducts {
     form: Form,
   ): boolean {
     if (isTexture(x)) return false;
-    const args = { x, norm: norm && { weight: norm, eps: this.normEps }, stack, out };
-    return fusedProduct(this.recorder, { ...args, rows: this.rows, form });
+    const { recorder, scratch, rows } = this;
+    const args = { x, norm: norm && { weight: norm, eps: this.normEps }, stack, out, rows, form };
+    return isAdapted(stack.linears)
+      ? adaptedProduct(recorder, scratch, args)
+      : fusedProduct(recorder, args);
+  }
+
+  /** Products in one dispatch, without adapters' shares. Tells whether it was done. */
+  plain(x: GPUBuffer, stack: Stack, out: GPUBuffer): boolean {
+    const { recorder, rows } = this;
+    return fusedProduct(recorder, { x, stack, out, rows, form: "store" }) ||
+      this.many(stack.packed, x, "store", [{ out }]);
   }
 
   /** Adds a product without a bias to `resid`. Tells whether it was done: an adapter's share may have to be added to the product first. */
   added(linear: Linear, x: Rows, resid: GPUBuffer): boolean {
     this.forget();
-    if (linear.lora) return this.withShare(linear, x, "add", resid);
-    if (!this.single(linear, x, "add", resid)) {
-      const { recorder, rows } = this;
-      matmul(recorder, { x: inBuffer(x), weight: linear.weight, y: resid, rows, addScaled: 1 });
-    }
+    if (this.#whole(linear, x, "add", resid)) return true;
+    if (linear.lora) return false;
+    const { recorder, rows } = this;
+    matmul(recorder, { x: inBuffer(x), weight: linear.weight, y: resid, rows, addScaled: 1 });
     return true;
   }
 
   /** `W x`, the bias and the adapter's share if there are any: `[tokens, out]`. */
   linear(x: Rows, linear: Linear): GPUBuffer {
     const y = this.scratch.take(linear.weight.rows);
-    if (this.withShare(linear, x, "store", y)) return y;
-    if (!this.single(linear, x, "store", y)) this.product(inBuffer(x), linear, y);
-    if (linear.lora) this.adapt(inBuffer(x), linear, y);
+    if (this.#whole(linear, x, "store", y)) return y;
+    const { packed, lora } = linear;
+    const input = inBuffer(x);
+    if (!lora || !this.plain(input, { linears: [linear], packed }, y)) {
+      this.product(input, linear, y);
+    }
+    this.adapt(input, linear, y);
     return y;
   }
 

@@ -1,5 +1,6 @@
 /** Products of one input with what stands before and after them in a block, in one dispatch. */
 
+import type { Gpu } from "./gpu/gpu.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import { fewRows, type FewRowsArgs, takesFew } from "./ops/few_rows.ts";
 import { fitsFused, matvecFused } from "./ops/matvec_fused.ts";
@@ -20,23 +21,35 @@ export interface FusedProduct extends Omit<FewRowsArgs, "weight"> {
   stack: Stack;
 }
 
+/** What decides whether a kernel can do it at once. */
+type Asked = Pick<FusedProduct, "stack" | "rows" | "norm" | "form">;
+
+/** Whether {@link fusedProduct} does this: from textures on software adapters, from the weights as they are stored on GPUs. */
+export function fitsProduct(gpu: Gpu, { stack, rows, norm, form }: Asked): boolean {
+  if (gpu.profile === "software") return stack.packed !== undefined && takesFew(gpu, rows);
+  // Biases that do not lie together, or before an activation, are added by themselves.
+  const biased = stack.linears.some(({ bias }) => bias);
+  if (biased && (!biasOf(stack) || form !== "store")) return false;
+  return fitsFused(gpu, { weights: stack.linears.map(({ weight }) => weight), rows, norm, form });
+}
+
 /**
- * Records it where a kernel can do it at once: from textures on software adapters, from the weights as they are stored on GPUs.
+ * Records it where {@link fitsProduct}.
  *
  * @returns whether it was done; else it is for the caller to go step by step
  */
 export function fusedProduct(recorder: Recorder, { stack, ...args }: FusedProduct): boolean {
   const { gpu } = recorder;
-  if (gpu.profile === "software") {
-    if (!stack.packed || !takesFew(gpu, args.rows)) return false;
-    fewRows(recorder, { ...args, weight: stack.packed });
-    return true;
+  if (!fitsProduct(gpu, { stack, ...args })) return false;
+  if (gpu.profile === "software") fewRows(recorder, { ...args, weight: stack.packed! });
+  else {
+    const weights = stack.linears.map(({ weight }) => weight);
+    matvecFused(recorder, { ...args, weights, bias: biasOf(stack) });
   }
-  const { linears, bias = linears.length === 1 ? linears[0].bias : undefined } = stack;
-  // Biases that do not lie together, or before an activation, are added by themselves.
-  if (linears.some((linear) => linear.bias) && (!bias || args.form !== "store")) return false;
-  const product = { ...args, weights: linears.map(({ weight }) => weight), bias };
-  if (!fitsFused(gpu, product)) return false;
-  matvecFused(recorder, product);
   return true;
+}
+
+/** The biases of all, where there are some and they lie together. */
+function biasOf({ linears, bias }: Stack): GPUBuffer | undefined {
+  return bias ?? (linears.length === 1 ? linears[0].bias : undefined);
 }

@@ -17,7 +17,7 @@ import {
 import { copyRowsCase } from "./cases/copy_rows.ts";
 import { edit } from "./cases/edit.ts";
 import { embeddingCase } from "./cases/embedding.ts";
-import { fewRowsCase, manyRowsCase, matvecFusedCase } from "./cases/few_rows.ts";
+import { addSharesCase, fewRowsCase, manyRowsCase, matvecFusedCase } from "./cases/few_rows.ts";
 import { gluCase } from "./cases/glu.ts";
 import { intersectMeanCase } from "./cases/intersect_mean.ts";
 import { kthLargestCase } from "./cases/kth_largest.ts";
@@ -52,6 +52,7 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   attentionEachCase,
   fewRowsCase,
   matvecFusedCase,
+  addSharesCase,
   manyRowsCase,
   add,
   gluCase,

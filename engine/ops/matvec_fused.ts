@@ -20,15 +20,24 @@ export interface MatvecFusedArgs extends Omit<FewRowsArgs, "weight"> {
 /** Partial sums of the norm, 4 KiB: with the tile and what is beside it they stay within the 16 KiB that every adapter has. */
 const MOST_PARTIALS = 1024;
 
+/** The products that {@link matvecFused} is asked for. */
+type Asked = Pick<MatvecFusedArgs, "weights" | "rows" | "norm" | "form">;
+
 /** Whether {@link matvecFused} takes these products, and is the fastest way that is known. */
 export function fitsFused(
   { precision, profile, tuning }: Pick<Gpu, "precision" | "profile" | "tuning">,
-  { weights, rows, norm, form }: Omit<MatvecFusedArgs, "x" | "out">,
+  asked: Asked,
 ): boolean {
-  const [{ dtype, columns, rows: first }] = weights;
-  const chosen = tuning.choice("matmul", rows, first * columns) ?? "lanes";
-  const wanted = profile !== "software" && precision === "f32" && rows <= LANE_ROWS &&
+  const [{ columns, rows: first }] = asked.weights;
+  const chosen = tuning.choice("matmul", asked.rows, first * columns) ?? "lanes";
+  const wanted = profile !== "software" && precision === "f32" && asked.rows <= LANE_ROWS &&
     (chosen === "lanes" || chosen === "subgroups");
+  return wanted && takesFused(asked);
+}
+
+/** Whether {@link matvecFused} takes these products, on any adapter. */
+export function takesFused({ weights, rows, norm, form }: Asked): boolean {
+  const [{ dtype, columns, rows: first }] = weights;
   const alike = weights.every((weight) =>
     weight.dtype === dtype && weight.columns === columns && weight.windows.length === 1
   );
@@ -36,10 +45,10 @@ export function fitsFused(
   const fits = gated ? weights.length === 2 && weights[1].rows === first : weights.length <= 3;
   const { ROWS } = laneShape(rows, columns);
   const sums = norm ? ROWS * Math.ceil(columns / CHUNK) : 0;
-  return wanted && alike && fits && columns % 8 === 0 && sums <= MOST_PARTIALS;
+  return alike && fits && columns % 8 === 0 && sums <= MOST_PARTIALS;
 }
 
-/** `rmsnorm`, `matmul`, `addBias`, and `addInPlace` or `glu`, as far as they are asked for, where {@link fitsFused}: the same bits. */
+/** `rmsnorm`, `matmul`, `addBias`, and `addInPlace` or `glu`, as far as they are asked for, where {@link takesFused}: the same bits. */
 export function matvecFused(recorder: Recorder, args: MatvecFusedArgs): void {
   const { x, norm, weights, bias, out, rows, form } = args;
   const [{ dtype, columns: k }] = weights;

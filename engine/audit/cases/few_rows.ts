@@ -3,9 +3,11 @@
 import type { Recorder } from "../../gpu/recorder.ts";
 import { DeviceTensor } from "../../gpu/tensor.ts";
 import { ROW_TEXELS, TEXEL_BYTES } from "../../gpu/texels.ts";
+import { addShares } from "../../ops/add_shares.ts";
 import { fewRows, type FewRowsArgs, type Form, isGated } from "../../ops/few_rows.ts";
 import { fewRowsReference } from "../../ops/few_rows_reference.ts";
 import { lowWidth, manyRows, type Share } from "../../ops/many_rows.ts";
+import { matmul } from "../../ops/matmul.ts";
 import { matvecFused } from "../../ops/matvec_fused.ts";
 import type { WeightMatrix } from "../../weights/matrix.ts";
 import { planPacked, recordPacking } from "../../weights/packed.ts";
@@ -157,6 +159,53 @@ export const matvecFusedCase = kernelCase({
     ),
 });
 
+export const addSharesCase = kernelCase({
+  op: "add_shares",
+  shapes: [
+    shape([3, 98, 72], "BF16", "store", { rank: 16 }),
+    shape([2, 134, 64], "F16", "silu", { rank: 72, factors: "F32" }),
+    shape([4, 33, 40], "F32", "add", { rank: 8, factors: "F16" }),
+    shape([1, 320, 192], "BF16", "gelu_tanh", { rank: 64 }),
+    shape([8, 1030, 96], "BF16", "add", { rank: 136, factors: "F16" }),
+    shape([1, 2048, 2048], "BF16", "store", { rank: 256, distributions: LARGE }),
+  ],
+  quick: 3,
+  random(draw) {
+    const form = FORMS[draw.below(4)];
+    const n = isGated(form) ? 2 * (1 + draw.below(90)) : 3 + draw.below(200);
+    const sizes = [1 + draw.below(9), n, 8 * (1 + draw.below(30))] as const;
+    const [rank, factors] = [8 * (1 + draw.below(18)), STORED_DTYPES[draw.below(3)]];
+    return shape(sizes, STORED_DTYPES[draw.below(3)], form, { rank, factors });
+  },
+  make: (sizes, draw, picked) =>
+    make(sizes, draw, picked ?? allRows(sizes.rows), shared, stacked(sizes)),
+});
+
+/** The products and what the factors A make of the same rows, step by step, then the sum. */
+const shared: Op = (recorder, matrices, { x, out, rows, form, lora }) => {
+  const { gpu } = recorder;
+  const width = (all: readonly WeightMatrix[]) => all.reduce((sum, { rows }) => sum + rows, 0);
+  const beside = (all: readonly WeightMatrix[], y: GPUBuffer) => {
+    let first = 0;
+    for (const weight of all) {
+      matmul(recorder, { x, weight, y, rows, columns: { stride: width(all), first } });
+      first += weight.rows;
+    }
+  };
+  const { a, b } = lora!;
+  const scratch = [width(a), ...form === "store" ? [] : [width(matrices)]]
+    .map((columns) => gpu.tensor([rows, columns]));
+  const [low, products = out] = scratch.map(({ buffer }) => buffer);
+  beside(matrices, products);
+  beside(a, low);
+  const parts = matrices.map(({ rows: count }, i) => {
+    const first = width(a.slice(0, i));
+    return { count, share: { b: b[i], first, scale: SCALE } };
+  });
+  addShares(recorder, { x: products, low, lowWidth: width(a), parts, out, rows, form });
+  for (const tensor of scratch) tensor.release();
+};
+
 /** Rows of each of the matrices that are stacked: as many as a form has. */
 function stacked({ n, form }: ReturnType<typeof shape>): number[] {
   if (form === "add") return [n];
@@ -235,14 +284,17 @@ function make(
     first += rows;
   });
   // Gates and what they let pass are adapted each by itself.
-  const adapted = rank === 0 ? [] : gated ? [n / 2, n / 2] : [n];
+  const adapted = rank === 0 ? [] : gated ? [n / 2, n / 2] : parts;
+  let firstShare = 0;
   const shares = adapted.map((count, i) => {
     const drawn = (rows: number, columns: number, most: number) =>
       asStored(draw.weights(rows * columns, columns, most), factors);
     const [a, b] = [drawn(rank, k, 0), drawn(count, rank, 10)];
     matrices[`a${i}`] = { values: a, rows: rank, columns: k, dtype: factors };
     matrices[`b${i}`] = { values: b, rows: count, columns: rank, dtype: factors };
-    return { a, b, scale: SCALE, first: i * count, count };
+    const first = firstShare;
+    firstShare += count;
+    return { a, b, scale: SCALE, first, count };
   });
   const inputs = { x, norm, w, bias, shares, before };
   return {
