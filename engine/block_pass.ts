@@ -121,21 +121,16 @@ export class BlockPass {
     const linears = QKV.map((name) => block.linears[name]);
     const stride = projectedWidth(this.model.spec);
     const stack = { linears, packed: block.stacked?.qkv, bias: block.qkvBias };
-    const adapted = isAdapted(linears);
     const norm = block.norms.attentionIn;
-    if (
-      texels && !adapted &&
-      this.#products.many(stack.packed, resid, "store", [{ out: texels }], norm)
-    ) {
-      return texels;
-    }
+    const many = (out: Rows) => {
+      const products = this.#products.beside(linears, out);
+      return products && this.#products.many(stack.packed, resid, "store", products, norm);
+    };
+    if (texels && many(texels)) return texels;
     const qkv = this.scratch.take(stride);
-    if (this.#products.fused(resid, norm, stack, qkv, "store")) return qkv;
-    if (!adapted && this.#products.many(stack.packed, resid, "store", [{ out: qkv }], norm)) {
-      return qkv;
-    }
+    if (this.#products.fused(resid, norm, stack, qkv, "store") || many(qkv)) return qkv;
     const x = this.#normOrSame(block, "attentionIn", resid);
-    const done = adapted && this.#products.plain(x, stack, qkv);
+    const done = isAdapted(linears) && this.#products.plain(x, stack, qkv);
     let first = 0;
     for (const linear of linears) {
       if (!done) this.#products.product(x, linear, qkv, { stride, first });

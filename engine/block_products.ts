@@ -5,15 +5,12 @@ import { fusedProduct, type Stack } from "./fused_product.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import { isTexture } from "./gpu/texels.ts";
 import { type Form, takesFew } from "./ops/few_rows.ts";
-import { lowWidth, manyRows, type PackedProduct, type Share } from "./ops/many_rows.ts";
+import { manyRows, type PackedProduct, type Share } from "./ops/many_rows.ts";
 import { matmul } from "./ops/matmul.ts";
 import { addBias, type Columns } from "./ops/rows.ts";
 import type { Scratch } from "./scratch.ts";
 import type { Linear } from "./weights/model_weights.ts";
 import type { PackedMatrix } from "./weights/packed.ts";
-
-/** Rows from which on manyRows takes adapters' shares too: with fewer of them copying to textures costs more than it saves. */
-const SHARED_ROWS = 4;
 
 /** Rows `[tokens, width]` f32: in a buffer, or in a texture for manyRows to read. */
 export type Rows = GPUBuffer | GPUTexture;
@@ -31,7 +28,7 @@ export function isAdapted(linears: readonly Linear[]): boolean {
 
 /** Records the products of one pass. */
 export class BlockProducts {
-  /** Whether there are too few rows for adapters' shares to go with the products. */
+  /** Whether there are too few rows for manyRows, which takes adapters' shares with the products. */
   readonly few: boolean;
   /** The buffer whose rows lie in a texture too, as they are now: the residual stream after a product was added to it. */
   #copied: { buffer: GPUBuffer; texels: GPUTexture } | undefined;
@@ -43,7 +40,7 @@ export class BlockProducts {
     private readonly rows: number,
     private readonly normEps: number,
   ) {
-    this.few = rows < SHARED_ROWS;
+    this.few = takesFew(recorder.gpu, rows);
   }
 
   /** A texture for what goes into a linear layer, where its product is sure to be one that takes it. */
@@ -64,14 +61,9 @@ export class BlockProducts {
   ): boolean {
     // Fast mode's products are not those of packed weights.
     if (!weight || this.recorder.gpu.precision !== "f32") return false;
-    const width = lowWidth(products);
-    const low = width > 0 ? this.scratch.take(width) : undefined;
     const texels = x === this.#copied?.buffer ? this.#copied?.texels : undefined;
     const normed = norm && { weight: norm, eps: this.normEps, texels };
-    const args = { x, norm: normed, weight, rows: this.rows, form, products, low };
-    const done = manyRows(this.recorder, args);
-    if (low) this.scratch.drop(low);
-    return done;
+    return manyRows(this.recorder, { x, norm: normed, weight, rows: this.rows, form, products });
   }
 
   /** All of a linear layer and what becomes of it, of however many rows. Tells whether it was done: else there is an adapter, or no room. */
@@ -156,8 +148,25 @@ export class BlockProducts {
 
   /** What an adapter adds to a product, where that can be done in the same dispatch. */
   shareOf({ lora }: Linear): Share | undefined {
-    if (this.few || !lora?.packed) return undefined;
-    return { factors: [lora.a], b: lora.packed, scale: lora.scale };
+    if (this.few || !lora?.packed || !lora.low) return undefined;
+    const { packed: b, low: { stack: lows, first }, scale } = lora;
+    return { lows, firsts: [first], b, scale };
+  }
+
+  /** The products of layers with one input side by side: one of all, or one each where there are adapters; nothing where a share is not packed. */
+  beside(linears: readonly Linear[], out: Rows): PackedProduct[] | undefined {
+    if (!isAdapted(linears)) return [{ out }];
+    const stride = linears.reduce((sum, { weight }) => sum + weight.rows, 0);
+    const products: PackedProduct[] = [];
+    let first = 0;
+    for (const linear of linears) {
+      const share = this.shareOf(linear);
+      if (linear.lora && !share) return undefined;
+      const count = linear.weight.rows;
+      products.push({ out, first, count, columns: { stride, first }, share });
+      first += count;
+    }
+    return products;
   }
 
   /** Adds the adapter's share, where there is one, to a product. */

@@ -2,15 +2,15 @@
 // residual stream, gated activation. For software adapters: matmul_texel.wgsl, with weights that lie side by side for the lanes.
 //
 //   y[m, n] = Σ_k x[m, k] · w[first_block · 32 + n, k]   (+ bias[first_block · 32 + n] with BIAS)
-//             + scale · Σ_r low[m, low_first + r] · b[n, r]  with LORA; low_first + rank + r for what FORM 2 and 3 let pass
+//             + scale · Σ_r low[m, low_first + r] · b[n, r]  with LORA; low_first + low_apart + r for what FORM 2 and 3 let pass
 //   FORM 0:    out[m, n] = y[m, n]
 //   FORM 1:    out[m, n] ← out[m, n] + y[m, n]
 //   FORM 2, 3: out[m, j] = act(y[m, j]) · y[m, n/2 + j], act silu (2) or gelu_tanh (3): see glu.wgsl
 //
-// x [m, k], low [m, low_width] f32 in rows of 1024 texels, k, rank and low_width multiples of 8; bias f32, read with BIAS only
+// x [m, k], low [m, low_width] f32 in rows of 1024 texels, k, rank, low_first, low_apart, low_width multiples of 8; bias f32, read with BIAS
 // w [·, k], b [n, rank] packed; low and b read with LORA only
-// out [m, n] f32, n a multiple of 4; [m, n/2] with FORM 2 and 3, where n/2 is a multiple of 32. With TEXELS it goes to texels in
-//        rows of 1024, to the rows of the matrix from texel_row on: with FORM 1 too, else instead.
+// out [m, n] f32, n a multiple of 4; [m, n/2] with FORM 2 and 3, where n/2 is a multiple of 32; columns of rows of `stride` numbers,
+//        from `column` on, multiples of 4. With TEXELS it goes to texels in rows of 1024, from row texel_row on: with FORM 1 too, else instead.
 // Sums:  those of matmul.wgsl, over k and over r: chunks of 64, each from 0 with fma in rising order, then the chunks in order from
 //        0; the share is added with fma. The same bits as step by step.
 // Error: of a product γ(64 + ⌈k/64⌉)·Σ|x||w|, u = 2^-24, of the share likewise; BIAS, LORA and FORM 1 each round the sum; FORM 2, 3:
@@ -24,7 +24,8 @@ override BLOCKS: u32; // 2, 3 or 4; 4 with FORM 2 and 3: half gates, half ups
 override BIAS: bool; override FORM: u32; override LORA: bool; override B_DTYPE: u32; override TEXELS: bool;
 const C1 = 1.5957691216057308; const C3 = 0.07135481627260025; // glu.wgsl
 
-struct Params { m: u32, n: u32, k: u32, first_block: u32, rank: u32, low_first: u32, low_width: u32, scale: f32, texel_row: u32 }
+struct Params { m: u32, n: u32, k: u32, first_block: u32, rank: u32, low_first: u32, low_apart: u32, low_width: u32,
+  scale: f32, texel_row: u32, stride: u32, column: u32 }
 @group(0) @binding(0) var x: texture_storage_2d<rgba32uint, read>;
 @group(0) @binding(1) var<storage, read> bias: array<vec4<f32>>;
 @group(0) @binding(2) var w: texture_storage_2d<rgba32uint, read>;
@@ -80,7 +81,7 @@ fn row_step(side: u32, row: u32, k: u32, acc: mat4x4<f32>) -> mat4x4<f32> {
   let v = inputs(side, row, k);
   if (BLOCKS == 2u) { return mat4x4(dot8(v, blocks[0], acc[0]), dot8(v, blocks[1], acc[1]), acc[2], acc[3]); }
   if (BLOCKS == 3u) { return mat4x4(dot8(v, blocks[0], acc[0]), dot8(v, blocks[1], acc[1]), dot8(v, blocks[2], acc[2]), acc[3]); }
-  var u = v; if (side == 1u && FORM >= 2u) { u = inputs(1u, row, p.rank + k); }
+  var u = v; if (side == 1u && FORM >= 2u) { u = inputs(1u, row, p.low_apart + k); }
   return mat4x4(dot8(v, blocks[0], acc[0]), dot8(v, blocks[1], acc[1]), dot8(u, blocks[2], acc[2]), dot8(u, blocks[3], acc[3]));
 }
 fn act(gate: f32) -> f32 {
@@ -89,11 +90,11 @@ fn act(gate: f32) -> f32 {
   return a / (1.0 + exp(-b * fma(C3, b * b, C1)));
 }
 fn put(row: u32, block: u32, y: vec4<f32>) {
-  let width = select(p.n, p.n / 2u, FORM >= 2u); let n = 32u * block + 4u * lane; let i = (row * width + n) / 4u;
-  if (n >= width) { return; }
+  let n = 32u * block + 4u * lane; let i = (row * p.stride + p.column + n) / 4u;
+  if (n >= select(p.n, p.n / 2u, FORM >= 2u)) { return; }
   var v = y; if (FORM == 1u) { v = fma(vec4(1.0), v, out[i]); }
   if (!TEXELS || FORM == 1u) { out[i] = v; }
-  if (TEXELS) { let at = p.texel_row * (width / 4u) + i; textureStore(texels, vec2(at % 1024u, at / 1024u), bitcast<vec4<u32>>(v)); }
+  if (TEXELS) { let at = p.texel_row * (p.stride / 4u) + i; textureStore(texels, vec2(at % 1024u, at / 1024u), bitcast<vec4<u32>>(v)); }
 }
 fn biases(block: u32) -> vec4<f32> { return bias[8u * (p.first_block + min(block, (p.n - 1u) / 32u)) + lane]; }
 fn gated(gate: vec4<f32>, up: vec4<f32>) -> vec4<f32> { return vec4(act(gate.x), act(gate.y), act(gate.z), act(gate.w)) * up; }
@@ -137,8 +138,7 @@ fn product(side: u32, row: u32, group: u32) -> array<mat4x4<f32>, 8> {
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) index: u32) {
   lane = index;
   let across = (p.n + 32u * BLOCKS - 1u) / (32u * BLOCKS);
-  let group = (id.y * groups.x + id.x) % across;
-  let row = (id.y * groups.x + id.x) / across * 8u;
+  let i = id.y * groups.x + id.x; let group = i % across; let row = i / across * 8u;
   if (row >= p.m) { return; }
   let y = product(0u, row, group);
   var share = array<mat4x4<f32>, 8>(); if (LORA) { share = product(1u, row, group); }

@@ -23,6 +23,7 @@ Deno.test("every shader has the chunk sizes of grid.ts", () => {
     }
   }
   assertEquals(holders.sort(), [
+    "add_shares.wgsl CHUNK",
     "attention.wgsl CHUNK4",
     "attention.wgsl KEYS",
     "attention_texel.wgsl CHUNK4",

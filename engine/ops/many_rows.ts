@@ -7,13 +7,14 @@ import type { WeightMatrix } from "../weights/matrix.ts";
 import { BLOCK, type PackedMatrix } from "../weights/packed.ts";
 import { bytesOf, isTexture } from "../gpu/texels.ts";
 import { type Form, FORMS, isGated } from "./few_rows.ts";
-import { texelRows, weightTexels } from "./matmul.ts";
-import { normToTexels } from "./rows.ts";
+import { type Columns, normToTexels } from "./rows.ts";
 
 /** What an adapter adds to a product: `scale · B(A x)`. */
 export interface Share {
-  /** `A` `[rank, columns of W]`; of gates and what they let pass there are two. */
-  factors: readonly WeightMatrix[];
+  /** The factors A of all products of one input, the same for all of them. */
+  lows: PackedMatrix;
+  /** The row from which on `A` lies there; of gates and what they let pass there are two. */
+  firsts: readonly number[];
   /** `B` `[rows of the product, rank]`. */
   b: PackedMatrix;
   scale: number;
@@ -26,6 +27,8 @@ export interface PackedProduct {
    * something may go to a texture, in rows of 1,024 texels.
    */
   out: GPUBuffer | GPUTexture;
+  /** Where `out` is wider than the product; both numbers are multiples of 4. */
+  columns?: Columns;
   /** Gets what is added to something too, as texels. */
   also?: GPUTexture;
   /** The first of the packed rows, a multiple of {@link BLOCK} (default: 0). */
@@ -45,17 +48,11 @@ export interface ManyRowsArgs {
   rows: number;
   form: Form;
   products: readonly PackedProduct[];
-  /** Gets what the factors make of `x`, `[rows,` {@link lowWidth}`]` f32, where there are any. */
-  low?: GPUBuffer;
 }
 
-function factorsOf(products: readonly PackedProduct[]): WeightMatrix[] {
-  return products.flatMap(({ share }) => share?.factors ?? []);
-}
-
-/** Columns that the factors of all products have together. */
-export function lowWidth(products: readonly PackedProduct[]): number {
-  return factorsOf(products).reduce((sum, { rows }) => sum + rows, 0);
+/** The factors A of the products' adapters, where there are some. */
+function lowsOf(products: readonly PackedProduct[]): PackedMatrix | undefined {
+  return products.find(({ share }) => share)?.share?.lows;
 }
 
 /** Rows of a part: the outputs of each begin where a binding may. */
@@ -80,19 +77,14 @@ export function manyRows(recorder: Recorder, args: ManyRowsArgs): boolean {
   const placed = placeRows(recorder, args);
   if (!placed) return false;
   const { x, most } = placed;
-  const factor = Math.max(...factorsOf(products).map((one) => weightTexels(recorder.gpu, one)));
-  const sizes = args.low ? [most * 4 * lowWidth(products), factor] : [];
-  const others = sizes.map((bytes) => texels.acquire(bytes));
-  const done = others.every((texture) => texture !== undefined);
-  if (done) {
-    const [low, room] = others;
-    for (let row = 0; row < rows; row += most) {
-      const part = { row, rows: Math.min(most, rows - row), whole: rows <= most };
-      productsOf(recorder, args, part, { x, low, room });
-    }
+  const lows = lowsOf(products);
+  const low = lows && texels.acquire(4 * Math.min(most, rows) * lows.rows);
+  const done = !lows || low !== undefined;
+  for (let row = 0; done && row < rows; row += most) {
+    const part = { row, rows: Math.min(most, rows - row), whole: rows <= most };
+    productsOf(recorder, args, part, { x, low });
   }
-  const own = x === args.x ? others : [x, ...others];
-  for (const texture of own) if (texture) texels.release(texture);
+  for (const texture of x === args.x ? [low] : [x, low]) if (texture) texels.release(texture);
   return done;
 }
 
@@ -103,7 +95,7 @@ function placeRows(
 ): { x: GPUTexture; most: number } | undefined {
   if (isTexture(x)) return { x, most: rows };
   const rowBytes = 4 * weight.columns;
-  const lowBytes = 4 * lowWidth(products);
+  const lowBytes = 4 * (lowsOf(products)?.rows ?? 0);
   const per = Math.floor(texels.largest / Math.max(rowBytes, lowBytes) / PART_ROWS) * PART_ROWS;
   if (per === 0) return undefined;
   // A texture that is there already may have room for a part of the rows only.
@@ -127,72 +119,80 @@ function blocksOf(count: number): number {
 }
 const ROW_LOADS = 3.3;
 
+/** Some of the rows, from `row` on; or all of them. */
+interface Part {
+  row: number;
+  rows: number;
+  whole: boolean;
+}
+
+/** Textures of a part: its rows, and what the factors A make of them. */
+interface Places {
+  x: GPUTexture;
+  low?: GPUTexture;
+}
+
 /** The products of some rows, from where `row` is the first. */
 function productsOf(
   recorder: Recorder,
-  { x, norm, weight, form, products, low }: ManyRowsArgs,
-  { row, rows, whole }: { row: number; rows: number; whole: boolean },
-  at: { x: GPUTexture; low?: GPUTexture; room?: GPUTexture },
+  { x, norm, weight, form, products }: ManyRowsArgs,
+  part: Part,
+  at: Places,
 ): void {
-  const copy = (buffer: GPUBuffer, columns: number, texture: GPUTexture) => {
-    const bytes = 4 * columns;
-    recorder.copyToTexels({ buffer, offset: row * bytes, bytes: rows * bytes, texture });
-  };
+  const { row, rows, whole } = part;
+  const { columns: width } = weight;
   if (norm) {
     if (isTexture(x)) throw new Error("A norm reads from a buffer");
-    const from = whole ? norm.texels ?? x : partOf(x, row, rows, weight.columns);
-    normToTexels(recorder, { ...norm, x: from, out: at.x, rows, width: weight.columns });
-  } else if (!isTexture(x)) copy(x, weight.columns, at.x);
-  const width = lowWidth(products);
-  if (low) {
-    let first = 0;
-    for (const factor of factorsOf(products)) {
-      const columns = { stride: width, first };
-      const product = { weight: factor, y: low, rows, firstRow: row, columns };
-      texelRows(recorder, { ...product, x: at.x, room: at.room! });
-      first += factor.rows;
-    }
-    copy(low, width, at.low!);
+    const from = whole ? norm.texels ?? x : partOf(x, row, rows, width);
+    normToTexels(recorder, { ...norm, x: from, out: at.x, rows, width });
+  } else if (!isTexture(x)) {
+    const [offset, bytes] = [row, rows].map((n) => 4 * n * width);
+    recorder.copyToTexels({ buffer: x, offset, bytes, texture: at.x });
   }
-  const { unused } = recorder.gpu;
+  const lows = lowsOf(products);
+  if (lows) {
+    const own = { row: 0, rows, whole: true };
+    const product = { out: at.low! };
+    dispatchProduct(recorder, { weight: lows, form: "store" }, product, own, { x: at.x });
+  }
+  for (const product of products) dispatchProduct(recorder, { weight, form }, product, part, at);
+}
+
+function dispatchProduct(
+  recorder: Recorder,
+  { weight, form }: Pick<ManyRowsArgs, "weight" | "form">,
+  { out, columns, also, first = 0, count = weight.rows, share }: PackedProduct,
+  { row, rows, whole }: Part,
+  { x, low = x }: Places,
+): void {
+  const { kernels, unused } = recorder.gpu;
   const gated = isGated(form);
-  let lowFirst = 0;
-  for (const product of products) {
-    const { out, also, first = 0, count = weight.rows, share } = product;
-    const texels = isTexture(out) ? out : also;
-    const wide = gated ? count / 2 : count;
-    const BLOCKS = gated ? 4 : blocksOf(count);
-    const kernel = recorder.gpu.kernels.get("many_rows", manyRowsCode, {
-      WEIGHT_DTYPE: weight.dtype,
-      BLOCKS,
-      BIAS: weight.bias && form === "store" ? 1 : 0,
-      FORM: FORMS[form],
-      LORA: share ? 1 : 0,
-      B_DTYPE: share?.b.dtype ?? 0,
-      TEXELS: texels ? 1 : 0,
-    });
-    const rank = share?.b.columns ?? 0;
-    const params = [
-      ...[rows, count, weight.columns, first / BLOCK, rank, lowFirst, width].map(u32),
-      f32(share?.scale ?? 0),
-      u32(row),
-    ];
-    const groups = Math.ceil(rows / 8) * Math.ceil(count / (BLOCKS * BLOCK));
-    recorder.dispatch(
-      kernel,
-      [
-        at.x,
-        // What is not read must be bound all the same.
-        weight.bias ?? unused.read,
-        weight.texture,
-        at.low ?? at.x,
-        share?.b.texture ?? weight.texture,
-        isTexture(out) ? unused.write : whole ? out : partOf(out, row, rows, wide),
-        texels ?? unused.texels,
-      ],
-      params,
-      foldGrid(groups),
-    );
-    lowFirst += lowWidth([product]);
-  }
+  const texels = isTexture(out) ? out : also;
+  const { stride, first: column } = columns ?? { stride: gated ? count / 2 : count, first: 0 };
+  const BLOCKS = gated ? 4 : blocksOf(count);
+  const kernel = kernels.get("many_rows", manyRowsCode, {
+    WEIGHT_DTYPE: weight.dtype,
+    BLOCKS,
+    BIAS: weight.bias && form === "store" ? 1 : 0,
+    FORM: FORMS[form],
+    LORA: share ? 1 : 0,
+    B_DTYPE: share?.b.dtype ?? 0,
+    TEXELS: texels ? 1 : 0,
+  });
+  const [lowFirst, lowSecond] = share?.firsts ?? [0];
+  const params = [
+    ...[rows, count, weight.columns, first / BLOCK].map(u32),
+    // The distance wraps around where the second lies before the first.
+    ...[share?.b.columns ?? 0, lowFirst, ((lowSecond ?? lowFirst) - lowFirst) >>> 0].map(u32),
+    u32(share?.lows.rows ?? 0),
+    f32(share?.scale ?? 0),
+    ...[row, stride, column].map(u32),
+  ];
+  const { b } = share ?? { b: weight };
+  const buffer = isTexture(out) ? unused.write : whole ? out : partOf(out, row, rows, stride);
+  // What is not read must be bound all the same.
+  const { bias = unused.read } = weight;
+  const buffers = [x, bias, weight.texture, low, b.texture, buffer, texels ?? unused.texels];
+  const groups = Math.ceil(rows / 8) * Math.ceil(count / (BLOCKS * BLOCK));
+  recorder.dispatch(kernel, buffers, params, foldGrid(groups));
 }

@@ -13,9 +13,9 @@ import {
 } from "../../tests/test_gpu.ts";
 import { readTexels } from "../audit/read_texels.ts";
 import type { WeightMatrix } from "../weights/matrix.ts";
-import { planPacked, recordPacking } from "../weights/packed.ts";
+import { packedRows, planPacked, recordPacking } from "../weights/packed.ts";
 import { isGated } from "./few_rows.ts";
-import { leastTexels, lowWidth, manyRows } from "./many_rows.ts";
+import { leastTexels, manyRows } from "./many_rows.ts";
 import { matmul } from "./matmul.ts";
 import { testMatrix } from "./matrix_reference.ts";
 
@@ -66,70 +66,79 @@ const ADAPTED: StackedCase[] = [
   },
 ];
 
-/** Runs a case by {@link manyRows}, and step by step. */
+/** Runs a case by {@link manyRows}, parts beside each other, into a buffer and into a texture; and step by step. */
 async function adapted(gpu: Gpu, one: StackedCase, seed: number, dispatches?: number) {
   const { rows, parts, form } = one;
   const product = await StackedProduct.create(gpu, one, seed);
   const { n, lora } = product;
-  const gated = isGated(form);
   const textures: GPUTexture[] = [];
-  const [stepped, ...outs] = await compute(gpu, (recorder) => {
+  const results = await compute(gpu, (recorder) => {
     const placed = product.place();
-    const packed = (parts: readonly WeightMatrix[]) => {
-      const made = planPacked(parts, (bytes) => {
+    const packed = (parts: readonly WeightMatrix[], padded = false) => {
+      const make = (bytes: number) => {
         textures.push(gpu.texels.create(bytes)!);
         return textures.at(-1)!;
-      })!;
+      };
+      const made = planPacked(parts, make, padded)!;
       recordPacking(recorder, made);
       return made;
     };
     const weight = { ...packed(product.matrices), bias: placed.bias };
     const { out: stepped } = product.steps(recorder, placed);
-    const share = (factors: readonly ({ a: WeightMatrix; b: WeightMatrix } | undefined)[]) => {
-      const known = factors.filter((factor) => factor !== undefined);
-      if (known.length === 0) return undefined;
-      const b = packed(known.map(({ b }) => b));
-      return { factors: known.map(({ a }) => a), b, scale: one.lora!.scale };
+    const known = lora.filter((factor) => factor !== undefined);
+    const factors = known.map(({ a }) => a);
+    const lows = packed(factors, true);
+    const share = (some: typeof known) => {
+      if (some.length === 0) return undefined;
+      const firsts = some.map(({ a }) => packedRows(factors)[factors.indexOf(a)]);
+      return { lows, firsts, b: packed(some.map(({ b }) => b)), scale: one.lora!.scale };
     };
-    const outs = form === "store"
-      ? parts.map((part) => output(gpu, [rows, part]))
-      : [product.out()];
-    let first = 0;
-    const products = outs.map(({ buffer: out }, p) => {
-      if (form !== "store") return { out, share: share(lora) };
-      const product = { out, first, count: parts[p], share: share([lora[p]]) };
-      first += parts[p];
-      return product;
-    });
-    const low = output(gpu, [rows, lowWidth(products)]).buffer;
-    const earlier = recorder.dispatches;
-    assert(manyRows(recorder, { x: placed.x, weight, rows, form, products, low }));
-    if (dispatches !== undefined) assertEquals(recorder.dispatches - earlier, dispatches);
-    return [stepped, ...outs];
-  });
-  const width = gated ? n / 2 : n;
-  const together = new Float32Array(rows * width);
-  let first = 0;
-  for (const out of outs) {
-    const part = out.length / rows;
-    for (let row = 0; row < rows; row++) {
-      together.set(out.subarray(row * part, (row + 1) * part), row * width + first);
+    const shares = form === "store"
+      ? lora.map((factor) => share(factor ? [factor] : []))
+      : [share(known)];
+    const width = isGated(form) ? n / 2 : n;
+    const results = [stepped];
+    for (
+      const inTexels of form === "add" || 4 * rows * width > gpu.texels.largest
+        ? [false]
+        : [false, true]
+    ) {
+      const sum = product.out();
+      const texture = inTexels ? gpu.texels.acquire(4 * rows * width) : undefined;
+      const out = texture ?? sum.buffer;
+      let first = 0;
+      const products = shares.map((share, p) => {
+        if (form !== "store") return { out, share };
+        const product = { out, first, count: parts[p], columns: { stride: n, first }, share };
+        first += parts[p];
+        return product;
+      });
+      const earlier = recorder.dispatches;
+      assert(manyRows(recorder, { x: placed.x, weight, rows, form, products }));
+      if (dispatches !== undefined) assertEquals(recorder.dispatches - earlier, dispatches);
+      if (texture) {
+        readTexels(recorder, texture, rows * width / 4, sum);
+        gpu.texels.release(texture);
+      }
+      results.push(sum);
     }
-    first += part;
-  }
+    return results;
+  });
   const reference = product.reference();
   for (const texture of textures) gpu.texels.destroy(texture);
   product.destroy();
-  return { stepped, together, reference };
+  const [stepped, ...ways] = results;
+  return { stepped, ways, reference };
 }
 
 Deno.test("an adapter's share goes with the product: within its bound, with the bits of its steps", async () => {
   const gpu = await testGpu("software");
   for (const [i, one] of ADAPTED.entries()) {
     const name = JSON.stringify(one);
-    const { stepped, together, reference } = await adapted(gpu, one, 10 * i);
-    assertSameBits(together, stepped, name);
-    assertWithin(together, reference, name);
+    const { stepped, ways, reference } = await adapted(gpu, one, 10 * i);
+    assertEquals(ways.length, one.form === "add" ? 1 : 2);
+    for (const way of ways) assertSameBits(way, stepped, name);
+    assertWithin(stepped, reference, name);
   }
 });
 
@@ -144,8 +153,8 @@ Deno.test("adapted products go in parts too", async () => {
     lora: { ranks: [16], dtype: "BF16", scale: 0.5 },
   };
   // A factor's product and the adapted one, for each of 64, 64 and 22 rows.
-  const { stepped, together } = await adapted(gpu, one, 7, 6);
-  assertSameBits(together, stepped);
+  const { stepped, ways } = await adapted(gpu, one, 7, 6);
+  for (const way of ways) assertSameBits(way, stepped);
 });
 
 /** With a norm before; widths of groups with two, three and four blocks; results that are stored, added or gated. */

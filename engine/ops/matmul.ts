@@ -149,13 +149,13 @@ function texelMatmul(recorder: Recorder, args: MatmulArgs): boolean {
 }
 
 /** Bytes of a texture through which {@link texelRows} reads a matrix. */
-export function weightTexels({ texels }: Gpu, { windows, rowBytes }: WeightMatrix): number {
+function weightTexels({ texels }: Gpu, { windows, rowBytes }: WeightMatrix): number {
   const parts = windows.flatMap((window) => texelParts(window, rowBytes, texels.largest));
   return Math.max(...parts.map(({ bytes }) => bytes));
 }
 
 /** What {@link texelRows} reads and writes. */
-export interface TexelRows extends Omit<MatmulArgs, "x"> {
+interface TexelRows extends Omit<MatmulArgs, "x"> {
   /** The rows, as texels. */
   x: GPUTexture;
   /** Where in `y` the first of them goes. */
@@ -165,7 +165,7 @@ export interface TexelRows extends Omit<MatmulArgs, "x"> {
 }
 
 /** The product of rows that are in a texture. */
-export function texelRows(
+function texelRows(
   recorder: Recorder,
   { x, y, weight, room, rows, firstRow, addScaled, columns }: TexelRows,
 ): void {

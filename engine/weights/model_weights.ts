@@ -34,6 +34,8 @@ export interface LowRank {
   scale: number;
   /** B as products from textures take it; where there is such. */
   packed?: PackedMatrix;
+  /** The factors A of all layers with the same input, likewise, and the row from which on this one lies there. */
+  low?: { stack: PackedMatrix; first: number };
 }
 
 /** `y = W x (+ bias) (+ low-rank update)`. */

@@ -11,7 +11,7 @@ import { u32 } from "../gpu/uniforms.ts";
 import { elementGrid } from "../ops/grid.ts";
 import { WEIGHT_DTYPES, type WeightMatrix } from "./matrix.ts";
 import type { BlockLinear } from "../model_spec.ts";
-import type { BlockWeights, ModelWeights } from "./model_weights.ts";
+import type { BlockWeights, Linear, ModelWeights } from "./model_weights.ts";
 
 /** Rows that lie side by side. */
 export const BLOCK = 32;
@@ -20,7 +20,7 @@ export const BLOCK = 32;
 export interface PackedMatrix {
   readonly texture: GPUTexture;
   readonly dtype: number;
-  /** Of all parts. */
+  /** Of all parts, with those of zeros between them. */
   readonly rows: number;
   readonly columns: number;
   readonly parts: readonly WeightMatrix[];
@@ -32,23 +32,36 @@ export interface PackedMatrix {
  * A texture for matrices, not filled yet; nothing where they do not lie as the kernels need it, or memory is short.
  *
  * @param make a texture of so many bytes at least
+ * @param padded whether a matrix may end amid a block, which is then filled up with zeros; see {@link packedRows}
  */
 export function planPacked(
   parts: readonly WeightMatrix[],
   make: (bytes: number) => GPUTexture | undefined,
+  padded = false,
 ): PackedMatrix | undefined {
   const [{ dtype, columns }] = parts;
   const alike = parts.every((part) => part.dtype === dtype && part.columns === columns);
   // Only what nothing follows may end amid a block.
-  const pieces = parts.flatMap(({ rows, windows }) =>
+  const pieces = parts.map(({ rows, windows }) =>
     windows.length > 0 ? windows.map(({ rows }) => rows) : [rows]
   );
-  const whole = pieces.slice(0, -1).every((rows) => rows % BLOCK === 0);
-  if (!alike || !whole || columns % 8 !== 0) return undefined;
-  const rows = parts.reduce((sum, part) => sum + part.rows, 0);
+  const whole = (rows: readonly number[]) => rows.slice(0, -1).every((n) => n % BLOCK === 0);
+  const lies = padded ? pieces.every(whole) : whole(pieces.flat());
+  if (!alike || !lies || columns % 8 !== 0) return undefined;
+  const rows = packedRows(parts).at(-1)! + parts.at(-1)!.rows;
   const texels = Math.ceil(rows / BLOCK) * BLOCK * texelsOfRow(dtype, columns);
   const texture = make(texels * TEXEL_BYTES);
   return texture && { texture, dtype, rows, columns, parts };
+}
+
+/** The first row of each of these matrices, once they are packed. */
+export function packedRows(parts: readonly WeightMatrix[]): number[] {
+  let next = 0;
+  return parts.map(({ rows }) => {
+    const first = next;
+    next += Math.ceil(rows / BLOCK) * BLOCK;
+    return first;
+  });
 }
 
 /** Records the filling of a texture with what its parts hold. */
@@ -98,8 +111,8 @@ export function packWeights(gpu: Gpu, weights: ModelWeights): () => Promise<void
   return () => fill(gpu, planned);
 }
 
-/** Makes one of matrices, if they can be packed. */
-export type Pack = (parts: readonly WeightMatrix[]) => PackedMatrix | undefined;
+/** Makes one of matrices, if they can be packed; see {@link planPacked}. */
+export type Pack = (parts: readonly WeightMatrix[], padded?: boolean) => PackedMatrix | undefined;
 
 /** Gives a block what can be packed of it. */
 export function packBlock(block: BlockWeights, pack: Pack): void {
@@ -129,8 +142,8 @@ export function unpacked({ linears, stacked }: BlockWeights): BlockLinear[] {
 }
 
 /**
- * Gives an adapter textures for its factors B, as {@link packWeights} does for weights: their products then follow those of the weights
- * in the same dispatch. Changes the blocks, which must be the adapter's own.
+ * Gives an adapter textures for its factors, as {@link packWeights} does for weights: what they add then goes with the products of
+ * those in the same dispatch. Changes the blocks, which must be the adapter's own.
  *
  * @returns what fills them, once the factors are there
  */
@@ -143,18 +156,41 @@ export function packFactors(
   return () => fill(gpu, planned);
 }
 
-/** Gives a block what can be packed of the factors B. Changes the block, which must be its adapter's own. */
+/** Gives a block what can be packed of an adapter's factors. Changes the block, which must be the adapter's own. */
 export function packShares(block: BlockWeights, pack: Pack): void {
   const { linears } = block;
   for (const name of [...STACKS.qkv, ...SINGLE]) {
     const { lora } = linears[name];
     if (lora) linears[name] = { ...linears[name], lora: { ...lora, packed: pack([lora.b]) } };
   }
+  for (const names of [STACKS.qkv, STACKS.gateUp, ...SINGLE.map((name) => [name])]) {
+    packLows(linears, names, pack);
+  }
   const [gate, up] = STACKS.gateUp.map((name) => linears[name].lora);
-  if (!gate || !up || gate.scale !== up.scale || !block.stacked?.gateUp) return;
+  if (!gate?.low || !up?.low || gate.scale !== up.scale || !block.stacked?.gateUp) return;
   const b = pack([gate.b, up.b]);
-  const share = b && { factors: [gate.a, up.a], b, scale: gate.scale };
+  const { stack } = gate.low;
+  const firsts = [gate.low.first, up.low.first];
+  const share = b && { lows: stack, firsts, b, scale: gate.scale };
   block.stacked = { ...block.stacked, gateUpShare: share };
+}
+
+/** Packs the factors A of linear layers with one input, each once. */
+function packLows(
+  linears: Record<BlockLinear, Linear>,
+  names: readonly BlockLinear[],
+  pack: Pack,
+): void {
+  const factors = [...new Set(names.flatMap((name) => linears[name].lora?.a ?? []))];
+  const stack = factors.length > 0 ? pack(factors, true) : undefined;
+  if (!stack) return;
+  const firsts = packedRows(factors);
+  for (const name of names) {
+    const { lora } = linears[name];
+    if (!lora) continue;
+    const low = { stack, first: firsts[factors.indexOf(lora.a)] };
+    linears[name] = { ...linears[name], lora: { ...lora, low } };
+  }
 }
 
 /** Packs into textures of their own, and notes what is to be filled. */
@@ -164,8 +200,9 @@ function packer(
   forWeights: boolean,
 ): { pack: Pack; planned: PackedMatrix[] } {
   const planned: PackedMatrix[] = [];
-  const pack: Pack = (parts) => {
-    const packed = planPacked(parts, (bytes) => gpu.texels.create(bytes, forWeights));
+  const pack: Pack = (parts, padded) => {
+    const make = (bytes: number) => gpu.texels.create(bytes, forWeights);
+    const packed = planPacked(parts, make, padded);
     if (!packed) return undefined;
     planned.push(packed);
     textures.push(packed.texture);

@@ -43,14 +43,14 @@ export class PackedLayout extends WeightLayout {
     return matrix;
   }
 
-  /** Lays matrices of this layout out as one that is packed, if they can be. */
-  pack(matrices: readonly WeightMatrix[]): PackedMatrix | undefined {
+  /** Lays matrices of this layout out as one that is packed, if they can be; see `planPacked`. */
+  pack(matrices: readonly WeightMatrix[], padded = false): PackedMatrix | undefined {
     if (!matrices.every((matrix) => this.#parts.has(matrix))) return undefined;
     const { texels } = this.gpu;
     const least = leastTexels(matrices[0]);
     if (least > texels.largest) return undefined;
     const fitting = (bytes: number) => texels.fits(bytes) ? this.places.texture(bytes) : undefined;
-    const packed = planPacked(matrices, fitting);
+    const packed = planPacked(matrices, fitting, padded);
     if (!packed) return undefined;
     this.least = Math.max(this.least, least);
     let offset = 0;

@@ -47,7 +47,7 @@ export function packAndStore(layout: PackedLayout, block: BlockWeights): void {
     const stored = { ...lora, a: layout.store(lora.a), b: layout.store(lora.b) };
     linears[name] = { ...linears[name], lora: stored };
   }
-  packShares(block, (matrices) => layout.pack(matrices));
+  packShares(block, (matrices, padded) => layout.pack(matrices, padded));
 }
 
 /**

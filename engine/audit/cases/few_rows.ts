@@ -6,11 +6,11 @@ import { ROW_TEXELS, TEXEL_BYTES } from "../../gpu/texels.ts";
 import { addShares } from "../../ops/add_shares.ts";
 import { fewRows, type FewRowsArgs, type Form, isGated } from "../../ops/few_rows.ts";
 import { fewRowsReference } from "../../ops/few_rows_reference.ts";
-import { lowWidth, manyRows, type Share } from "../../ops/many_rows.ts";
+import { manyRows, type Share } from "../../ops/many_rows.ts";
 import { matmul } from "../../ops/matmul.ts";
 import { matvecFused } from "../../ops/matvec_fused.ts";
 import type { WeightMatrix } from "../../weights/matrix.ts";
-import { planPacked, recordPacking } from "../../weights/packed.ts";
+import { packedRows, planPacked, recordPacking } from "../../weights/packed.ts";
 import { allRows, type Job, kernelCase } from "../case.ts";
 import { type Distribution, type Draw, rowsOf } from "../inputs.ts";
 import { readTexels } from "../read_texels.ts";
@@ -113,12 +113,9 @@ export const manyRowsCase = kernelCase({
         const texture = sizes.texels ? gpu.texels.acquire(TEXEL_BYTES * texels) : undefined;
         // What is added to something goes there too.
         const ends = sizes.form === "add" ? { out, also: texture } : { out: texture ?? out };
-        const product = { ...ends, share };
-        const low = share && gpu.tensor([args.rows, lowWidth([product])]);
-        if (!manyRows(recorder, { ...args, products: [product], low: low?.buffer })) {
+        if (!manyRows(recorder, { ...args, products: [{ ...ends, share }] })) {
           throw new Error("Cannot audit many_rows: there is no texture for it");
         }
-        low?.release();
         if (!texture) return;
         readTexels(recorder, texture, texels, new DeviceTensor(gpu, out, [4 * texels]));
         gpu.texels.release(texture);
@@ -243,18 +240,17 @@ function packed(
     const { texels } = recorder.gpu;
     // What is larger than scratch is made as a model's is, and stays as long as the device.
     const fits = (bytes: number) => bytes <= texels.largest;
-    const pack = (parts: readonly WeightMatrix[]) => {
-      const made = planPacked(
-        parts,
-        (bytes) => fits(bytes) ? texels.acquire(bytes) : texels.create(bytes),
-      )!;
+    const make = (bytes: number) => fits(bytes) ? texels.acquire(bytes) : texels.create(bytes);
+    const pack = (parts: readonly WeightMatrix[], padded = false) => {
+      const made = planPacked(parts, make, padded)!;
       recordPacking(recorder, made);
       return made;
     };
     const weight = pack(matrices);
-    const share = lora && { factors: lora.a, b: pack(lora.b), scale: SCALE };
+    const share = lora &&
+      { lows: pack(lora.a, true), firsts: packedRows(lora.a), b: pack(lora.b), scale: SCALE };
     op(recorder, { ...args, weight: { ...weight, bias }, share });
-    for (const { texture } of [weight, ...(share ? [share.b] : [])]) {
+    for (const { texture } of [weight, ...(share ? [share.lows, share.b] : [])]) {
       if (fits(TEXEL_BYTES * ROW_TEXELS * texture.height)) texels.release(texture);
     }
   };
