@@ -5,6 +5,7 @@ import { DEVICE_FLAGS, openGpu } from "../cli/common_flags.ts";
 import { runCommand } from "../cli/run_command.ts";
 import { UsageError } from "../engine/errors.ts";
 import type { Gpu } from "../engine/gpu/gpu.ts";
+import { benchAdapted } from "./adapted.ts";
 import { BenchContext } from "./context.ts";
 import { benchDecode } from "./decode.ts";
 import { benchDiff } from "./diff.ts";
@@ -21,7 +22,7 @@ import { benchStart } from "./start.ts";
 const COMMAND = {
   usage: "deno task bench",
   summary:
-    "Measures kernels, prefill, decoding, diff, hooks and start; every answer is checked before it is timed.",
+    "Measures kernels, prefill, decoding (under adapters too), diff, hooks and start; every answer is checked before it is timed.",
   flags: {
     backend: DEVICE_FLAGS.backend,
     only: { kind: "list", placeholder: "NAMES", help: "rows to measure; * stands for anything" },
@@ -52,7 +53,7 @@ const COMMAND = {
 } as const satisfies Command<Flags>;
 
 /** What is asked of the adapter and of each model, in the order in which later ones use what earlier ones measured. */
-const OF_MODELS = [benchPrefill, benchDecode, benchStart, benchFast];
+const OF_MODELS = [benchPrefill, benchDecode, benchAdapted, benchStart, benchFast];
 const OF_THE_REST = [benchHooks, benchDiff];
 
 /** Runs the command. */

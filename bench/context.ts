@@ -2,9 +2,9 @@
 
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import type { Transformer } from "../engine/transformer.ts";
-import { loadModel } from "../models/load_model.ts";
+import { type LoadedModel, loadFinetuned, loadModel } from "../models/load_model.ts";
 import { resolveSource } from "../models/source.ts";
-import { writeRandomModel } from "./large/random_model.ts";
+import { writeRandomAdapter, writeRandomModel } from "./large/random_model.ts";
 import type { KernelCase } from "./kernels/case.ts";
 import type { Clock, Effort } from "../engine/gpu/measure.ts";
 import type { Row } from "./row.ts";
@@ -31,7 +31,7 @@ export class BenchContext {
   bestMatmul?: KernelCase;
   readonly effort: Effort;
   readonly #patterns: RegExp[];
-  #loaded?: { name: ShapeName; model: Transformer };
+  #loaded?: { name: ShapeName; model: LoadedModel };
 
   constructor(readonly gpu: Gpu, readonly clock: Clock, readonly options: BenchOptions) {
     this.effort = options.quick ? { turns: 3, least: 20 } : { turns: 5, least: 100 };
@@ -58,11 +58,16 @@ export class BenchContext {
 
   /** The folder of a random model, written where it is not there yet. */
   async modelFolder(name: ShapeName): Promise<string> {
+    return await this.#written(name, (folder) => writeRandomModel(folder, SHAPES[name], 1));
+  }
+
+  /** A folder, written where it is not there yet. */
+  async #written(name: string, write: (folder: string) => Promise<void>): Promise<string> {
     const folder = `${this.options.folder}/${name}`;
     const done = `${folder}/complete`;
     if (!await Deno.stat(done).catch(() => undefined)) {
       console.error(`Writing random weights of ${name}`);
-      await writeRandomModel(folder, SHAPES[name], 1);
+      await write(folder);
       await Deno.writeTextFile(done, "");
     }
     return folder;
@@ -70,16 +75,31 @@ export class BenchContext {
 
   /** A random model on this device. It stays until another is asked for: the large ones take long to load. */
   async model(name: ShapeName): Promise<Transformer> {
+    return (await this.#model(name)).transformer;
+  }
+
+  async #model(name: ShapeName): Promise<LoadedModel> {
     if (this.#loaded?.name === name) return this.#loaded.model;
     this.drop();
-    const model = await this.load(name, this.gpu);
+    const source = await resolveSource(await this.modelFolder(name));
+    const model = await loadModel(this.gpu, source);
     this.#loaded = { name, model };
     return model;
   }
 
+  /** That model under a random adapter of this rank on all linear layers; whoever asks for it destroys it. */
+  async adapted(name: ShapeName, rank: number): Promise<Transformer> {
+    const base = await this.#model(name);
+    const folder = await this.#written(
+      `${name}-lora${rank}`,
+      (folder) => writeRandomAdapter(folder, SHAPES[name], rank, 2),
+    );
+    return (await loadFinetuned(this.gpu, base, await resolveSource(folder))).transformer;
+  }
+
   /** Frees the model. */
   drop(): void {
-    this.#loaded?.model.destroy();
+    this.#loaded?.model.transformer.destroy();
     this.#loaded = undefined;
   }
 

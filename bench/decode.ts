@@ -39,7 +39,11 @@ export async function decodeOnce(
 }
 
 /** Each token must be the likeliest after those before it, in a pass over them all without a cache. */
-async function checkGreedy(model: Transformer, promptTokens: number, ids: readonly number[]) {
+export async function checkGreedy(
+  model: Transformer,
+  promptTokens: number,
+  ids: readonly number[],
+): Promise<void> {
   const prompt = someTokens(promptTokens, model.spec.vocabSize, 2);
   const tokens = [...prompt, ...ids.slice(0, 4)];
   const positions = ids.slice(0, 4).map((_, i) => promptTokens - 1 + i);

@@ -22,12 +22,12 @@ models=1B,1.7B,8B
 torch_models=1B,1.7B
 torch_flags=(--documents 256 --tokens 128)
 quick=()
-only='matmul*,matvec*,attention*,rmsnorm*,prefill*,decode*,hooks*'
+only='matmul*,matvec*,attention*,rmsnorm*,prefill*,decode*,adapted*,hooks*'
 if [ "${1:-}" = --tiny ]; then
   models=tiny torch_models=tiny
   torch_flags=(--documents 16 --tokens 16)
   quick=(--quick)
-  only='matmul/512x512x192,matvec/1x512x192,rmsnorm/1*,prefill*,decode*,hooks*'
+  only='matmul/512x512x192,matvec/1x512x192,rmsnorm/1*,prefill*,decode*,adapted*,hooks*'
 elif [ -n "${1:-}" ]; then
   echo "Unknown argument $1: see bash bench/gpu.sh --help" >&2
   exit 2
