@@ -146,14 +146,15 @@ Deno.test("adapted products go in parts too", async () => {
   using gpu = await Gpu.open({ profile: "software", limits: { maxTextureDimension2D: 8 } });
   const one: StackedCase = {
     rows: 150,
-    parts: [132],
+    parts: [96, 36],
     k: 264,
     dtype: "F16",
-    form: "add",
-    lora: { ranks: [16], dtype: "BF16", scale: 0.5 },
+    form: "store",
+    lora: { ranks: [16, 8], dtype: "BF16", scale: 0.5 },
   };
-  // A factor's product and the adapted one, for each of 64, 64 and 22 rows.
-  const { stepped, ways } = await adapted(gpu, one, 7, 6);
+  // What the factors make and two adapted products, for each of 64, 64 and 22 rows.
+  const { stepped, ways } = await adapted(gpu, one, 7, 9);
+  assertEquals(ways.length, 2);
   for (const way of ways) assertSameBits(way, stepped);
 });
 
