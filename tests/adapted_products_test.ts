@@ -2,6 +2,7 @@
 
 import { assertEquals } from "@std/assert";
 import { Gpu } from "../engine/gpu/gpu.ts";
+import { DEVICE_PROFILES } from "../engine/gpu/profile.ts";
 import { Tuning } from "../engine/gpu/tuning.ts";
 import { KvCache } from "../engine/kv_cache.ts";
 import type { Transformer } from "../engine/transformer.ts";
@@ -23,35 +24,42 @@ async function pair(gpu: Gpu, stream = false): Promise<[Transformer, Transformer
   return [base.transformer, tuned.transformer];
 }
 
-Deno.test("an adapter costs a dispatch for each input of its factors A, and two more of q, k and v apart", async () => {
-  using gpu = await Gpu.open({ profile: "software" });
-  const [base, tuned] = await pair(gpu);
-  const dispatches = (model: Transformer, tokens: number, hooks: string[]) => {
-    const batch = model.batch([someTokens(model, tokens, 1)]);
-    return recorded(model, batch, { capture: hooks }).dispatches;
-  };
-  const apart = (tokens: number, hooks: string[]) =>
-    dispatches(tuned, tokens, hooks) - dispatches(base, tokens, hooks);
-  const layers = LAYER + 1;
-  assertEquals(apart(100, [hook("hook_resid_post")]), 4 * layers);
-  // Somebody who looks at what a sublayer adds gets the adapter's share with it.
-  assertEquals(apart(100, [hook("hook_attn_out"), hook("hook_resid_post")]), 4 * layers);
-  // With few rows what the factors A make, and the sums with what B makes of it, are dispatches of their own for all with one input.
-  assertEquals(apart(1, [hook("hook_resid_post")]), 4 * 2 * layers);
-  for (const model of [tuned, base]) model.destroy();
-});
+for (const profile of DEVICE_PROFILES) {
+  Deno.test(`an adapter costs a dispatch for each input of its factors A, with few rows another for the sum (${profile})`, async () => {
+    using gpu = await Gpu.open({ profile });
+    const [base, tuned] = await pair(gpu);
+    const dispatches = (model: Transformer, tokens: number, hooks: string[]) => {
+      const batch = model.batch([someTokens(model, tokens, 1)]);
+      return recorded(model, batch, { capture: hooks }).dispatches;
+    };
+    const apart = (tokens: number, hooks: string[]) =>
+      dispatches(tuned, tokens, hooks) - dispatches(base, tokens, hooks);
+    const layers = LAYER + 1;
+    assertEquals(dispatches(base, 1, [hook("hook_resid_post")]), 1 + 5 * layers);
+    assertEquals(apart(1, [hook("hook_resid_post")]), 4 * 2 * layers);
+    if (profile === "software") {
+      assertEquals(apart(100, [hook("hook_resid_post")]), 4 * layers);
+      // Somebody who looks at what a sublayer adds gets the adapter's share with it.
+      assertEquals(apart(100, [hook("hook_attn_out"), hook("hook_resid_post")]), 4 * layers);
+    }
+    for (const model of [tuned, base]) model.destroy();
+  });
+}
 
 Deno.test("adapted products have the bits of their steps, whatever the number of rows", async () => {
   const capture = ["hook_attn_out", "hook_mlp_out", "hook_resid_post"].map(hook);
   using gpu = await Gpu.open({ profile: "software" });
   const [base, tuned] = await pair(gpu);
   const [streamedBase, streamed] = await pair(gpu, true);
-  using discrete = await Gpu.open({ profile: "discrete", tuning: STEPPED });
-  const [steppedBase, stepped] = await pair(discrete);
+  using discrete = await Gpu.open({ profile: "discrete" });
+  const [fusedBase, fused] = await pair(discrete);
+  using steps = await Gpu.open({ profile: "discrete", tuning: STEPPED });
+  const [steppedBase, stepped] = await pair(steps);
   for (const lengths of [[1], [2, 1], [5], [40, 70], Array(9).fill(1)]) {
     const texts = lengths.map((length, s) => someTokens(tuned, length, s));
     const expected = await run(stepped, texts, { capture });
     assertSameRun(await run(tuned, texts, { capture }), expected, `${lengths} tokens`);
+    assertSameRun(await run(fused, texts, { capture }), expected, `${lengths}, as on GPUs`);
     assertSameRun(await run(streamed, texts, { capture }), expected, `${lengths}, streamed`);
     for (const point of capture) {
       const alone = { capture: [point] };
@@ -59,7 +67,8 @@ Deno.test("adapted products have the bits of their steps, whatever the number of
       assertSameRun(found, new Map([[point, expected.get(point)!]]), `${lengths}, ${point}`);
     }
   }
-  for (const model of [tuned, base, streamed, streamedBase, stepped, steppedBase]) model.destroy();
+  const models = [tuned, base, streamed, streamedBase, fused, fusedBase, stepped, steppedBase];
+  for (const model of models) model.destroy();
 });
 
 Deno.test("a step of many sequences under an adapter: the bits of its steps, and six dispatches more a layer", async () => {
