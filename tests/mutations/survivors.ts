@@ -53,4 +53,8 @@ export const SURVIVORS: readonly Survivor[] = [
     "the same program: a texel holds eight weights, and k is divided by eight to find it",
     ["matmul_texel", "a loop begins one too late: for (var start = 0u;"],
   ),
+  ...survivors(
+    "the same program: r goes up by eights, and is divided by four or eight to find what is loaded at once",
+    ["add_shares", "a loop begins one too late: for (var start = 0u;"],
+  ),
 ];
