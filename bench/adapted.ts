@@ -1,8 +1,7 @@
 /** How much slower does a model write under a LoRA adapter, whose factors stay beside the weights? */
 
-import { median } from "../engine/gpu/measure.ts";
 import type { BenchContext } from "./context.ts";
-import { checkGreedy, decodeOnce } from "./decode.ts";
+import { DECODE_EFFORT, decodeSpeeds } from "./decode.ts";
 import { row } from "./row.ts";
 import type { ShapeName } from "./shapes.ts";
 
@@ -20,21 +19,13 @@ export async function benchAdapted(context: BenchContext, name: ShapeName): Prom
   if (asked.length === 0) return;
   const adapted = await context.adapted(name, RANK);
   const models = [await context.model(name), adapted];
-  const promptTokens = quick ? 64 : 512;
+  const effort = quick ? { turns: 1, seconds: 0 } : DECODE_EFFORT;
   for (const sequences of asked) {
-    const run = { sequences, promptTokens, newTokens: quick ? 17 : 33 };
-    const speeds: number[][] = models.map(() => []);
-    for (let turn = 0; turn <= (quick ? 1 : 5); turn++) {
-      for (const [i, model] of models.entries()) {
-        const { speed, ids } = await decodeOnce(model, run);
-        if (turn === 0) await checkGreedy(model, promptTokens, ids); // and the warm-up
-        else speeds[i].push(speed);
-      }
-    }
-    const [plain, under] = speeds.map(median);
-    const note = `${under.toFixed(0)} tokens/s under an adapter of rank ${RANK}, ${
-      plain.toFixed(0)
-    } without`;
+    const run = { sequences, promptTokens: quick ? 64 : 512, newTokens: quick ? 17 : 33 };
+    const subjects = models.map((model) => ({ model, run }));
+    const [plain, under] = await decodeSpeeds(subjects, effort);
+    const speeds = [under, plain].map((speed) => speed.toFixed(0));
+    const note = `${speeds[0]} tokens/s under an adapter of rank ${RANK}, ${speeds[1]} without`;
     context.add(row(rowName(sequences), under / plain, "×", { timed: "wall", note }));
   }
   adapted.destroy();

@@ -39,11 +39,7 @@ export async function decodeOnce(
 }
 
 /** Each token must be the likeliest after those before it, in a pass over them all without a cache. */
-export async function checkGreedy(
-  model: Transformer,
-  promptTokens: number,
-  ids: readonly number[],
-): Promise<void> {
+async function checkGreedy(model: Transformer, promptTokens: number, ids: readonly number[]) {
   const prompt = someTokens(promptTokens, model.spec.vocabSize, 2);
   const tokens = [...prompt, ...ids.slice(0, 4)];
   const positions = ids.slice(0, 4).map((_, i) => promptTokens - 1 + i);
@@ -60,6 +56,34 @@ export async function checkGreedy(
   });
 }
 
+/** How often each subject is timed: so many times, and on for some seconds, for its runs are short and the machines' hours change. */
+export const DECODE_EFFORT = { turns: 5, seconds: 20 };
+
+/** Who writes, and from what. */
+export interface DecodeSubject {
+  model: Transformer;
+  run: DecodeRun;
+}
+
+/** Tokens/s of each subject, the median of turns that they take; after the first, which is checked and not timed. */
+export async function decodeSpeeds(
+  subjects: readonly DecodeSubject[],
+  { turns, seconds }: typeof DECODE_EFFORT,
+): Promise<number[]> {
+  for (const { model, run } of subjects) {
+    const { ids } = await decodeOnce(model, run);
+    await checkGreedy(model, run.promptTokens, ids);
+  }
+  const speeds: number[][] = subjects.map(() => []);
+  const end = performance.now() + 1000 * seconds;
+  for (let turn = 0; turn < turns || performance.now() < end; turn++) {
+    for (const [i, { model, run }] of subjects.entries()) {
+      speeds[i].push((await decodeOnce(model, run)).speed);
+    }
+  }
+  return speeds.map(median);
+}
+
 /** Rows of single and batched decoding by a model. */
 export async function benchDecode(context: BenchContext, name: ShapeName): Promise<void> {
   const { options: { quick } } = context;
@@ -69,15 +93,8 @@ export async function benchDecode(context: BenchContext, name: ShapeName): Promi
   if (asked.length === 0) return;
   const model = await context.model(name);
   const runs = asked.map((sequences) => ({ sequences, promptTokens, newTokens: quick ? 17 : 49 }));
-  const speeds: number[][] = runs.map(() => []);
-  for (let turn = 0; turn <= (quick ? 1 : 5); turn++) {
-    for (const [i, run] of runs.entries()) {
-      const { speed, ids } = await decodeOnce(model, run);
-      if (turn === 0) await checkGreedy(model, promptTokens, ids); // and the warm-up
-      else speeds[i].push(speed);
-    }
-  }
-  const values = speeds.map(median);
+  const subjects = runs.map((run) => ({ model, run }));
+  const values = await decodeSpeeds(subjects, quick ? { turns: 1, seconds: 0 } : DECODE_EFFORT);
   runs.forEach(({ sequences }, i) => context.add(decodeRow(context, name, sequences, values[i])));
   if (values.length < 2) return;
   const note = "tokens/s of 64 sequences to those of one";
