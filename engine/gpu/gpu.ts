@@ -4,6 +4,7 @@ import { DeviceError, OutOfMemoryError } from "../errors.ts";
 import { type Backend, type BackendChoice, chooseAdapter } from "./backend.ts";
 import { BufferPool } from "./buffers.ts";
 import { type Kernel, KernelCache } from "./kernel.ts";
+import { Naps } from "./naps.ts";
 import {
   type AdapterDescription,
   adapterName,
@@ -83,6 +84,8 @@ export class Gpu {
   #failure: DeviceError | undefined;
   #closing = false;
   #lost: Promise<never>;
+  /** How a wait leaves the cores to a driver that needs them. */
+  #waiting: <T>(work: Promise<T>) => Promise<T> = (work) => work;
 
   private constructor(
     readonly device: GPUDevice,
@@ -105,6 +108,10 @@ export class Gpu {
     });
     this.texels = new TexelPool(this.buffers, limits);
     this.kernels = new KernelCache(device, this.timings);
+    if (backend === "dawn" && profileOf(adapter) === "software") {
+      const naps = new Naps();
+      this.#waiting = (work) => naps.during(work);
+    }
     this.#uniforms = new UniformSlots(device);
     device.addEventListener("uncapturederror", (event) => {
       const error = (event as GPUUncapturedErrorEvent).error;
@@ -311,13 +318,13 @@ export class Gpu {
 
   /** What a wait for the device gives, or why it is lost: on some backends a wait then never ends, or ends well. An abort ends it too. */
   async orLost<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
-    if (!signal) return await Promise.race([work, this.#lost]);
+    if (!signal) return await this.#waiting(Promise.race([work, this.#lost]));
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     const abort = () => reject(signal.reason);
     signal.addEventListener("abort", abort);
     try {
       if (signal.aborted) abort();
-      return await Promise.race([work, this.#lost, aborted]);
+      return await this.#waiting(Promise.race([work, this.#lost, aborted]));
     } finally {
       signal.removeEventListener("abort", abort);
     }

@@ -14,7 +14,7 @@ export class GpuTimer {
   readonly #resolved: GPUBuffer;
   readonly #staging: GPUBuffer;
 
-  private constructor(gpu: Gpu) {
+  private constructor(private readonly gpu: Gpu) {
     const { device } = gpu;
     this.#set = device.createQuerySet({ type: "timestamp", count: 2 });
     const usage = 0x200 | 0x4; // QUERY_RESOLVE | COPY_SRC
@@ -45,7 +45,7 @@ export class GpuTimer {
 
   /** Waits for the submitted commands: the nanoseconds that they took, as the backend counts them. */
   async read(): Promise<number> {
-    await this.#staging.mapAsync(1);
+    await this.gpu.orLost(this.#staging.mapAsync(1));
     const [begin, end] = new BigUint64Array(this.#staging.getMappedRange().slice(0));
     this.#staging.unmap();
     return Number(end - begin);

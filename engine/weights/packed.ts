@@ -175,14 +175,15 @@ export function packShares(block: BlockWeights, pack: Pack): void {
   block.stacked = { ...block.stacked, gateUpShare: share };
 }
 
-/** Packs the factors A of linear layers with one input, each once. */
+/** Packs the factors A of linear layers with one input, each once; where B can be packed, which takes ranks of whole eights. */
 function packLows(
   linears: Record<BlockLinear, Linear>,
   names: readonly BlockLinear[],
   pack: Pack,
 ): void {
   const factors = [...new Set(names.flatMap((name) => linears[name].lora?.a ?? []))];
-  const stack = factors.length > 0 ? pack(factors, true) : undefined;
+  const fit = factors.length > 0 && factors.every(({ rows }) => rows % 8 === 0);
+  const stack = fit ? pack(factors, true) : undefined;
   if (!stack) return;
   const firsts = packedRows(factors);
   for (const name of names) {

@@ -62,6 +62,20 @@ const BUGS: readonly NamedBug[] = [
     ["engine/gpu/uniforms_test.ts", "engine/ops/rows_test.ts"],
   ],
   [
+    "who waits for a software driver takes a core from it",
+    "engine/gpu/naps.ts",
+    "    Atomics.wait(CELL, 0, 0, Math.min(SHARE * waited, LONGEST));\n",
+    "",
+    ["engine/gpu/naps_test.ts"],
+  ],
+  [
+    "naps go on when nothing is awaited",
+    "engine/gpu/naps.ts",
+    "void this.#awaited--",
+    "undefined",
+    ["engine/gpu/naps_test.ts"],
+  ],
+  [
     "rows are packed four lanes on",
     "engine/weights/packed_layout.ts",
     "row % BLOCK >> 2",
