@@ -1,7 +1,7 @@
 /** How much slower does a model write under a LoRA adapter, whose factors stay beside the weights? */
 
 import type { BenchContext } from "./context.ts";
-import { DECODE_EFFORT, decodeSpeeds } from "./decode.ts";
+import { decodeEffort, decodeSpeeds } from "./decode.ts";
 import { row } from "./row.ts";
 import type { ShapeName } from "./shapes.ts";
 
@@ -19,11 +19,10 @@ export async function benchAdapted(context: BenchContext, name: ShapeName): Prom
   if (asked.length === 0) return;
   const adapted = await context.adapted(name, RANK);
   const models = [await context.model(name), adapted];
-  const effort = quick ? { turns: 1, seconds: 0 } : DECODE_EFFORT;
   for (const sequences of asked) {
     const run = { sequences, promptTokens: quick ? 64 : 512, newTokens: quick ? 17 : 33 };
     const subjects = models.map((model) => ({ model, run }));
-    const [plain, under] = await decodeSpeeds(subjects, effort);
+    const [plain, under] = await decodeSpeeds(subjects, decodeEffort(context));
     const speeds = [under, plain].map((speed) => speed.toFixed(0));
     const note = `${speeds[0]} tokens/s under an adapter of rank ${RANK}, ${speeds[1]} without`;
     context.add(row(rowName(sequences), under / plain, "×", { timed: "wall", note }));

@@ -56,8 +56,17 @@ async function checkGreedy(model: Transformer, promptTokens: number, ids: readon
   });
 }
 
-/** How often each subject is timed: so many times, and on for some seconds, for its runs are short and the machines' hours change. */
-export const DECODE_EFFORT = { turns: 5, seconds: 20 };
+/** How often subjects are timed: so many times, and on until these seconds are over. */
+interface DecodeEffort {
+  turns: number;
+  seconds: number;
+}
+
+/** What a run of the benches takes. On software adapters it goes on: other work on the machine is in every short run there. */
+export function decodeEffort({ gpu, options: { quick } }: BenchContext): DecodeEffort {
+  if (quick) return { turns: 1, seconds: 0 };
+  return { turns: 5, seconds: gpu.profile === "software" ? 20 : 0 };
+}
 
 /** Who writes, and from what. */
 export interface DecodeSubject {
@@ -68,7 +77,7 @@ export interface DecodeSubject {
 /** Tokens/s of each subject, the median of turns that they take; after the first, which is checked and not timed. */
 export async function decodeSpeeds(
   subjects: readonly DecodeSubject[],
-  { turns, seconds }: typeof DECODE_EFFORT,
+  { turns, seconds }: DecodeEffort,
 ): Promise<number[]> {
   for (const { model, run } of subjects) {
     const { ids } = await decodeOnce(model, run);
@@ -94,7 +103,7 @@ export async function benchDecode(context: BenchContext, name: ShapeName): Promi
   const model = await context.model(name);
   const runs = asked.map((sequences) => ({ sequences, promptTokens, newTokens: quick ? 17 : 49 }));
   const subjects = runs.map((run) => ({ model, run }));
-  const values = await decodeSpeeds(subjects, quick ? { turns: 1, seconds: 0 } : DECODE_EFFORT);
+  const values = await decodeSpeeds(subjects, decodeEffort(context));
   runs.forEach(({ sequences }, i) => context.add(decodeRow(context, name, sequences, values[i])));
   if (values.length < 2) return;
   const note = "tokens/s of 64 sequences to those of one";

@@ -210,7 +210,7 @@ Deno.test("the products under an adapter are made as the base's are", async () =
     assert(used(base, tokens).kernels.includes(kernel), `${tokens} tokens of the base`);
     assert(used(adapted, tokens).kernels.includes(kernel), `${tokens} tokens`);
   }
-  // Seven linear layers have two factors each; norms, gates and sums are then steps of their own.
+  // Its rank is not a whole eight: seven linear layers have two factors each, and norms, gates and sums are steps of their own.
   const apart = used(adapted, 1).dispatches - used(base, 1).dispatches;
   assertEquals(apart, 7 * 2 + 2 + 2 + 2);
   adapted.destroy();

@@ -107,7 +107,7 @@ export class Gpu {
       kept: () => this.texels.pooledBytes,
     });
     this.texels = new TexelPool(this.buffers, limits);
-    this.kernels = new KernelCache(device, this.timings);
+    this.kernels = new KernelCache(device, this.timings, (work) => this.orLost(work));
     if (backend === "dawn" && profileOf(adapter) === "software") {
       const naps = new Naps();
       this.#waiting = (work) => naps.during(work);

@@ -20,14 +20,19 @@ export interface Kernel {
 export class KernelCache {
   #kernels = new Map<string, Kernel>();
 
-  constructor(private readonly device: GPUDevice, private readonly timings?: Timings) {}
+  /** @param wait how something of the device is waited for */
+  constructor(
+    private readonly device: GPUDevice,
+    private readonly timings?: Timings,
+    private readonly wait: <T>(work: Promise<T>) => Promise<T> = (work) => work,
+  ) {}
 
   /** The kernel of a shader with these constants; compilation starts at once. */
   get(name: string, code: string, constants: Record<string, number> = {}): Kernel {
     const key = `${name} ${JSON.stringify(constants)}`;
     let kernel = this.#kernels.get(key);
     if (!kernel) {
-      const compiled = this.#compile(name, code, constants);
+      const compiled = this.wait(this.#compile(name, code, constants));
       const pipeline = this.timings?.during("compile", compiled) ?? compiled;
       pipeline.catch(() => {}); // whoever dispatches it gets the error
       kernel = { name, code, constants, id: this.#kernels.size, pipeline };

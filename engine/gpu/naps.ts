@@ -3,22 +3,22 @@
  * a core. A software driver misses that core: of two, decoding takes eight to twenty times as long.
  */
 
-import { setImmediate } from "node:timers";
-
 /** The longest nap, in milliseconds: news comes that much later at the most. */
 const LONGEST = 1;
 
 /** Naps are this share of what has been waited for so far: who waits for little is told soon. */
 const SHARE = 1 / 4;
 
-/** Nobody changes it, so that whoever waits for a change sleeps. */
-const CELL = new Int32Array(new SharedArrayBuffer(4));
+/** The turn of the event loop by which Dawn's binding asks, so that it is there wherever Dawn is. */
+const { setImmediate } = globalThis as unknown as { setImmediate: (turn: () => void) => void };
 
 /** Puts the thread to sleep at every turn of the event loop, for as long as something of the device is awaited. */
 export class Naps {
   #awaited = 0;
   #since = 0;
   #running = false;
+  /** Nobody changes it, so that whoever waits for a change sleeps. */
+  readonly #cell = new Int32Array(new SharedArrayBuffer(4));
 
   /** Naps until this is settled; gives the same promise. */
   during<T>(work: Promise<T>): Promise<T> {
@@ -37,7 +37,7 @@ export class Naps {
     this.#running = this.#awaited > 0;
     if (!this.#running) return;
     const waited = performance.now() - this.#since;
-    Atomics.wait(CELL, 0, 0, Math.min(SHARE * waited, LONGEST));
+    Atomics.wait(this.#cell, 0, 0, Math.min(SHARE * waited, LONGEST));
     setImmediate(() => this.#nap());
   }
 }

@@ -123,7 +123,7 @@ export class Recorder {
       this.gpu.check();
       for (const command of this.#commands) {
         if (command.kind !== "dispatch" || pipelines.has(command.kernel)) continue;
-        pipelines.set(command.kernel, await this.gpu.orLost(command.kernel.pipeline));
+        pipelines.set(command.kernel, await command.kernel.pipeline);
       }
       const parts = partsOf(this.#commands);
       for (const [i, { need, commands }] of parts.entries()) {

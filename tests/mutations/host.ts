@@ -64,7 +64,7 @@ const BUGS: readonly NamedBug[] = [
   [
     "who waits for a software driver takes a core from it",
     "engine/gpu/naps.ts",
-    "    Atomics.wait(CELL, 0, 0, Math.min(SHARE * waited, LONGEST));\n",
+    "    Atomics.wait(this.#cell, 0, 0, Math.min(SHARE * waited, LONGEST));\n",
     "",
     ["engine/gpu/naps_test.ts"],
   ],
