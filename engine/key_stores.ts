@@ -57,7 +57,10 @@ export class KeyStores {
     const room = texels && attendsEach(recorder.gpu, spec, batch)
       ? roomForEach(recorder.gpu, spec, batch)
       : undefined;
-    if (room) this.#each = { ...room, shared: sharedPrefixes(recorder, batch.info) };
+    if (room) {
+      const share = spec.heads / spec.kvHeads;
+      this.#each = { ...room, shared: sharedPrefixes(recorder, batch.info, share) };
+    }
     const each = room !== undefined;
     const held = texels?.hold(recorder, batch, cache!.layers(), each);
     this.#held = held !== undefined;

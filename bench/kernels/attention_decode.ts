@@ -60,7 +60,7 @@ function decodeCase(name: string, keys: number, sequences: number): KernelCase {
           ...{ tokens: sequences, keys: keys + 1, ...shape, ...score },
         };
         if (!texels || !many) return attentionDecode(recorder, { ...args, qkv: qkvAt, texels });
-        const shared = sharedPrefixes(recorder, info);
+        const shared = sharedPrefixes(recorder, info, HEADS / KV_HEADS);
         const at = { ...texels, q: textures[0], qkv: textures[3] };
         attentionEach(recorder, { ...args, texels: at, shared, state: state.buffer });
       };

@@ -11,15 +11,15 @@ import { f32, u32 } from "../gpu/uniforms.ts";
 import type { AttentionDecodeArgs } from "./attention_decode.ts";
 import { CHUNK, KEY_CHUNK, MOST_TURNS } from "./grid.ts";
 
-/** Tokens that a thread of attention_prefix_texel.wgsl takes. */
-export const GROUP_TOKENS = 8;
+/** Queries, of tokens and heads that read the same keys, that a thread of attention_prefix_texel.wgsl takes. */
+export const GROUP_QUERIES = 12;
 
 /** Tokens that share a prefix, of which the whole chunks are gone through once for a group of them. */
 export interface SharedPrefixes {
-  /** `[count, 12]`: see attention_prefix_texel.wgsl. */
+  /** `[count, 16]`: see attention_prefix_texel.wgsl. */
   groups: GPUBuffer;
   count: number;
-  /** How many keys, from the first on, each token's group goes through, a multiple of 64; 0 where it is in none: `[tokens]`. */
+  /** How many keys, from the first on, each token's groups go through, a multiple of 64; 0 where it is in none: `[tokens]`. */
   passed: GPUBuffer;
 }
 
@@ -73,22 +73,24 @@ export function attentionEach(recorder: Recorder, args: AttentionEachArgs): void
     [u32(tokens), ...sizes, u32(args.rotaryDim / 8), f32(norms?.eps ?? 0)],
     foldGrid(tokens),
   );
-  const { keys, window, softcap } = args;
-  const SOFTCAP = softcap ? 1 : 0;
-  const score = [f32(args.scale), f32(softcap ?? 0)];
+  const { keys, window, softcap, scale } = args;
   // A window may leave out some of what is shared, of each token another part.
-  const shared = keys <= (window ?? Infinity) ? args.shared : undefined;
+  const shared = keys <= (window ?? Infinity) && !softcap ? args.shared : undefined;
   if (shared) {
-    const constants = { SOFTCAP, WIDE: headDim > CHUNK ? 1 : 0 };
+    const constants = { WIDE: headDim > CHUNK ? 1 : 0 };
     const kernel = kernels.get("attention_prefix_texel", attentionPrefixTexelCode, constants);
     recorder.dispatch(
       kernel,
       [texels.q, texels.k, texels.v, shared.groups, out, args.state!],
-      [u32(shared.count), ...sizes, ...score],
-      foldGrid(Math.ceil(shared.count * heads / 8)),
+      [u32(shared.count), ...sizes, f32(scale)],
+      foldGrid(Math.ceil(shared.count * kvHeads / 8)),
     );
   }
-  const constants = { SOFTCAP, SHARED: shared ? 1 : 0, TEXELS: texels.out ? 1 : 0 };
+  const constants = {
+    SOFTCAP: softcap ? 1 : 0,
+    SHARED: shared ? 1 : 0,
+    TEXELS: texels.out ? 1 : 0,
+  };
   recorder.dispatch(
     kernels.get("attention_each_texel", attentionEachTexelCode, constants),
     [
@@ -101,7 +103,13 @@ export function attentionEach(recorder: Recorder, args: AttentionEachArgs): void
       out,
       texels.out ?? unused.texels,
     ],
-    [u32(tokens), ...sizes, u32(Math.min(window ?? Infinity, 2 ** 32 - 1)), ...score],
+    [
+      u32(tokens),
+      ...sizes,
+      u32(Math.min(window ?? Infinity, 2 ** 32 - 1)),
+      f32(scale),
+      f32(softcap ?? 0),
+    ],
     foldGrid(Math.ceil(tokens * heads / 8)),
   );
 }

@@ -29,7 +29,7 @@ const place = (
   ownLength: number,
 ) => ({ prefixStart, prefixLength, ownStart, ownLength });
 
-/** Ten share a prefix, more than a group has places; three another one; one is alone with two chunks and a part, one at its first token. */
+/** Ten share a prefix, three another one; one is alone with two chunks and a part, one at its first token. */
 const PLACES = [
   ...Array.from({ length: 10 }, (_, s) => place(560, 130, 10 * s, s)),
   ...Array.from({ length: 3 }, (_, s) => place(480, 64, 120 + 70 * s, 30 * s)),
@@ -74,7 +74,7 @@ Deno.test("attention of many sequences has the bits of each by itself, shared pr
         norms: norm ? { q: qNorm, k: kNorm, eps: 1e-5 } : undefined,
       };
       const projected = input(gpu, qkv).buffer;
-      const shared = sharedPrefixes(recorder, info);
+      const shared = sharedPrefixes(recorder, info, heads / kvHeads);
       const texture = (rows: number, width: number) => {
         textures.push(gpu.texels.create(rows * width * 4)!);
         return textures.at(-1)!;
@@ -124,19 +124,47 @@ Deno.test("attention of many sequences has the bits of each by itself, shared pr
   }
 });
 
-Deno.test("groups hold those that share whole chunks of a prefix", () => {
-  const { groups, passed } = prefixGroups(info)!;
-  // Of the first ten eight make a group, and two are too few for another one.
+/** The queries of the tokens, of which each has so many that read the same keys. */
+const queriesOf = (tokens: readonly number[], share: number) =>
+  tokens.flatMap((t) => Array.from({ length: share }, (_, i) => share * t + i));
+
+Deno.test("groups hold the queries of those that share whole chunks of a prefix", () => {
+  const { groups, passed } = prefixGroups(info, 2)!;
+  const [first, second] = [[560, 128, 0, 0], [480, 64, 0, 0]];
+  // Ten tokens' twenty queries make two groups; places that are left over repeat the last one.
+  const ten = queriesOf([0, 1, 2, 3, 4, 5, 6, 7, 8, 9], 2);
   assertEquals([...groups], [
-    ...[0, 1, 2, 3, 4, 5, 6, 7, 560, 128, 0, 0],
-    ...[10, 11, 12, 12, 12, 12, 12, 12, 480, 64, 0, 0],
+    ...[...ten.slice(0, 12), ...first],
+    ...[...ten.slice(12), 19, 19, 19, 19, ...first],
+    ...[...queriesOf([10, 11, 12], 2), 25, 25, 25, 25, 25, 25, ...second],
   ]);
-  assertEquals([...passed], [...Array(8).fill(128), 0, 0, 64, 64, 64, 0, 0]);
-  assertEquals(prefixGroups(info.slice(4 * 13)), undefined);
+  assertEquals([...passed], [...Array(10).fill(128), 64, 64, 64, 0, 0]);
+  assertEquals(prefixGroups(info.slice(4 * 13), 2), undefined);
   // The same rows, but not as many of them: another prefix.
   const some = [place(560, 130, 0, 1), place(560, 70, 10, 1), place(560, 190, 20, 1)];
   const limits = { vocabSize: 1, maxPositions: 300 };
-  assertEquals(prefixGroups(packBatch(some.map(() => [0]), limits, some).info), undefined);
+  assertEquals(prefixGroups(packBatch(some.map(() => [0]), limits, some).info, 1), undefined);
+});
+
+Deno.test("queries too few for a group are left out, as far as they are all of their tokens'", () => {
+  const sharing = (count: number) => {
+    const places = Array.from({ length: count }, (_, s) => place(560, 64, 10 * s, 0));
+    return packBatch(places.map(() => [0]), { vocabSize: 1, maxPositions: 300 }, places).info;
+  };
+  const grouped = (count: number, share: number) => {
+    const found = prefixGroups(sharing(count), share);
+    return [found?.passed.filter((keys) => keys > 0).length ?? 0, (found?.groups.length ?? 0) / 16];
+  };
+  // Tokens in groups, and how many groups there are.
+  assertEquals(grouped(4, 1), [0, 0]);
+  assertEquals(grouped(5, 1), [5, 1]);
+  assertEquals(grouped(16, 1), [12, 1]);
+  assertEquals(grouped(17, 1), [17, 2]);
+  assertEquals(grouped(5, 3), [4, 1]);
+  assertEquals(grouped(1, 4), [0, 0]);
+  assertEquals(grouped(1, 8), [1, 1]);
+  // One query is left over, and its token's others are in a group.
+  assertEquals(grouped(5, 5), [5, 3]);
 });
 
 Deno.test("attention goes another way where loops would not do, and on GPUs", async () => {

@@ -171,7 +171,7 @@ function decodeCase(op: string, way: Way) {
             window,
           };
           if (way === "each") {
-            const shared = sharedPrefixes(recorder, info);
+            const shared = sharedPrefixes(recorder, info, heads / kvHeads);
             const state = gpu.tensor([picked.length, heads, 2]);
             const bytes = 4 * picked.length * width;
             recorder.copyToTexels({
