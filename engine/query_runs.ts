@@ -1,5 +1,6 @@
 /** Which tokens of a batch follow one another in a sequence, and which rows of keys the batch sees: for attention. */
 
+import { balanced } from "./balanced.ts";
 import type { Batch } from "./batch.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import { BLOCK_TOKENS, type QueryRuns } from "./ops/attention.ts";
@@ -29,7 +30,7 @@ export function allRuns(recorder: Recorder, offsets: Uint32Array, info: Uint32Ar
   const blocks = blocksOf(offsets);
   const { first, end } = rowsSeen(info);
   return {
-    blocks: recorder.upload(Uint32Array.from(blocks.flat())),
+    blocks: recorder.upload(Uint32Array.from(balanced(blocks).flat())),
     count: blocks.length,
     firstRow: first,
     rows: end - first,
