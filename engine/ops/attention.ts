@@ -4,6 +4,7 @@ import attentionCode from "../../shaders/attention.wgsl" with { type: "text" };
 import attentionTexelCode from "../../shaders/attention_texel.wgsl" with { type: "text" };
 import attentionWorkgroupCode from "../../shaders/attention_workgroup.wgsl" with { type: "text" };
 import ropeCode from "../../shaders/rope.wgsl" with { type: "text" };
+import ropeVec4Code from "../../shaders/rope_vec4.wgsl" with { type: "text" };
 import { DeviceError } from "../errors.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
@@ -33,10 +34,16 @@ export function rope(
   },
 ): void {
   const { x, tables, info, out, tokens, heads, headDim, rotaryDim, toCache } = args;
-  const kernel = recorder.gpu.kernels.get("rope", ropeCode, { TO_CACHE: toCache ? 1 : 0 });
+  const { kernels } = recorder.gpu;
   const half = rotaryDim / 2;
-  const params = [u32(tokens), u32(heads), u32(headDim), u32(half)];
-  const grid = elementGrid(tokens * heads * (headDim - half));
+  const wide = headDim % 4 === 0 && half % 4 === 0;
+  const constants = { TO_CACHE: toCache ? 1 : 0 };
+  const kernel = wide
+    ? kernels.get("rope_vec4", ropeVec4Code, constants)
+    : kernels.get("rope", ropeCode, constants);
+  const [size, turned] = wide ? [headDim / 4, half / 4] : [headDim, half];
+  const params = [u32(tokens), u32(heads), u32(size), u32(turned)];
+  const grid = elementGrid(tokens * heads * (size - turned));
   recorder.dispatch(kernel, [x, tables, info, out], params, grid);
 }
 

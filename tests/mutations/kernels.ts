@@ -72,6 +72,24 @@ const NAMED: readonly Named[] = [
     "place.z + place.w - place.y + 1u",
   ],
   [
+    "the sine with the wrong sign",
+    "rope_vec4",
+    "fma(low, cos, -(high * sin))",
+    "fma(low, cos, high * sin)",
+  ],
+  [
+    "what does not turn is lost",
+    "rope_vec4",
+    "out[target_at + half] = high;\n    return;",
+    "return;",
+  ],
+  [
+    "a key goes one row too far in the cache",
+    "rope_vec4",
+    "place.z + place.w - place.y",
+    "place.z + place.w - place.y + 1u",
+  ],
+  [
     "the last window of the embedding is not read",
     "embedding",
     "row - params.first_row >= params.rows",

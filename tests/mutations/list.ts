@@ -217,9 +217,9 @@ export const MUTATIONS: readonly Mutation[] = [
   },
   {
     what: "RoPE turns neighbours instead of halves",
-    file: "shaders/rope.wgsl",
-    find: "let turn = tables[place.w * params.half + pair];",
-    replace: "let turn = tables[place.w * params.half + (pair ^ 1u)];",
+    file: "shaders/rope_vec4.wgsl",
+    find: "let cos = vec4(near.xz, far.xz);",
+    replace: "let cos = vec4(near.zx, far.zx);",
     caughtBy: "llama2_mha, config.json",
   },
   {

@@ -1,4 +1,4 @@
-/** rope.wgsl, into rows of its own and into a key cache. */
+/** rope.wgsl and rope_vec4.wgsl, into rows of its own and into a key cache. */
 
 import { rope } from "../../ops/attention.ts";
 import { ropeReference } from "../../ops/attention_reference.ts";
@@ -30,6 +30,7 @@ export const ropeCase = kernelCase({
     shape(7, 3, 8, 4, true),
     shape(1, 1, 4, 2),
     shape(13, 5, 96, 72),
+    shape(9, 3, 20, 12),
     shape(31, 8, 256, 256, true),
   ],
   random(draw) {
