@@ -4,6 +4,7 @@ import { DeviceError, OutOfMemoryError } from "../errors.ts";
 import { type Backend, type BackendChoice, chooseAdapter } from "./backend.ts";
 import { BufferPool } from "./buffers.ts";
 import { type Kernel, KernelCache } from "./kernel.ts";
+import { Loss } from "./loss.ts";
 import { Naps } from "./naps.ts";
 import {
   type AdapterDescription,
@@ -83,7 +84,7 @@ export class Gpu {
   #nextResourceId = 0;
   #failure: DeviceError | undefined;
   #closing = false;
-  #lost: Promise<never>;
+  readonly #loss: Loss;
   /** How a wait leaves the cores to a driver that needs them. */
   #waiting: <T>(work: Promise<T>) => Promise<T> = (work) => work;
 
@@ -118,7 +119,7 @@ export class Gpu {
       event.preventDefault?.();
       this.#failure ??= toDeviceError(error);
     });
-    this.#lost = device.lost.then((info) => {
+    this.#loss = new Loss(device.lost.then((info) => {
       if (!this.#closing) {
         this.#failure ??= new DeviceError(
           `The GPU device was lost (${info.reason}): ${
@@ -127,8 +128,7 @@ export class Gpu {
         );
       }
       throw this.#failure ?? new DeviceError("The GPU device is closed");
-    });
-    this.#lost.catch(() => {});
+    }));
   }
 
   /**
@@ -318,13 +318,13 @@ export class Gpu {
 
   /** What a wait for the device gives, or why it is lost: on some backends a wait then never ends, or ends well. An abort ends it too. */
   async orLost<T>(work: Promise<T>, signal?: AbortSignal): Promise<T> {
-    if (!signal) return await this.#waiting(Promise.race([work, this.#lost]));
+    if (!signal) return await this.#waiting(this.#loss.during(work));
     const { promise: aborted, reject } = Promise.withResolvers<never>();
     const abort = () => reject(signal.reason);
     signal.addEventListener("abort", abort);
     try {
       if (signal.aborted) abort();
-      return await this.#waiting(Promise.race([work, this.#lost, aborted]));
+      return await this.#waiting(this.#loss.during(Promise.race([work, aborted])));
     } finally {
       signal.removeEventListener("abort", abort);
     }
