@@ -20,7 +20,7 @@
 // blocks of a row, or four k's by four columns of weights.
 
 override WEIGHT_DTYPE: u32; // 0 f32, 1 f16, 2 bf16
-override BLOCKS: u32; // 2, 3 or 4; 4 with FORM 2 and 3: half gates, half ups
+override BLOCKS: u32; // 1 to 4; 4 with FORM 2 and 3: half gates, half ups
 override BIAS: bool; override FORM: u32; override LORA: bool; override B_DTYPE: u32; override TEXELS: bool;
 const C1 = 1.5957691216057308; const C3 = 0.07135481627260025; // glu.wgsl
 
@@ -79,6 +79,7 @@ fn inputs(side: u32, row: u32, k: u32) -> Eight {
 }
 fn row_step(side: u32, row: u32, k: u32, acc: mat4x4<f32>) -> mat4x4<f32> {
   let v = inputs(side, row, k);
+  if (BLOCKS == 1u) { return mat4x4(dot8(v, blocks[0], acc[0]), acc[1], acc[2], acc[3]); }
   if (BLOCKS == 2u) { return mat4x4(dot8(v, blocks[0], acc[0]), dot8(v, blocks[1], acc[1]), acc[2], acc[3]); }
   if (BLOCKS == 3u) { return mat4x4(dot8(v, blocks[0], acc[0]), dot8(v, blocks[1], acc[1]), dot8(v, blocks[2], acc[2]), acc[3]); }
   var u = v; if (side == 1u && FORM >= 2u) { u = inputs(1u, row, p.low_apart + k); }
@@ -106,8 +107,8 @@ fn with_rest(product: vec4<f32>, share: vec4<f32>, block: u32) -> vec4<f32> {
 fn finish(row: u32, group: u32, product: mat4x4<f32>, share: mat4x4<f32>) {
   if (row >= p.m) { return; }
   let at = vec4(place(group, 0u), place(group, 1u), place(group, 2u), place(group, 3u));
-  let y0 = with_rest(product[0], share[0], at.x); let y1 = with_rest(product[1], share[1], at.y);
-  if (BLOCKS == 2u) { put(row, at.x, y0); put(row, at.y, y1); return; }
+  let y0 = with_rest(product[0], share[0], at.x); if (BLOCKS == 1u) { put(row, at.x, y0); return; }
+  let y1 = with_rest(product[1], share[1], at.y); if (BLOCKS == 2u) { put(row, at.x, y0); put(row, at.y, y1); return; }
   let y2 = with_rest(product[2], share[2], at.z); let y3 = with_rest(product[3], share[3], at.w);
   if (BLOCKS == 3u) { put(row, at.x, y0); put(row, at.y, y1); put(row, at.z, y2); return; }
   if (FORM >= 2u) { put(row, at.x, gated(y0, y2)); put(row, at.y, gated(y1, y3)); return; }
@@ -120,7 +121,7 @@ fn product(side: u32, row: u32, group: u32) -> array<mat4x4<f32>, 8> {
   for (var start = 0u; start < length; start += 64u) {
     var acc = array<mat4x4<f32>, 8>();
     for (var k = start; k < min(start + 64u, length); k += 8u) {
-      blocks[0] = block(side, place(group, 0u), k); blocks[1] = block(side, place(group, 1u), k);
+      blocks[0] = block(side, place(group, 0u), k); if (BLOCKS > 1u) { blocks[1] = block(side, place(group, 1u), k); }
       if (BLOCKS > 2u) { blocks[2] = block(side, place(group, 2u), k); }
       if (BLOCKS > 3u) { blocks[3] = block(side, place(group, 3u), k); }
       acc[0] = row_step(side, row, k, acc[0]); acc[1] = row_step(side, row + 1u, k, acc[1]);

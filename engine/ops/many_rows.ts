@@ -115,7 +115,7 @@ function blocksOf(count: number): number {
   const blocks = Math.ceil(count / BLOCK);
   // What a group's loads cost, in what those of a block's columns do, was measured.
   const cost = (width: number) => Math.ceil(blocks / width) * (ROW_LOADS + width);
-  return [4, 3, 2].reduce((best, width) => cost(width) < cost(best) ? width : best);
+  return [4, 3, 2, 1].reduce((best, width) => cost(width) < cost(best) ? width : best);
 }
 const ROW_LOADS = 3.3;
 

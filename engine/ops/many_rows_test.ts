@@ -49,6 +49,14 @@ const ADAPTED: StackedCase[] = [
     lora: { ranks: [64], dtype: "F16", scale: 0.3 },
   },
   {
+    rows: 40,
+    parts: [28],
+    k: 200,
+    dtype: "BF16",
+    form: "store",
+    lora: { ranks: [24], dtype: "BF16", scale: 0.8 },
+  },
+  {
     rows: 100,
     parts: [96, 96],
     k: 136,
