@@ -53,7 +53,9 @@ export class BenchContext {
   /** Keeps a row, and shows on standard error that it is there. */
   add(row: Row): void {
     this.rows.push(row);
-    console.error(`${row.name}: ${Number(row.value.toPrecision(4))} ${row.unit}`);
+    const { name, value, unit, note } = row;
+    const what = Number.isFinite(value) ? `${Number(value.toPrecision(4))} ${unit}` : note;
+    console.error(`${name}: ${what}`);
   }
 
   /** The folder of a random model, written where it is not there yet. */
