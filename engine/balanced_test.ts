@@ -1,5 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { balanced } from "./balanced.ts";
+import type { Recorder } from "./gpu/recorder.ts";
+import { allRuns } from "./query_runs.ts";
 
 const upTo = (count: number) => Array.from({ length: count }, (_, i) => i);
 
@@ -20,4 +22,17 @@ Deno.test("every block is there once, and halves of rising work weigh the same",
   const weigh = (blocks: readonly number[]) => blocks.reduce((sum, block) => sum + block, 0);
   const half = weigh(order.slice(0, 160));
   assert(Math.abs(half / weigh(order) - 0.5) < 0.02, `the first half weighs ${half}`);
+});
+
+Deno.test("attention of a long sequence takes late blocks beside early ones", () => {
+  let uploaded = new Uint32Array();
+  const recorder = {
+    upload: (data: Uint32Array<ArrayBuffer>) => void (uploaded = data),
+  } as unknown as Recorder;
+  const info = Uint32Array.from(upTo(96).flatMap((position) => [0, 0, 0, position]));
+  assertEquals(allRuns(recorder, Uint32Array.of(0, 96), info).count, 24);
+  // Of blocks of four tokens.
+  const firstTokens = uploaded.filter((_, i) => i % 2 === 0);
+  assertEquals([...firstTokens], balanced(upTo(24)).map((block) => 4 * block));
+  assertEquals(firstTokens[8], 64);
 });

@@ -1,4 +1,4 @@
-/** Sequences that share a prefix, in groups that go through its keys together: for attention_prefix_texel.wgsl. */
+/** Queries of sequences that share a prefix, in groups that go through its keys together: for attention_prefix_texel.wgsl. */
 
 import type { Recorder } from "./gpu/recorder.ts";
 import { GROUP_QUERIES, type SharedPrefixes } from "./ops/attention_each.ts";

@@ -14,7 +14,7 @@ import { CHUNK, KEY_CHUNK, MOST_TURNS } from "./grid.ts";
 /** Queries, of tokens and heads that read the same keys, that a thread of attention_prefix_texel.wgsl takes. */
 export const GROUP_QUERIES = 12;
 
-/** Tokens that share a prefix, of which the whole chunks are gone through once for a group of them. */
+/** Tokens that share a prefix, of which the whole chunks are gone through once for a group of their queries. */
 export interface SharedPrefixes {
   /** `[count, 16]`: see attention_prefix_texel.wgsl. */
   groups: GPUBuffer;
@@ -74,7 +74,7 @@ export function attentionEach(recorder: Recorder, args: AttentionEachArgs): void
     foldGrid(tokens),
   );
   const { keys, window, softcap, scale } = args;
-  // A window may leave out some of what is shared, of each token another part.
+  // A window may leave out some of what is shared, of each token another part; and the kernel knows no softcap.
   const shared = keys <= (window ?? Infinity) && !softcap ? args.shared : undefined;
   if (shared) {
     const constants = { WIDE: headDim > CHUNK ? 1 : 0 };

@@ -290,3 +290,16 @@ Deno.test("rope is within its bound, and finds its rows in a cache", async () =>
     }
   }
 });
+
+Deno.test("rope goes by four pairs at a time where halves of heads are whole vec4s", async () => {
+  const gpu = await testGpu("software");
+  for (const [headDim, rotaryDim, kernel] of [[24, 18, "rope"], [96, 72, "rope_vec4"]] as const) {
+    const recorder = gpu.record();
+    const some = recorder.upload(new Float32Array(headDim));
+    const args = { x: some, tables: some, info: some, out: some, tokens: 1, heads: 1 };
+    rope(recorder, { ...args, headDim, rotaryDim, toCache: false });
+    const names = recorder.kernels.map(({ name }) => name);
+    recorder.close();
+    assertEquals(names, [kernel], `${rotaryDim} of ${headDim}`);
+  }
+});

@@ -21,7 +21,7 @@ import { testMatrix } from "./matrix_reference.ts";
 
 Deno.test.afterAll(closeTestGpus);
 
-/** With adapters: other dtypes, ranks beside a chunk, parts of several ranks and of none, both widths of a group. */
+/** With adapters: other dtypes, ranks beside a chunk, parts of several ranks and of none, all widths of a group. */
 const ADAPTED: StackedCase[] = [
   {
     rows: 70,
@@ -321,5 +321,24 @@ Deno.test("a texture for 64 rows is enough for any number of them, when there is
     assertSameBits(parted, whole, `${rows} rows`);
     texels.unstand(standing!);
     buffers.trim();
+  }
+});
+
+Deno.test("groups are no wider than the columns that there are", async () => {
+  const gpu = await testGpu("software");
+  const k = 64;
+  for (const [n, blocks] of [[20, 1], [32, 1], [64, 2], [96, 3], [128, 4]]) {
+    const { matrix } = await testMatrix(gpu, normals(1, n * k), [n, k], "BF16");
+    const weight = planPacked([matrix], (bytes) => gpu.texels.create(bytes))!;
+    const x = gpu.texels.create(4 * 9 * k)!;
+    const recorder = gpu.record();
+    const out = gpu.tensor([9, n]);
+    const products = [{ out: out.buffer }];
+    assert(manyRows(recorder, { x, weight, rows: 9, form: "store", products }));
+    const widths = recorder.kernels.map(({ constants }) => constants.BLOCKS);
+    recorder.close();
+    out.release();
+    assertEquals(widths, [blocks], `${n} columns`);
+    for (const texture of [weight.texture, x]) gpu.texels.destroy(texture);
   }
 });
