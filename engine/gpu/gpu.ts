@@ -13,12 +13,14 @@ import {
   type DeviceProfile,
   profileOf,
 } from "./profile.ts";
+import { Readback } from "./readback.ts";
 import { type Bound, Recorder } from "./recorder.ts";
 import { DeviceTensor } from "./tensor.ts";
 import { TexelPool, unusedTexture } from "./texels.ts";
 import { Timings } from "./timings.ts";
 import { Tuning } from "./tuning.ts";
 import { type Params, UniformSlots } from "./uniforms.ts";
+import { Waits } from "./waits.ts";
 
 /** The limits that kernels and buffers run into; each is requested at the adapter's maximum. */
 export const LIMITS = [
@@ -73,6 +75,8 @@ export class Gpu {
   readonly texels: TexelPool;
   readonly kernels: KernelCache;
   readonly timings = new Timings();
+  /** What asks whether the device has done something. */
+  readonly waits: Waits;
   /** What is recorded next goes by it. */
   tuning = Tuning.none;
   /** So does this. It may change only where the device was opened for `fast`. */
@@ -107,6 +111,7 @@ export class Gpu {
       onTrim: () => this.texels.trim(),
       kept: () => this.texels.pooledBytes,
     });
+    this.waits = new Waits(backend === "deno");
     this.texels = new TexelPool(this.buffers, limits);
     this.kernels = new KernelCache(device, this.timings, (work) => this.orLost(work));
     if (backend === "dawn" && profileOf(adapter) === "software") {
@@ -222,38 +227,24 @@ export class Gpu {
    * @param signal ends the waiting, not the work
    */
   async read(tensors: readonly DeviceTensor[], signal?: AbortSignal): Promise<ArrayBuffer[]> {
-    if (this.timings.detailed) await this.finish(); // or the wait would count as reading
-    return await this.timings.during("readback", this.#read(tensors, signal));
+    this.check();
+    const encoder = this.device.createCommandEncoder();
+    const back = new Readback(this);
+    back.record({ copy: (...copy) => encoder.copyBufferToBuffer(...copy) }, tensors);
+    this.submit(encoder.finish());
+    return await back.arrive(signal);
   }
 
-  async #read(tensors: readonly DeviceTensor[], signal?: AbortSignal): Promise<ArrayBuffer[]> {
-    this.check();
-    const usage = 0x1 | 0x8; // MAP_READ | COPY_DST
-    const encoder = this.device.createCommandEncoder();
-    const staged = tensors.map((tensor) => {
-      const size = tensor.length * 4;
-      const staging = this.device.createBuffer({
-        label: "readback",
-        size: Math.max(4, size),
-        usage,
-      });
-      if (size > 0) encoder.copyBufferToBuffer(tensor.buffer, 0, staging, 0, size);
-      return staging;
-    });
-    this.device.queue.submit([encoder.finish()]);
-    try {
-      await this.orLost(Promise.all(staged.map((staging) => staging.mapAsync(1))), signal);
-      this.check();
-      return staged.map((staging, i) => staging.getMappedRange().slice(0, tensors[i].length * 4));
-    } finally {
-      for (const staging of staged) staging.destroy();
-    }
+  /** Has the device do this after all that was submitted before. */
+  submit(commands: GPUCommandBuffer): void {
+    this.waits.askAll();
+    this.device.queue.submit([commands]);
   }
 
   /** Waits until everything submitted is done. */
   async finish(): Promise<void> {
     this.check();
-    await this.orLost(this.device.queue.onSubmittedWorkDone());
+    await this.orLost(this.waits.ask(() => this.device.queue.onSubmittedWorkDone()));
     this.check();
   }
 

@@ -3,14 +3,13 @@
  * a core. A software driver misses that core: of two, decoding takes eight to twenty times as long.
  */
 
+import { nextTurn } from "./event_loop.ts";
+
 /** The longest nap, in milliseconds: news comes that much later at the most. */
 const LONGEST = 1;
 
 /** Naps are this share of what has been waited for so far: who waits for little is told soon. */
 const SHARE = 1 / 4;
-
-/** The turn of the event loop by which Dawn's binding asks, so that it is there wherever Dawn is. */
-const { setImmediate } = globalThis as unknown as { setImmediate: (turn: () => void) => void };
 
 /** Puts the thread to sleep at every turn of the event loop, for as long as something of the device is awaited. */
 export class Naps {
@@ -28,7 +27,7 @@ export class Naps {
     work.then(ended, ended);
     if (!this.#running) {
       this.#running = true;
-      setImmediate(() => this.#nap());
+      nextTurn(() => this.#nap());
     }
     return work;
   }
@@ -38,6 +37,6 @@ export class Naps {
     if (!this.#running) return;
     const waited = performance.now() - this.#since;
     Atomics.wait(this.#cell, 0, 0, Math.min(SHARE * waited, LONGEST));
-    setImmediate(() => this.#nap());
+    nextTurn(() => this.#nap());
   }
 }

@@ -130,7 +130,7 @@ export class Recorder {
         await need?.bring();
         this.gpu.check();
         const ends = { first: i === 0, last: i === parts.length - 1 };
-        this.gpu.device.queue.submit([this.#encode(commands, pipelines, ends)]);
+        this.gpu.submit(this.#encode(commands, pipelines, ends));
       }
     } finally {
       this.close();

@@ -34,6 +34,7 @@ export class Staging {
   readonly #pieces: Piece[] = [];
   #current: Piece | undefined;
   #used = 0;
+  #destroyed = false;
   #copies: Copy[] = [];
 
   /**
@@ -87,9 +88,8 @@ export class Staging {
   flush(): void {
     const piece = this.#current;
     if (!piece || this.#copies.length === 0) return;
-    const { device } = this.gpu;
     piece.buffer.unmap();
-    const encoder = device.createCommandEncoder();
+    const encoder = this.gpu.device.createCommandEncoder();
     for (const { from, to, offset, bytes } of this.#copies) {
       const { buffer } = piece;
       if ("createView" in to) {
@@ -97,17 +97,24 @@ export class Staging {
         encodeTexelCopy(encoder, { buffer, offset: from, bytes, texture: to, first });
       } else encoder.copyBufferToBuffer(buffer, from, to, offset, bytes);
     }
-    device.queue.submit([encoder.finish()]);
+    this.gpu.submit(encoder.finish());
     this.#copies = [];
     this.#used = 0;
     this.#current = undefined;
-    piece.mapped = piece.buffer.mapAsync(2 /* WRITE */).then(() => memoryOf(piece.buffer));
+    piece.mapped = this.gpu.waits.ask(() => this.#map(piece.buffer));
     piece.mapped.catch(() => {}); // whoever waits for it gets the error
     this.#pieces.push(piece);
   }
 
+  async #map(buffer: GPUBuffer): Promise<Uint8Array<ArrayBuffer>> {
+    if (this.#destroyed) throw new Error("Cannot fill a piece that was given up");
+    await buffer.mapAsync(2 /* WRITE */);
+    return memoryOf(buffer);
+  }
+
   /** Frees the pieces; copies that were submitted still complete. */
   destroy(): void {
+    this.#destroyed = true;
     const { buffers } = this.gpu;
     for (const { buffer } of this.#pieces.splice(0)) buffers.destroy(buffer);
     if (this.#current) buffers.destroy(this.#current.buffer);

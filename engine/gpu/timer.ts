@@ -45,7 +45,7 @@ export class GpuTimer {
 
   /** Waits for the submitted commands: the nanoseconds that they took, as the backend counts them. */
   async read(): Promise<number> {
-    await this.gpu.orLost(this.#staging.mapAsync(1));
+    await this.gpu.orLost(this.gpu.waits.ask(() => this.#staging.mapAsync(1)));
     const [begin, end] = new BigUint64Array(this.#staging.getMappedRange().slice(0));
     this.#staging.unmap();
     return Number(end - begin);
