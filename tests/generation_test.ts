@@ -2,6 +2,7 @@
 
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { ModelError, OutOfMemoryError, UsageError } from "../engine/errors.ts";
+import { mostSteps } from "../engine/generation/room.ts";
 import { generate, type GenerateRequest, type Sampling } from "../engine/generation/generate.ts";
 import { generationRoom } from "../engine/generation/room.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
@@ -254,16 +255,34 @@ Deno.test("sequences end at stop tokens, where the caller says, and at the conte
   model.destroy();
 });
 
-Deno.test("text begins early, and no round is long", async () => {
-  const model = await fixtureModel(await sharedGpu(), "llama3_tied");
-  const rounds: number[] = [];
-  await generate(model, {
-    prompts: [[1, 2, 3]],
-    maxNewTokens: 60,
-    sampling: GREEDY,
-    onTokens: (_, newIds) => rounds.push(newIds.length),
-  });
-  assertEquals(rounds, [1, 2, 4, 8, 16, 16, 13]);
+Deno.test("text begins early, no round is long, and the next is under way before one's tokens are back", async () => {
+  using gpu = await Gpu.open();
+  const model = await fixtureModel(gpu, "llama3_tied");
+  let submitted = 0;
+  const submit = gpu.submit.bind(gpu);
+  gpu.submit = (commands) => (submitted++, submit(commands));
+  const roundsOf = async (sequences: number) => {
+    const rounds: { tokens: number; submitted: number }[] = [];
+    submitted = 0;
+    await generate(model, {
+      prompts: Array.from({ length: sequences }, () => [1, 2, 3]),
+      maxNewTokens: 36,
+      sampling: GREEDY,
+      onTokens: (s, { length }) => s === 0 && rounds.push({ tokens: length, submitted }),
+    });
+    return rounds;
+  };
+  const rounds = await roundsOf(1);
+  const most = mostSteps(gpu, 1);
+  const tokens = [1, 2, 4, 8];
+  for (let left = 36 - 15; left > 0; left -= most) tokens.push(Math.min(left, most));
+  assertEquals(rounds.map((round) => round.tokens), tokens);
+  assertEquals(
+    rounds.map((round) => round.submitted),
+    tokens.map((_, i) => Math.min(i + 2, tokens.length)),
+  );
+  const many = await roundsOf(8);
+  assertEquals(Math.max(...many.map((round) => round.tokens)), most / 2);
   model.destroy();
 });
 

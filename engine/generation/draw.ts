@@ -1,12 +1,13 @@
 /** Tokens that some sequences are given in one go: chosen on the device, brought back together. */
 
 import type { Gpu } from "../gpu/gpu.ts";
+import { Readback } from "../gpu/readback.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import { DeviceTensor } from "../gpu/tensor.ts";
 import { recordLogprobs, type TokenLogprobs, unpackLogprobs } from "../ops/logprobs.ts";
 import { copyRows } from "../ops/rows.ts";
 import { type SampledRows, sampleTokens, uploadRows } from "../ops/sampling.ts";
-import type { Member } from "./job.ts";
+import { drawn, type Member } from "./job.ts";
 import type { SeenTokens } from "./seen_tokens.ts";
 
 /** A draw of `steps` tokens for each of its sequences. */
@@ -20,6 +21,8 @@ export class Draw {
   readonly #wanting: number[];
   readonly #top: number;
   #rows: SampledRows | undefined;
+  readonly #back: Readback;
+  #arrived: Promise<ArrayBuffer[]> | undefined;
   #uploads: { pairs: GPUBuffer; places: GPUBuffer } | undefined;
 
   constructor(
@@ -28,6 +31,7 @@ export class Draw {
     private readonly steps: number,
     private readonly seen: SeenTokens,
   ) {
+    this.#back = new Readback(gpu);
     const wants = members.map(({ job }) => job.request.logprobs);
     this.#wanting = members.flatMap((_, row) => wants[row] === undefined ? [] : [row]);
     const { vocabSize } = members[0].job.model.spec;
@@ -41,18 +45,37 @@ export class Draw {
 
   /** Gives the buffers back. */
   release(): void {
-    for (const tensor of [this.ids, ...this.tensors()]) tensor.release();
+    this.#back.destroy();
+    for (const tensor of [this.ids, ...this.#drawn]) tensor.release();
   }
 
-  /** Records one step from logits `[rows, vocab]`, which it spoils. All steps come with one recorder. */
+  /** Records that {@link ids} are the sequences' newest tokens: from the host, or from the draws that have them. Before the steps. */
+  begin(recorder: Recorder): void {
+    const { members, ids: { buffer } } = this;
+    if (members.some(({ newest }) => !newest)) {
+      const known = Uint32Array.from(members, ({ sequence }) => sequence.ids.at(-1) ?? 0);
+      recorder.copy(recorder.upload(known), 0, buffer, 0, known.byteLength);
+    }
+    for (let row = 0, count = 1; row < members.length; row += count, count = 1) {
+      const { newest } = members[row];
+      if (!newest) continue;
+      // Those that were side by side mostly still are.
+      const follows = (other: Member["newest"]) =>
+        other?.ids === newest.ids && other.row === newest.row + count;
+      while (follows(members[row + count]?.newest)) count++;
+      recorder.copy(newest.ids, 4 * newest.row, buffer, 4 * row, 4 * count);
+    }
+  }
+
+  /** Records one step from logits `[rows, vocab]`, which it spoils. All steps come with one recorder; {@link end} follows. */
   record(recorder: Recorder, logits: DeviceTensor, step: number): void {
     this.#rows ??= uploadRows(
       recorder,
-      this.members.map(({ slot, sequence, job: { sampling } }) => ({
-        slot,
-        stream: sequence.stream,
-        step: sequence.ids.length,
-        sampling,
+      this.members.map((member) => ({
+        slot: member.slot,
+        stream: member.sequence.stream,
+        step: drawn(member),
+        sampling: member.job.sampling,
       })),
     );
     const plain = this.#logprobs && this.#copyWanting(recorder, logits);
@@ -73,17 +96,31 @@ export class Draw {
     plain.release();
   }
 
-  /** What {@link give} is to be given the contents of. */
-  tensors(): DeviceTensor[] {
-    return this.#logprobs ? [this.#history, this.#logprobs] : [this.#history];
+  /** Records, after the steps, that what was drawn is brought back. */
+  end(recorder: Recorder): void {
+    this.#back.record(recorder, this.#drawn);
   }
 
-  /** Gives the sequences their tokens. A sequence that cannot go on fails its job alone. */
-  give([history, logprobs]: readonly ArrayBuffer[]): void {
+  /** To be called once all that is submitted: the sequences go on from here before their tokens are back. */
+  submitted(): void {
+    this.members.forEach((member, row) => {
+      member.ahead += this.steps;
+      member.newest = { ids: this.ids.buffer, row };
+    });
+    this.#arrived = this.#back.arrive();
+    this.#arrived.catch(() => {}); // whoever collects gets the error
+  }
+
+  /** Waits for the tokens, and gives them to the sequences. One that cannot go on fails its job alone. */
+  async collect(): Promise<void> {
     const { steps, members } = this;
+    const [history, logprobs] = await this.#arrived!;
     const tokens = new Uint32Array(history);
     const told = logprobs && unpackLogprobs(logprobs, steps, this.#wanting.length, this.#top);
-    members.forEach(({ job, sequence }, row) => {
+    members.forEach((member, row) => {
+      const { job, sequence } = member;
+      member.ahead -= steps;
+      if (member.ahead === 0) member.newest = undefined;
       if (job.settled) return;
       const own = Array.from({ length: steps }, (_, s) => tokens[s * members.length + row]);
       const place = this.#wanting.indexOf(row);
@@ -98,6 +135,10 @@ export class Draw {
         job.fail(error);
       }
     });
+  }
+
+  get #drawn(): DeviceTensor[] {
+    return this.#logprobs ? [this.#history, this.#logprobs] : [this.#history];
   }
 
   /** The logits of the rows that want log-probabilities, before sampling changes them. */

@@ -41,6 +41,15 @@ export interface Member {
   ownStart: number;
   /** Whether its prompt has been run, so that it has a token. */
   started: boolean;
+  /** Tokens that are on the device alone: drawn by what was submitted, not back yet. */
+  ahead: number;
+  /** Where the last of those lies. */
+  newest?: { ids: GPUBuffer; row: number };
+}
+
+/** Tokens that a sequence has on the host and on the device. */
+export function drawn({ sequence, ahead }: Pick<Member, "sequence" | "ahead">): number {
+  return sequence.ids.length + ahead;
 }
 
 /** A request, its sequences, and the promise of what they get. */

@@ -7,7 +7,7 @@ import type { KvCache } from "../kv_cache.ts";
 import { copyRows } from "../ops/rows.ts";
 import type { Transformer } from "../transformer.ts";
 import { Draw } from "./draw.ts";
-import { batchEdits, type Member, type PromptRun } from "./job.ts";
+import { batchEdits, drawn, type Member, type PromptRun } from "./job.ts";
 import type { Piece } from "./plan.ts";
 import type { Room } from "./room.ts";
 import type { SeenTokens } from "./seen_tokens.ts";
@@ -83,16 +83,16 @@ export async function runSteps(
   const { gpu, cache, seen } = state;
   const draw = new Draw(gpu, members, steps, seen);
   const edits = batchEdits(members.map(({ job, sequence: { index } }) => ({ job, index })));
+  const unknown = members.map(() => [0]); // the tokens themselves are on the device
   await submit(state, (recorder) => {
+    draw.begin(recorder);
     for (let step = 0; step < steps; step++) {
-      // Later tokens are known to the device alone.
-      const last = members.map(({ sequence }) => step === 0 ? sequence.ids.slice(-1) : [0]);
-      const batch = model.batch(last, members.map((member) => placement(member, step)));
+      const batch = model.batch(unknown, members.map((member) => placement(member, step)));
       const captured = model.record(recorder, batch, {
         cache,
         edits,
         capture: LAST_LOGITS,
-        ids: step === 0 ? undefined : draw.ids.buffer,
+        ids: draw.ids.buffer,
       });
       draw.record(recorder, captured.get("logits"), step);
       captured.release();
@@ -102,8 +102,9 @@ export async function runSteps(
 }
 
 /** Where a sequence's keys lie when the token of a step is fed: all of its tokens but the last are there. */
-function placement({ sequence, run, ownStart }: Member, step: number): KeyPlacement {
-  const ownLength = sequence.ids.length - 1 + step;
+function placement(member: Member, step: number): KeyPlacement {
+  const { run, ownStart } = member;
+  const ownLength = drawn(member) - 1 + step;
   return { prefixStart: run.start, prefixLength: run.length, ownStart, ownLength };
 }
 
@@ -117,7 +118,9 @@ async function submit(
   const recorder = gpu.record();
   try {
     record(recorder);
+    draw?.end(recorder);
     await recorder.submit();
+    draw?.submitted();
   } catch (error) {
     draw?.release();
     throw error;

@@ -12,12 +12,12 @@ import { InterruptedError, OutOfMemoryError } from "../errors.ts";
 import { KvCache } from "../kv_cache.ts";
 import type { Transformer } from "../transformer.ts";
 import type { Draw } from "./draw.ts";
-import { type Generated, Job, type Member } from "./job.ts";
+import { drawn, type Generated, Job, type Member } from "./job.ts";
 import { KeyRows } from "./key_rows.ts";
 import { type PassState, runPieces, runSteps } from "./passes.ts";
 import { nextPieces } from "./plan.ts";
 import { checkRequest, type GenerateRequest } from "./request.ts";
-import { MOST_STEPS, type Room } from "./room.ts";
+import { mostSteps, type Room } from "./room.ts";
 import { SeenTokens } from "./seen_tokens.ts";
 
 /** Prompt tokens a pass, and steps a round, while sequences and prompts have to wait for each other. */
@@ -34,6 +34,14 @@ export interface SchedulerLimits {
   sequences: number;
   /** Edits that are made at once, of all requests. */
   edits: number;
+}
+
+/** What was submitted at once. */
+interface Turn {
+  members: readonly Member[];
+  draws: readonly Draw[];
+  /** Of a turn that draws nothing, so that no more than two are under way. */
+  ended?: Promise<void>;
 }
 
 /** Runs requests side by side. It works while there is something to do. */
@@ -148,12 +156,20 @@ export class Scheduler {
 
   async #work(): Promise<void> {
     await null; // requests that are made together begin together
+    let turn: Turn | undefined;
     try {
-      while (this.#tasks.length + this.#waiting.length + this.#members.length > 0) {
-        for (const task of this.#tasks.splice(0)) await task();
+      while (turn || this.#tasks.length + this.#waiting.length + this.#members.length > 0) {
+        if (this.#tasks.length > 0) {
+          if (turn) await this.#collect(turn);
+          turn = undefined;
+          for (const task of this.#tasks.splice(0)) await task();
+        }
         this.#leave();
         this.#admit();
-        if (this.#members.length > 0) await this.#turn();
+        // The device goes on while the tokens of the turn before come back. Sequences that turn out to have ended get no more of it.
+        const next = await this.#turn();
+        if (turn) await this.#collect(turn);
+        turn = next;
       }
     } catch (error) {
       this.#failAll(error);
@@ -206,18 +222,20 @@ export class Scheduler {
       // The prompt's last token is run again for whoever comes later: to the same keys, and the logits after it.
       if (run.done === run.length) run.done--;
       const slot = this.#slots.pop()!;
-      this.#members.push({ job, sequence, run, slot, ownStart, started: false });
+      this.#members.push({ job, sequence, run, slot, ownStart, started: false, ahead: 0 });
     }
   }
 
-  /** Pieces of prompts where some wait, some steps of all that have begun, and one readback. */
-  async #turn(): Promise<void> {
-    const members = [...this.#members];
+  /** Submits pieces of prompts where some wait, and some steps of all that have begun; nothing where all have their last token ahead. */
+  async #turn(): Promise<Turn | undefined> {
+    const left = (member: Member) => member.sequence.limit - drawn(member);
+    const members = this.#members.filter((member) => left(member) > 0);
+    if (members.length === 0) return undefined;
     const live = members.filter(({ started }) => started);
     const fresh = members.filter(({ started }) => !started);
     if (fresh.length > 0) this.#steps = 1;
     // Rounds after a prompt are short, so that text begins early.
-    else this.#steps = Math.min(2 * this.#steps, MOST_STEPS);
+    else this.#steps = Math.min(2 * this.#steps, mostSteps(this.#state.gpu, 1));
     const both = live.length > 0 && fresh.length > 0;
     const draws: Draw[] = [];
     try {
@@ -226,15 +244,17 @@ export class Scheduler {
         draws.push(...await this.#prompts(model, some, tokens));
       }
       for (const [model, some] of byModel(live)) {
-        const left = some.map(({ sequence }) => sequence.limit - sequence.ids.length);
-        const steps = Math.min(both ? SHARED_STEPS : this.#steps, ...left);
+        const most = Math.min(this.#steps, mostSteps(this.#state.gpu, some.length));
+        const steps = Math.min(both ? SHARED_STEPS : most, ...some.map(left));
         draws.push(await runSteps(this.#state, model, some, steps));
       }
-      await this.#collect(draws);
+      const ended = draws.length === 0 ? this.#state.gpu.finish() : undefined;
+      ended?.catch(() => {}); // it is waited for later
+      return { members, draws, ended };
     } catch (error) {
       for (const { job } of members) job.fail(error);
-    } finally {
       for (const draw of draws) draw.release();
+      return undefined;
     }
   }
 
@@ -250,13 +270,16 @@ export class Scheduler {
     return draw ? [draw] : [];
   }
 
-  async #collect(draws: readonly Draw[]): Promise<void> {
-    const { gpu } = this.#state;
-    // One pass at a time, so that the work can end between two.
-    if (draws.length === 0) return await gpu.finish();
-    const tensors = draws.map((draw) => draw.tensors());
-    const data = await gpu.read(tensors.flat());
-    draws.forEach((draw, i) => draw.give(data.splice(0, tensors[i].length)));
+  /** Waits for a turn's end, and for its tokens. */
+  async #collect({ members, draws, ended }: Turn): Promise<void> {
+    try {
+      await ended;
+      for (const draw of draws) await draw.collect();
+    } catch (error) {
+      for (const { job } of members) job.fail(error);
+    } finally {
+      for (const draw of draws) draw.release();
+    }
   }
 }
 

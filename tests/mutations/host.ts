@@ -23,14 +23,14 @@ const BUGS: readonly NamedBug[] = [
   [
     "all sequences draw from one stream",
     "engine/generation/draw.ts",
-    "stream: sequence.stream,",
+    "stream: member.sequence.stream,",
     "stream: 0,",
     [GENERATION],
   ],
   [
     "every step draws the same number",
     "engine/generation/draw.ts",
-    "step: sequence.ids.length,",
+    "step: drawn(member),",
     "step: 0,",
     [GENERATION],
   ],
@@ -40,8 +40,29 @@ const BUGS: readonly NamedBug[] = [
   [
     "generated tokens are placed one too far",
     "engine/generation/passes.ts",
-    "const ownLength = sequence.ids.length - 1 + step;",
-    "const ownLength = sequence.ids.length + step;",
+    "const ownLength = drawn(member) - 1 + step;",
+    "const ownLength = drawn(member) + step;",
+    [GENERATION],
+  ],
+  [
+    "tokens that are not back yet do not count",
+    "engine/generation/job.ts",
+    "return sequence.ids.length + ahead;",
+    "return sequence.ids.length + Math.min(0, ahead);",
+    [GENERATION],
+  ],
+  [
+    "a round begins with the tokens of the first rows before",
+    "engine/generation/draw.ts",
+    "recorder.copy(newest.ids, 4 * newest.row, buffer,",
+    "recorder.copy(newest.ids, 0, buffer,",
+    [GENERATION, "tests/scheduler_test.ts"],
+  ],
+  [
+    "the next round waits for the tokens of the one before",
+    "engine/generation/scheduler.ts",
+    "const next = await this.#turn();\n        if (turn) await this.#collect(turn);\n",
+    "if (turn) await this.#collect(turn);\n        const next = await this.#turn();\n",
     [GENERATION],
   ],
   [
