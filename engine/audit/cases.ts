@@ -17,7 +17,13 @@ import {
 import { copyRowsCase } from "./cases/copy_rows.ts";
 import { edit } from "./cases/edit.ts";
 import { embeddingCase } from "./cases/embedding.ts";
-import { addSharesCase, fewRowsCase, manyRowsCase, matvecFusedCase } from "./cases/few_rows.ts";
+import {
+  addSharesCase,
+  fewRowsCase,
+  manyRowsCase,
+  matvecFusedCase,
+  narrowRowsCase,
+} from "./cases/few_rows.ts";
 import { gluCase } from "./cases/glu.ts";
 import { intersectMeanCase } from "./cases/intersect_mean.ts";
 import { kthLargestCase } from "./cases/kth_largest.ts";
@@ -54,6 +60,7 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   matvecFusedCase,
   addSharesCase,
   manyRowsCase,
+  narrowRowsCase,
   add,
   gluCase,
   softcapCase,

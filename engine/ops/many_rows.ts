@@ -7,6 +7,7 @@ import type { WeightMatrix } from "../weights/matrix.ts";
 import { BLOCK, type PackedMatrix } from "../weights/packed.ts";
 import { bytesOf, isTexture } from "../gpu/texels.ts";
 import { type Form, FORMS, isGated } from "./few_rows.ts";
+import { narrowRows } from "./narrow_rows.ts";
 import { type Columns, normToTexels } from "./rows.ts";
 
 /** What an adapter adds to a product: `scale · B(A x)`. */
@@ -119,6 +120,9 @@ function blocksOf(count: number): number {
 }
 const ROW_LOADS = 3.3;
 
+/** From so many rows on, few columns are quicker with lanes down the rows. */
+const NARROW = 33;
+
 /** Some of the rows, from `row` on; or all of them. */
 interface Part {
   row: number;
@@ -151,9 +155,12 @@ function productsOf(
   }
   const lows = lowsOf(products);
   if (lows) {
-    const own = { row: 0, rows, whole: true };
-    const product = { out: at.low! };
-    dispatchProduct(recorder, { weight: lows, form: "store" }, product, own, { x: at.x });
+    const out = at.low!;
+    if (rows >= NARROW) narrowRows(recorder, { x: at.x, weight: lows, rows, out });
+    else {
+      const own = { row: 0, rows, whole: true };
+      dispatchProduct(recorder, { weight: lows, form: "store" }, { out }, own, { x: at.x });
+    }
   }
   for (const product of products) dispatchProduct(recorder, { weight, form }, product, part, at);
 }

@@ -124,6 +124,9 @@ async function adapted(gpu: Gpu, one: StackedCase, seed: number, dispatches?: nu
       const earlier = recorder.dispatches;
       assert(manyRows(recorder, { x: placed.x, weight, rows, form, products }));
       if (dispatches !== undefined) assertEquals(recorder.dispatches - earlier, dispatches);
+      // What the factors make of few rows is quicker with lanes over the columns.
+      const narrow = recorder.kernels.some(({ name }) => name === "narrow_rows");
+      assertEquals(narrow, rows > 32, `${rows} rows`);
       if (texture) {
         readTexels(recorder, texture, rows * width / 4, sum);
         gpu.texels.release(texture);

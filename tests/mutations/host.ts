@@ -153,6 +153,13 @@ const BUGS: readonly NamedBug[] = [
     ["tests/adapted_products_test.ts"],
   ],
   [
+    "factors of several ranks count as alike",
+    "engine/ops/narrow_rows.ts",
+    "groups !== apart",
+    "groups < apart",
+    ["engine/ops/narrow_rows_test.ts"],
+  ],
+  [
     "packed factors that end amid a block lie over one another",
     "engine/weights/packed.ts",
     "next += Math.ceil(rows / BLOCK) * BLOCK;",

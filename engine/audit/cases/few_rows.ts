@@ -8,6 +8,7 @@ import { fewRows, type FewRowsArgs, type Form, isGated } from "../../ops/few_row
 import { fewRowsReference } from "../../ops/few_rows_reference.ts";
 import { manyRows, type Share } from "../../ops/many_rows.ts";
 import { matmul } from "../../ops/matmul.ts";
+import { narrowRows } from "../../ops/narrow_rows.ts";
 import { matvecFused } from "../../ops/matvec_fused.ts";
 import type { WeightMatrix } from "../../weights/matrix.ts";
 import { packedRows, planPacked, recordPacking } from "../../weights/packed.ts";
@@ -119,6 +120,42 @@ export const manyRowsCase = kernelCase({
         if (!texture) return;
         readTexels(recorder, texture, texels, new DeviceTensor(gpu, out, [4 * texels]));
         gpu.texels.release(texture);
+      }),
+    ),
+});
+
+export const narrowRowsCase = kernelCase({
+  op: "narrow_rows",
+  shapes: [
+    shape([70, 16, 72], "BF16", "store"),
+    shape([33, 40, 264], "F32", "store"),
+    shape([130, 8, 64], "F16", "store"),
+    shape([512, 16, 1536], "BF16", "store", { distributions: LARGE }),
+    shape([65, 256, 2048], "F32", "store", { distributions: LARGE }),
+  ],
+  quick: 3,
+  random(draw) {
+    const sizes = [1 + draw.below(150), 8 * (1 + draw.below(9)), 8 * (1 + draw.below(40))] as const;
+    return shape(sizes, STORED_DTYPES[draw.below(3)], "store");
+  },
+  make: (sizes, draw, picked) =>
+    make(
+      sizes,
+      draw,
+      picked ?? allRows(sizes.rows),
+      packed((recorder, { x, weight, rows, out }) => {
+        const { gpu } = recorder;
+        const [from, to] = [weight.columns, weight.rows].map((width) => rows * width / 4);
+        const textures = [from, to].map((texels) => gpu.texels.acquire(TEXEL_BYTES * texels));
+        const [inputs, outputs] = textures;
+        if (!inputs || !outputs) {
+          throw new Error("Cannot audit narrow_rows: there is no texture for it");
+        }
+        const bytes = TEXEL_BYTES * from;
+        recorder.copyToTexels({ buffer: x, offset: 0, bytes, texture: inputs });
+        narrowRows(recorder, { x: inputs, weight, rows, out: outputs });
+        readTexels(recorder, outputs, to, new DeviceTensor(gpu, out, [4 * to]));
+        for (const texture of [inputs, outputs]) gpu.texels.release(texture);
       }),
     ),
 });
