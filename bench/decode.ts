@@ -2,6 +2,7 @@
 
 import { generate } from "../engine/generation/generate.ts";
 import type { Edit, Transformer } from "../engine/transformer.ts";
+import { benchBusy } from "./busy.ts";
 import { type BenchContext, someTokens } from "./context.ts";
 import { median } from "../engine/gpu/measure.ts";
 import { type Row, row } from "./row.ts";
@@ -98,13 +99,18 @@ export async function benchDecode(context: BenchContext, name: ShapeName): Promi
   const { options: { quick } } = context;
   const promptTokens = quick ? 64 : 512;
   const ratio = `decode64:decode/${name}`;
-  const asked = [1, 64].filter((n) => context.wants(rowName(n, name)) || context.wants(ratio));
+  const rowsOf = (n: number) => [rowName(n, name), `${rowName(n, name)}/busy`, ratio];
+  const asked = [1, 64].filter((n) => context.wanted(rowsOf(n)).length > 0);
   if (asked.length === 0) return;
   const model = await context.model(name);
   const runs = asked.map((sequences) => ({ sequences, promptTokens, newTokens: quick ? 17 : 49 }));
   const subjects = runs.map((run) => ({ model, run }));
   const values = await decodeSpeeds(subjects, decodeEffort(context));
-  runs.forEach(({ sequences }, i) => context.add(decodeRow(context, name, sequences, values[i])));
+  for (const [i, run] of runs.entries()) {
+    const { sequences } = run;
+    context.add(decodeRow(context, name, sequences, values[i]));
+    await benchBusy(context, rowName(sequences, name), () => decodeOnce(model, run));
+  }
   if (values.length < 2) return;
   const note = "tokens/s of 64 sequences to those of one";
   context.add(row(ratio, values[1] / values[0], "×", { aim: "≥ 15", note }));

@@ -5,6 +5,7 @@ import { meanDifference } from "../lens/diff.ts";
 import { loadFinetuned, loadModel } from "../models/load_model.ts";
 import { loadedPair, type ModelPair } from "../models/model_shelf.ts";
 import { resolveSource } from "../models/source.ts";
+import { benchBusy } from "./busy.ts";
 import { type BenchContext, someTokens } from "./context.ts";
 import { expect } from "./kernels/case.ts";
 import { medians, wallSubject } from "../engine/gpu/measure.ts";
@@ -36,8 +37,9 @@ const nameOf = ({ documents, tokens, layers }: DiffSize) =>
 export async function benchDiff(context: BenchContext): Promise<void> {
   const { gpu, options: { quick } } = context;
   const small = SIZES.map((size) => ({ ...size, documents: size.documents / 8 }));
+  const rowsOf = (name: string) => [name, `${name}/memory`, `${name}/busy`];
   const sizes = (quick ? small : SIZES).filter((size) =>
-    context.wants(nameOf(size)) || context.wants(`${nameOf(size)}/memory`)
+    context.wanted(rowsOf(nameOf(size))).length > 0
   );
   if (sizes.length === 0) return;
   const base = await loadModel(gpu, await resolveSource("embedded:base"));
@@ -45,22 +47,25 @@ export async function benchDiff(context: BenchContext): Promise<void> {
   const models = loadedPair(base.transformer, tuned.transformer);
   await checkDiff(gpu, models);
   const peaks: number[] = [];
+  const compare = (size: DiffSize) =>
+    meanDifference(gpu, { models, documents: documentsOf(size), layers: size.layers });
   const subjects = sizes.map((size, i) =>
     wallSubject(async () => {
       gpu.buffers.trim();
       gpu.buffers.peakBytes = gpu.buffers.allocatedBytes;
-      await meanDifference(gpu, { models, documents: documentsOf(size), layers: size.layers });
+      await compare(size);
       peaks[i] = gpu.buffers.peakBytes;
     })
   );
   const times = await medians(subjects, { turns: quick ? 1 : 3, least: 1 });
-  sizes.forEach((size, i) => {
+  for (const [i, size] of sizes.entries()) {
     const name = nameOf(size);
     const note = "δ by plain means of captures";
     const speed = size.documents / times[i] * 1000;
     context.add(row(name, speed, "documents/s", { timed: "wall", note }));
     context.add(row(`${name}/memory`, peaks[i] / 2 ** 20, "MiB", { note: "on the device" }));
-  });
+    await benchBusy(context, name, () => compare(size), "≥ 90");
+  }
   tuned.transformer.destroy();
   base.transformer.destroy();
 }

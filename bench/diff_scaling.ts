@@ -9,11 +9,12 @@
 
 import { cpuUsage } from "node:process";
 import { parseArgs } from "@std/cli/parse-args";
+import { busyShare } from "./busy.ts";
 import { packBatch } from "../engine/batch.ts";
 import { batchSize, tokensPerBatch } from "../engine/batch_room.ts";
 import { formatBytes } from "../engine/format.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
-import { medians, wallSubject } from "../engine/gpu/measure.ts";
+import { Clock, medians, wallSubject } from "../engine/gpu/measure.ts";
 import { InFlight } from "../engine/in_flight.ts";
 import type { Transformer } from "../engine/transformer.ts";
 import { layersAt, meanDifference } from "../lens/diff.ts";
@@ -108,7 +109,11 @@ console.log(
   }\n`,
 );
 
-gpu.timings.detailed = true;
+const batch = packBatch(few.slice(0, 16), spec);
+const { timed } = await Clock.of(
+  gpu,
+  (recorder) => base.transformer.record(recorder, batch, { capture: ["logits"] }).release(),
+);
 console.log(
   "| documents | tokenising, s | pair, s | documents/s | CPU, s | CPU ms a document | device busy | device memory | process |",
 );
@@ -116,9 +121,9 @@ console.log("|---|---|---|---|---|---|---|---|---|");
 for (const count of counts) {
   let documents: Uint32Array[] = [];
   const tokenising = await seconds(() => Promise.resolve(documents = documentsOf(count)));
-  const [busyBefore, cpuBefore] = [gpu.timings.ms("compute"), cpuSeconds()];
-  const pair = await seconds(() => compare(documents));
-  const [busy, cpu] = [gpu.timings.ms("compute") - busyBefore, cpuSeconds() - cpuBefore];
+  const cpuBefore = cpuSeconds();
+  const { share, ms } = await busyShare(gpu, () => compare(documents));
+  const [pair, cpu] = [ms / 1000, cpuSeconds() - cpuBefore];
   const cells = [
     count,
     tokenising.toFixed(1),
@@ -126,7 +131,7 @@ for (const count of counts) {
     (count / pair).toFixed(1),
     cpu.toFixed(0),
     (1000 * cpu / count).toFixed(1),
-    `${(busy / pair / 10).toFixed(0)} %`,
+    timed === "gpu" ? `${(100 * share).toFixed(0)} %` : "–",
     formatBytes(gpu.buffers.allocatedBytes),
     formatBytes(residentBytes()),
   ];
