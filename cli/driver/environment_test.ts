@@ -12,18 +12,27 @@ Deno.test("driverVariables() point to the driver and keep the user's libraries",
 });
 
 Deno.test({
-  name: "prepareEnvironment() leaves OpenGL out and Mesa's device layer silent",
+  name: "prepareEnvironment() leaves OpenGL out, Mesa's device layer silent, and few cores busy",
   ignore: Deno.build.os !== "linux",
   fn() {
-    const env = new Map<string, string>();
-    prepareEnvironment(env);
-    assertEquals([...env], [["DENO_WEBGPU_BACKEND", "vulkan"], ["NODEVICE_SELECT", "1"]]);
+    const prepared = (cores: number) => {
+      const env = new Map<string, string>();
+      prepareEnvironment(env, cores);
+      return [...env];
+    };
+    const always = [["DENO_WEBGPU_BACKEND", "vulkan"], ["NODEVICE_SELECT", "1"]];
+    assertEquals(prepared(8), always);
+    assertEquals(prepared(2), [...always, ["LP_NUM_THREADS", "4"]]);
   },
 });
 
 Deno.test("prepareEnvironment() respects what the user has set", () => {
-  const env = new Map([["DENO_WEBGPU_BACKEND", "gl"], ["DRI_PRIME", "1"]]);
+  const env = new Map([
+    ["DENO_WEBGPU_BACKEND", "gl"],
+    ["DRI_PRIME", "1"],
+    ["LP_NUM_THREADS", "1"],
+  ]);
   const before = new Map(env);
-  prepareEnvironment(env);
+  prepareEnvironment(env, 2);
   assertEquals(env, before);
 });
