@@ -46,7 +46,7 @@ export class Draw {
   /** Gives the buffers back. */
   release(): void {
     this.#back.destroy();
-    for (const tensor of [this.ids, ...this.#drawn]) tensor.release();
+    for (const tensor of [this.ids, ...this.#results]) tensor.release();
   }
 
   /** Records that {@link ids} are the sequences' newest tokens: from the host, or from the draws that have them. Before the steps. */
@@ -98,7 +98,7 @@ export class Draw {
 
   /** Records, after the steps, that what was drawn is brought back. */
   end(recorder: Recorder): void {
-    this.#back.record(recorder, this.#drawn);
+    this.#back.record(recorder, this.#results);
   }
 
   /** To be called once all that is submitted: the sequences go on from here before their tokens are back. */
@@ -137,7 +137,7 @@ export class Draw {
     });
   }
 
-  get #drawn(): DeviceTensor[] {
+  get #results(): DeviceTensor[] {
     return this.#logprobs ? [this.#history, this.#logprobs] : [this.#history];
   }
 

@@ -47,7 +47,10 @@ export class KernelCache {
   }
 
   async #compile(name: string, code: string, constants: Record<string, number>) {
+    // Dawn reports what it cannot parse to the device too, of which the kernel's name would not be told.
+    this.device.pushErrorScope("validation");
     const module = this.device.createShaderModule({ label: name, code });
+    this.device.popErrorScope().catch(() => {}); // the pipeline fails then
     try {
       return await this.device.createComputePipelineAsync({
         label: name,
