@@ -207,6 +207,22 @@ Deno.test("a long prompt is run piece by piece while others go on", async () => 
   await one.close();
 });
 
+Deno.test("a slow device is asked for a step at a time", async () => {
+  const { now } = performance;
+  let time = 0;
+  performance.now = () => time += 1000; // all that is timed takes a second or more
+  const rounds: number[] = [];
+  try {
+    const sampling = { temperature: 0, seed: 0 };
+    const onTokens = (_: number, { length }: readonly number[]) => rounds.push(length);
+    await generate(base, { prompts: [[1, 2, 3]], maxNewTokens: 12, sampling, onTokens });
+  } finally {
+    performance.now = now;
+  }
+  // The second round is under way before the first one's time is known.
+  assertEquals(rounds, [1, 2, 4, 1, 1, 1, 1, 1]);
+});
+
 Deno.test("log-probabilities are the model's own, whatever the sampling", async () => {
   const prompt = someTokens(base, 12, 8);
   const request: GenerateRequest = {

@@ -14,6 +14,7 @@ import type { Transformer } from "../transformer.ts";
 import type { Draw } from "./draw.ts";
 import { drawn, type Generated, Job, type Member } from "./job.ts";
 import { KeyRows } from "./key_rows.ts";
+import { Pace } from "./pace.ts";
 import { type PassState, runPieces, runSteps } from "./passes.ts";
 import { nextPieces } from "./plan.ts";
 import { checkRequest, type GenerateRequest } from "./request.ts";
@@ -42,6 +43,10 @@ interface Turn {
   draws: readonly Draw[];
   /** Of a turn that draws nothing, so that no more than two are under way. */
   ended?: Promise<void>;
+  /** Steps of those that have begun; 0 where prompts were run beside them. */
+  steps: number;
+  /** When it was submitted, by the host's clock. */
+  since: number;
 }
 
 /** Runs requests side by side. It works while there is something to do. */
@@ -52,7 +57,9 @@ export class Scheduler {
   #waiting: Job["runs"][number][] = [];
   #members: Member[] = [];
   #tasks: (() => Promise<void>)[] = [];
-  #steps = 0;
+  readonly #pace = new Pace();
+  /** When the device had done the last turn, by the host's clock. */
+  #idleSince = 0;
   #loop: Promise<void> | undefined;
   #closed = false;
 
@@ -233,24 +240,27 @@ export class Scheduler {
     if (members.length === 0) return undefined;
     const live = members.filter(({ started }) => started);
     const fresh = members.filter(({ started }) => !started);
-    if (fresh.length > 0) this.#steps = 1;
-    // Rounds after a prompt are short, so that text begins early.
-    else this.#steps = Math.min(2 * this.#steps, mostSteps(this.#state.gpu, 1));
     const both = live.length > 0 && fresh.length > 0;
+    if (fresh.length > 0) this.#pace.restart();
+    const most = fresh.length > 0
+      ? SHARED_STEPS
+      : this.#pace.next(mostSteps(this.#state.gpu, live.length));
     const draws: Draw[] = [];
+    let longest = 0;
     try {
       for (const [model, some] of byModel(fresh)) {
         const tokens = Math.min(this.limits.room.passTokens, both ? SHARED_TOKENS : Infinity);
         draws.push(...await this.#prompts(model, some, tokens));
       }
       for (const [model, some] of byModel(live)) {
-        const most = Math.min(this.#steps, mostSteps(this.#state.gpu, some.length));
-        const steps = Math.min(both ? SHARED_STEPS : most, ...some.map(left));
+        const steps = Math.min(most, ...some.map(left));
         draws.push(await runSteps(this.#state, model, some, steps));
+        longest = Math.max(longest, steps);
       }
       const ended = draws.length === 0 ? this.#state.gpu.finish() : undefined;
       ended?.catch(() => {}); // it is waited for later
-      return { members, draws, ended };
+      const since = performance.now();
+      return { members, draws, ended, since, steps: fresh.length === 0 ? longest : 0 };
     } catch (error) {
       for (const { job } of members) job.fail(error);
       for (const draw of draws) draw.release();
@@ -271,10 +281,13 @@ export class Scheduler {
   }
 
   /** Waits for a turn's end, and for its tokens. */
-  async #collect({ members, draws, ended }: Turn): Promise<void> {
+  async #collect({ members, draws, ended, steps, since }: Turn): Promise<void> {
     try {
       await ended;
       for (const draw of draws) await draw.collect();
+      const now = performance.now();
+      if (steps > 0) this.#pace.took(steps, now - Math.max(since, this.#idleSince));
+      this.#idleSince = now;
     } catch (error) {
       for (const { job } of members) job.fail(error);
     } finally {

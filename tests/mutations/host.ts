@@ -59,6 +59,13 @@ const BUGS: readonly NamedBug[] = [
     [GENERATION, "tests/scheduler_test.ts"],
   ],
   [
+    "how long a round takes is not looked at",
+    "engine/generation/scheduler.ts",
+    "if (steps > 0) this.#pace.took(",
+    "if (steps < 0) this.#pace.took(",
+    ["tests/scheduler_test.ts"],
+  ],
+  [
     "the next round waits for the tokens of the one before",
     "engine/generation/scheduler.ts",
     "const next = await this.#turn();\n        if (turn) await this.#collect(turn);\n",

@@ -1,0 +1,22 @@
+import { assertEquals } from "@std/assert";
+import { Pace } from "./pace.ts";
+
+Deno.test("rounds grow after a prompt, up to the most that is asked for", () => {
+  const pace = new Pace();
+  pace.restart();
+  assertEquals(Array.from({ length: 5 }, () => pace.next(8)), [2, 4, 8, 8, 8]);
+  assertEquals(pace.next(4), 4);
+  pace.restart();
+  assertEquals(pace.next(8), 2);
+});
+
+Deno.test("a slow device has short rounds, of one step at least", () => {
+  const pace = new Pace();
+  pace.restart();
+  const rounds = [10, 10, 100, 100, 100, 2000, 10, 10].map((stepMs) => {
+    const steps = pace.next(16);
+    pace.took(steps, steps * stepMs);
+    return steps;
+  });
+  assertEquals(rounds, [2, 4, 8, 5, 5, 5, 1, 16]);
+});
