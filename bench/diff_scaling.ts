@@ -112,7 +112,7 @@ console.log(
 const batch = packBatch(few.slice(0, 16), spec);
 const { timed } = await Clock.of(
   gpu,
-  (recorder) => base.transformer.record(recorder, batch, { capture: ["logits"] }).release(),
+  (recorder) => base.transformer.record(recorder, batch, { capture: [hookAfter(layer)] }).release(),
 );
 console.log(
   "| documents | tokenising, s | pair, s | documents/s | CPU, s | CPU ms a document | device busy | device memory | process |",
