@@ -2,7 +2,6 @@
 
 import { assert, assertEquals, assertNotEquals, assertRejects } from "@std/assert";
 import { ModelError, OutOfMemoryError, UsageError } from "../engine/errors.ts";
-import { mostSteps } from "../engine/generation/room.ts";
 import { generate, type GenerateRequest, type Sampling } from "../engine/generation/generate.ts";
 import { generationRoom } from "../engine/generation/room.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
@@ -273,14 +272,12 @@ Deno.test("text begins early, no round is long, and the next is under way before
     return rounds;
   };
   const rounds = await roundsOf(1);
-  // A machine that is busy with other things may have more rounds.
+  // How long rounds get after that depends on how quick the device is.
   rounds.forEach(({ tokens, submitted }, i) => {
-    assert(tokens <= Math.min(2 ** i, mostSteps(gpu, 1)), `${tokens} tokens in round ${i}`);
+    assert(tokens <= 2 ** i, `${tokens} tokens in round ${i}`);
     assertEquals(submitted, Math.min(i + 2, rounds.length));
   });
   assertEquals(rounds.reduce((sum, { tokens }) => sum + tokens, 0), 36);
-  const many = await roundsOf(8);
-  assert(many.every(({ tokens }) => tokens <= mostSteps(gpu, 1) / 2));
   model.destroy();
 });
 

@@ -10,6 +10,20 @@ Deno.test("rounds grow after a prompt, up to the most that is asked for", () => 
   assertEquals(pace.next(8), 2);
 });
 
+Deno.test("a quick device has longer rounds than are usual, up to a limit", () => {
+  const pace = new Pace();
+  pace.restart();
+  const rounds = (stepMs: number) =>
+    Array.from({ length: 6 }, () => {
+      const steps = pace.next(8);
+      pace.took(steps, steps * stepMs);
+      return steps;
+    });
+  assertEquals(rounds(2), [2, 4, 8, 16, 20, 20]);
+  assertEquals(rounds(0.1), [20, 40, 64, 64, 64, 64]);
+  assertEquals(rounds(10), [64, 8, 8, 8, 8, 8]);
+});
+
 Deno.test("a slow device has short rounds, of one step at least", () => {
   const pace = new Pace();
   pace.restart();

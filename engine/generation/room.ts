@@ -4,20 +4,21 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { type ModelSpec, projectedWidth } from "../model_spec.ts";
 import { MAX_SAMPLING_ROWS } from "../ops/sampling.ts";
 import type { Transformer } from "../transformer.ts";
+import { MOST_STEPS } from "./pace.ts";
 
-/** The most steps of a round. */
-const MOST_STEPS = 16;
+/** Steps of a round on a GPU. */
+const USUAL_STEPS = 16;
 
 /** From so many sequences on rounds are half as long: their steps take longer, and more of them end in a round. */
 const MANY = 8;
 
 /**
- * The most steps between two readbacks, for so many sequences. While one round's tokens come back the next is under way, so that a
- * sequence that ends is found out one and a half rounds late in the mean; but on some backends a readback takes 10 ms, and with
- * shorter rounds the device would wait for it.
+ * Steps between two readbacks, for so many sequences, unless a device does far more in a moment: see `Pace`. While one round's
+ * tokens come back the next is under way, so that a sequence that ends is found out one and a half rounds late in the mean; but on
+ * some backends a readback takes 10 ms, and with shorter rounds the device would wait for it.
  */
-export function mostSteps({ profile }: Pick<Gpu, "profile">, sequences: number): number {
-  return MOST_STEPS / (profile === "software" ? 2 : 1) / (sequences < MANY ? 1 : 2);
+export function usualSteps({ profile }: Pick<Gpu, "profile">, sequences: number): number {
+  return USUAL_STEPS / (profile === "software" ? 2 : 1) / (sequences < MANY ? 1 : 2);
 }
 
 /** Prompt tokens a pass: enough to keep any adapter busy. */

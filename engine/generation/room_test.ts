@@ -1,7 +1,8 @@
 import { assert, assertEquals } from "@std/assert";
 import type { ModelSpec } from "../model_spec.ts";
 import type { Transformer } from "../transformer.ts";
-import { generationRoom } from "./room.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
+import { generationRoom, usualSteps } from "./room.ts";
 
 const MIB = 2 ** 20;
 
@@ -45,4 +46,10 @@ Deno.test("keys and values take 4 GiB at the most, and what the budget leaves", 
     assert(sequences >= 1 && passTokens >= 1);
   }
   assertEquals(roomOf(2 ** 31, 0).keys, 0);
+});
+
+Deno.test("rounds are shorter for many sequences, and on CPU cores", () => {
+  const steps = (profile: DeviceProfile) => [1, 7, 8, 64].map((n) => usualSteps({ profile }, n));
+  assertEquals(steps("discrete"), [16, 16, 8, 8]);
+  assertEquals(steps("software"), [8, 8, 4, 4]);
 });

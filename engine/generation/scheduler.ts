@@ -18,7 +18,7 @@ import { Pace } from "./pace.ts";
 import { type PassState, runPieces, runSteps } from "./passes.ts";
 import { nextPieces } from "./plan.ts";
 import { checkRequest, type GenerateRequest } from "./request.ts";
-import { mostSteps, type Room } from "./room.ts";
+import { type Room, usualSteps } from "./room.ts";
 import { SeenTokens } from "./seen_tokens.ts";
 
 /** Prompt tokens a pass, and steps a round, while sequences and prompts have to wait for each other. */
@@ -244,7 +244,7 @@ export class Scheduler {
     if (fresh.length > 0) this.#pace.restart();
     const most = fresh.length > 0
       ? SHARED_STEPS
-      : this.#pace.next(mostSteps(this.#state.gpu, live.length));
+      : this.#pace.next(usualSteps(this.#state.gpu, live.length));
     const draws: Draw[] = [];
     let longest = 0;
     try {
