@@ -1,4 +1,4 @@
-/** How fast does a model write after 512 tokens, alone and 64 sequences at once? */
+/** How fast does a model write after 512 tokens, alone and 64 sequences at once, and is the device at work all the time? */
 
 import { generate } from "../engine/generation/generate.ts";
 import type { Edit, Transformer } from "../engine/transformer.ts";

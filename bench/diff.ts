@@ -1,4 +1,4 @@
-/** How many documents a second does the comparison of two models take, and in how much memory? */
+/** How many documents a second does the comparison of two models take, in how much memory, and is the device at work all the time? */
 
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import { meanDifference } from "../lens/diff.ts";
@@ -33,7 +33,7 @@ const SIZES: readonly DiffSize[] = [
 const nameOf = ({ documents, tokens, layers }: DiffSize) =>
   `diff/${documents}x${tokens}/${layers.length === 1 ? `layer${layers[0]}` : "all"}`;
 
-/** A row of documents/s and one of memory for each size. */
+/** A row of documents/s, one of memory and one of the device's share of the time for each size. */
 export async function benchDiff(context: BenchContext): Promise<void> {
   const { gpu, options: { quick } } = context;
   const small = SIZES.map((size) => ({ ...size, documents: size.documents / 8 }));

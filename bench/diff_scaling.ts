@@ -3,13 +3,12 @@
  *
  * Compares the embedded base with an organism, a LoRA adapter on every layer, over more and more documents, at the middle layer:
  * time, the CPU time of this process (of which other work on the machine takes nothing; on software adapters it is the
- * device's too), device memory and this process's memory. Before that, in turns, the pair and two passes of the base over the
+ * device's too), the share of the time in which the device is at work, device memory and this process's memory. Before that, in turns, the pair and two passes of the base over the
  * same batches, cut at the same layer: what a pair has to cost at least. Prints a Markdown table.
  */
 
 import { cpuUsage } from "node:process";
 import { parseArgs } from "@std/cli/parse-args";
-import { busyShare } from "./busy.ts";
 import { packBatch } from "../engine/batch.ts";
 import { batchSize, tokensPerBatch } from "../engine/batch_room.ts";
 import { formatBytes } from "../engine/format.ts";
@@ -22,6 +21,7 @@ import { hookAfter } from "../lens/diff_batch.ts";
 import { loadFinetuned, loadModel, loadTokenizer } from "../models/load_model.ts";
 import { loadedPair } from "../models/model_shelf.ts";
 import { resolveSource } from "../models/source.ts";
+import { busyShare } from "./busy.ts";
 
 const flags = parseArgs(Deno.args, {
   string: ["documents", "tokens"],

@@ -1,6 +1,7 @@
 /** The benches' own arithmetic, and that a wrong answer is not timed. */
 
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { busyShare } from "../bench/busy.ts";
 import { checkModel } from "../bench/check_model.ts";
 import { BenchContext, someTokens } from "../bench/context.ts";
 import { benchFast, compareLogits } from "../bench/fast.ts";
@@ -8,6 +9,7 @@ import { UsageError } from "../engine/errors.ts";
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import { type Clock, median, medians } from "../engine/gpu/measure.ts";
 import { Tuning } from "../engine/gpu/tuning.ts";
+import { addInPlace } from "../engine/ops/rows.ts";
 import { blocksOf, contentOf, withBlock } from "../bench/page.ts";
 import { printRows } from "../bench/print_rows.ts";
 import { FREE_ORDERS } from "../bench/lab/free/orders.ts";
@@ -80,6 +82,28 @@ Deno.test("Rows are printed however the work ends, with a word on why there are 
   const none = await printed({ work: endless, limit: 0.01, rows: [] });
   assertEquals(none, { error: "Cannot measure anything in 0.01 s" });
   clearTimeout(timer);
+});
+
+Deno.test("The device is at work for a share of the time, and nothing is timed after that", async () => {
+  const gpu = await testGpu("software");
+  const [x, y] = [1, 2].map((value) =>
+    gpu.tensorFrom(new Float32Array(1 << 16).fill(value), [1 << 16])
+  );
+  const work = async () => {
+    const recorder = gpu.record();
+    for (let i = 0; i < 50; i++) addInPlace(recorder, x.buffer, y.buffer, x.length);
+    await recorder.submit();
+    await gpu.finish();
+  };
+  const { share, ms } = await busyShare(gpu, work);
+  assertEquals(share > 0, gpu.device.features.has("timestamp-query"));
+  assert(share <= 1 && ms > 0);
+  const idle = await busyShare(gpu, () => gpu.finish());
+  assertEquals(idle.share, 0);
+  const recorder = gpu.record();
+  assertEquals(recorder.timer, undefined);
+  recorder.close();
+  for (const tensor of [x, y]) tensor.release();
 });
 
 Deno.test("A block of a page is found and replaced, and nothing beside it", () => {

@@ -207,20 +207,36 @@ Deno.test("a long prompt is run piece by piece while others go on", async () => 
   await one.close();
 });
 
-Deno.test("a slow device is asked for a step at a time", async () => {
+/** Tokens of each round of two requests, one after the other, by a clock that goes on by so many milliseconds when it is looked at. */
+async function roundsOf(maxNewTokens: number, tick: number): Promise<number[][]> {
   const { now } = performance;
   let time = 0;
-  performance.now = () => time += 1000; // all that is timed takes a second or more
-  const rounds: number[] = [];
+  performance.now = () => time += tick;
+  const one = scheduler();
+  const found: number[][] = [];
   try {
-    const sampling = { temperature: 0, seed: 0 };
-    const onTokens = (_: number, { length }: readonly number[]) => rounds.push(length);
-    await generate(base, { prompts: [[1, 2, 3]], maxNewTokens: 12, sampling, onTokens });
+    for (const prompt of [[1, 2, 3], [4, 5]]) {
+      const rounds: number[] = [];
+      const sampling = { temperature: 0, seed: 0 };
+      const onTokens = (_: number, { length }: readonly number[]) => rounds.push(length);
+      await one.submit(base, { prompts: [prompt], maxNewTokens, sampling, onTokens });
+      found.push(rounds);
+    }
   } finally {
     performance.now = now;
+    await one.close();
   }
+  return found;
+}
+
+Deno.test("a slow device is asked for a step at a time", async () => {
   // The second round is under way before the first one's time is known.
-  assertEquals(rounds, [1, 2, 4, 1, 1, 1, 1, 1]);
+  assertEquals(await roundsOf(12, 1000), [[1, 2, 4, 1, 1, 1, 1, 1], Array(12).fill(1)]);
+});
+
+Deno.test("rounds grow up to 64 steps on a quick device, and are short again after the next prompt", async () => {
+  const rounds = [1, 2, 4, 8, 16, 32, 64, 64, 9];
+  assertEquals(await roundsOf(200, 0), [rounds, rounds]);
 });
 
 Deno.test("log-probabilities are the model's own, whatever the sampling", async () => {

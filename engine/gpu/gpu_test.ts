@@ -19,6 +19,19 @@ Deno.test("several tensors come back in one read, empty ones too", async () => {
   assertEquals(await floats.read(), Float32Array.of(1, 2, 3));
 });
 
+Deno.test("Deno's queue is asked whether it is done when something else is submitted, not before", async () => {
+  using gpu = await Gpu.open({ backend: "deno" });
+  const { queue } = gpu.device;
+  const done = queue.onSubmittedWorkDone.bind(queue);
+  let asked = 0;
+  queue.onSubmittedWorkDone = () => (asked++, done());
+  const finished = gpu.finish();
+  assertEquals(asked, 0);
+  gpu.submit(gpu.device.createCommandEncoder().finish());
+  assertEquals(asked, 1);
+  await finished;
+});
+
 Deno.test("a tensor that is released twice goes back once", async () => {
   using gpu = await Gpu.open();
   const tensor = gpu.tensor([4]);

@@ -26,7 +26,8 @@ export class Readback {
   }
 
   /**
-   * Waits for what was submitted until now, and gives the contents. To be called once, also by who no longer wants them.
+   * Waits for what was submitted until now, and gives the contents. To be called once; whoever does not want them any more calls
+   * {@link destroy}.
    *
    * @param signal ends the waiting, not the work
    */
