@@ -89,6 +89,7 @@ export class Gpu {
   #failure: DeviceError | undefined;
   #closing = false;
   readonly #loss: Loss;
+  readonly #unload = () => this.close();
   /** How a wait leaves the cores to a driver that needs them. */
   #waiting: <T>(work: Promise<T>) => Promise<T> = (work) => work;
 
@@ -119,6 +120,7 @@ export class Gpu {
       this.#waiting = (work) => naps.during(work);
     }
     this.#uniforms = new UniformSlots(device);
+    globalThis.addEventListener?.("unload", this.#unload);
     device.addEventListener("uncapturederror", (event) => {
       const error = (event as GPUUncapturedErrorEvent).error;
       event.preventDefault?.();
@@ -290,9 +292,16 @@ export class Gpu {
     return this.#unused ??= { read: buffer(), write: buffer(), texels: unusedTexture(this.device) };
   }
 
-  /** Ends the device and frees its memory. */
+  /**
+   * Ends the device and frees its memory, once it has done what was submitted: a driver that is at work while its process ends,
+   * such as compiling in a thread of its own, may crash it. So the process does not end before, whoever ends it.
+   */
   close(): void {
+    if (this.#closing) return;
     this.#closing = true;
+    globalThis.removeEventListener?.("unload", this.#unload);
+    // Deno's implementation does not come back from this until then; Dawn's `destroy` itself waits.
+    if (this.backend === "deno") this.device.queue.onSubmittedWorkDone().catch(() => {});
     this.device.destroy();
   }
 

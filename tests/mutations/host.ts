@@ -7,6 +7,20 @@ const GENERATION = "tests/generation_test.ts";
 
 const BUGS: readonly NamedBug[] = [
   [
+    "a device is closed in the middle of its work",
+    "engine/gpu/gpu.ts",
+    "this.device.queue.onSubmittedWorkDone().catch(() => {});",
+    "{ /* at once */ }",
+    ["tests/exit_test.ts"],
+  ],
+  [
+    "a device that nobody closed is left at work",
+    "engine/gpu/gpu.ts",
+    'globalThis.addEventListener?.("unload", this.#unload);',
+    "",
+    ["tests/exit_test.ts"],
+  ],
+  [
     "a cache's rows are given out twice",
     "engine/kv_cache.ts",
     "this.#used += rows;",
