@@ -1,6 +1,6 @@
 /** The order of work on software adapters, whose threads each take one stretch of a dispatch's workgroups. */
 
-/** Blocks that stay together, so that the eight lanes of a workgroup have about as much to do. */
+/** Blocks that stay together, so that the lanes of a workgroup have about as much to do. */
 const UNIT = 8;
 
 /**

@@ -76,13 +76,13 @@ fn score(query: u32, key: u32) -> f32 {
   return total;
 }
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(16)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let i = (group.y * groups.x + group.x) * 8u + lane;
+  let i = (group.y * groups.x + group.x) * 16u + lane;
   if (i >= params.tokens * params.heads) {
     return;
   }

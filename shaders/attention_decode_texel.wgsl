@@ -3,10 +3,11 @@
 // info   [tokens + ⌈tokens/4⌉] as there, then of each token how many of the keys that it sees, from the first on, the textures hold
 // k_texels, v_texels as k and v, in rows of 1024 texels
 //
-// One workgroup a (token, key head). In turns of 64 keys: a lane takes eight keys side by side, for HEADS heads at once, and then
+// Eight lanes a (token, key head), SIDES of them in a workgroup. In turns of 64 keys: a lane takes eight keys side by side, for HEADS heads at once, and then
 // every eighth vec4 of the dimensions, two of them at once where there are more than eight.
 
 override HEADS: u32; // query heads at once: 1 … 4, a divisor of GROUP
+override SIDES: u32; // key heads of a workgroup, a divisor of theirs
 override NORM: bool; override WINDOWED: bool; override SOFTCAP: bool;
 override GROUP: u32; override QUERIES: u32; // query heads of a key head, and vec4s that they have in all
 override WIDE: bool = QUERIES > 8u * GROUP; override KEEP: bool = QUERIES <= 16u * GROUP; // sums stay in registers between turns
@@ -19,9 +20,9 @@ struct Params { tokens: u32, heads: u32, kv_heads: u32, head_vec4: u32, half: u3
 @group(0) @binding(7) var<storage, read_write> out: array<vec4<f32>>;
 @group(0) @binding(8) var k_texels: texture_storage_2d<rgba32uint, read>; @group(0) @binding(9) var v_texels: texture_storage_2d<rgba32uint, read>;
 @group(0) @binding(10) var<uniform> p: Params;
-var<workgroup> roots: array<f32, GROUP + 1u>; var<workgroup> queries: array<vec4<f32>, QUERIES>;
-var<workgroup> maxima: array<vec4<f32>, 8>; var<workgroup> weights: array<vec4<f32>, 64>; // [head, 16] of four keys
-var<private> lane: u32; var<private> place: vec4<u32>; var<private> head: u32; var<private> first: u32; var<private> end: u32;
+var<workgroup> roots: array<f32, SIDES * (GROUP + 1u)>; var<workgroup> queries: array<vec4<f32>, SIDES * QUERIES>;
+var<workgroup> maxima: array<vec4<f32>, SIDES * 8u>; var<workgroup> weights: array<vec4<f32>, SIDES * 64u>; // [side, head, 16] of four keys
+var<private> side: u32; var<private> lane: u32; var<private> place: vec4<u32>; var<private> head: u32; var<private> first: u32; var<private> end: u32;
 var<private> before: vec4<f32>; var<private> total: vec4<f32>; // the highest scores and the sums of weights so far, by heads
 var<private> near: mat4x4<f32>; var<private> far: mat4x4<f32>; var<private> part: vec4<f32>; // sums by heads, of both vec4s
 
@@ -69,7 +70,7 @@ fn capped4(m: mat4x4<f32>) -> mat4x4<f32> { return mat4x4(capped(m[0]), capped(m
 fn highest(b: vec4<f32>, seen: vec4<bool>, most: f32) -> f32 {
   let s = select(vec4(most), scale() * b, seen); return max(most, max(max(s.x, s.y), max(s.z, s.w)));
 }
-fn put(h: u32, low: vec4<f32>, high: vec4<f32>, top: f32) { let i = 16u * h + 2u * lane; let s = vec4(scale());
+fn put(h: u32, low: vec4<f32>, high: vec4<f32>, top: f32) { let i = 64u * side + 16u * h + 2u * lane; let s = vec4(scale());
   weights[i] = exp(fma(s, low, vec4(-top))); weights[i + 1u] = exp(fma(s, high, vec4(-top))); }
 fn shrunk(m: mat4x4<f32>, by: vec4<f32>) -> mat4x4<f32> { return mat4x4(m[0] * by.x, m[1] * by.y, m[2] * by.z, m[3] * by.w); }
 fn added(m: mat4x4<f32>, w: vec4<f32>, x: vec4<f32>, seen: bool) -> mat4x4<f32> {
@@ -103,9 +104,9 @@ fn turn(start: u32, q: u32, to: u32, held: bool, all: bool) {
   if (SOFTCAP) { low = capped4(low); high = capped4(high); }
   let i = vec4(j) + vec4(0u, 1u, 2u, 3u);
   let l = vec4(all) | ((i >= vec4(first)) & (i < vec4(end))); let h = vec4(all) | ((i + 4u >= vec4(first)) & (i + 4u < vec4(end)));
-  maxima[lane] = vec4(highest(low[0], l, highest(high[0], h, before.x)), highest(low[1], l, highest(high[1], h, before.y)),
+  maxima[8u * side + lane] = vec4(highest(low[0], l, highest(high[0], h, before.x)), highest(low[1], l, highest(high[1], h, before.y)),
     highest(low[2], l, highest(high[2], h, before.z)), highest(low[3], l, highest(high[3], h, before.w))); workgroupBarrier();
-  var top = before; for (var o = 0u; o < 8u; o++) { top = max(top, maxima[o]); }
+  var top = before; for (var o = 0u; o < 8u; o++) { top = max(top, maxima[8u * side + o]); }
   put(0u, low[0], high[0], top.x); if (HEADS > 1u) { put(1u, low[1], high[1], top.y); }
   if (HEADS > 2u) { put(2u, low[2], high[2], top.z); } if (HEADS > 3u) { put(3u, low[3], high[3], top.w); }
   workgroupBarrier(); let by = exp(before - top); var sum = total; // without a meaning where a lane has no dimension
@@ -116,7 +117,7 @@ fn turn(start: u32, q: u32, to: u32, held: bool, all: bool) {
     for (var o = (max(start, first) - start) / 4u; o < (min(start + 64u, end) - start + 3u) / 4u; o++) {
       let at = keys_at(start + 4u * o); let n = vec4(start + 4u * o) + vec4(0u, 1u, 2u, 3u);
       let seen = vec4(all) | ((n >= vec4(first)) & (n < vec4(end)));
-      let w = transpose(mat4x4(weights[o], weights[slot(1u, 16u) + o], weights[slot(2u, 16u) + o], weights[slot(3u, 16u) + o]));
+      let i = 64u * side + o; let w = transpose(mat4x4(weights[i], weights[i + slot(1u, 16u)], weights[i + slot(2u, 16u)], weights[i + slot(3u, 16u)]));
       add(w[0], value(at.x + d, held), value(at.x + e, held), seen.x); add(w[1], value(at.y + d, held), value(at.y + e, held), seen.y);
       add(w[2], value(at.z + d, held), value(at.z + e, held), seen.z); add(w[3], value(at.w + d, held), value(at.w + e, held), seen.w);
     }
@@ -126,25 +127,26 @@ fn turn(start: u32, q: u32, to: u32, held: bool, all: bool) {
   total = sum; before = top;
 }
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(8 * SIDES)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-  let id = group.y * groups.x + group.x; if (id >= p.tokens * p.kv_heads) { return; }
-  let t = id / p.kv_heads; let width = p.head_vec4; lane = index; head = id % p.kv_heads; place = info[t];
+  let id = (group.y * groups.x + group.x) * SIDES; if (id >= p.tokens * p.kv_heads) { return; }
+  let t = id / p.kv_heads; let width = p.head_vec4; side = index / 8u; lane = index % 8u; head = id % p.kv_heads + side; place = info[t];
+  let root_at = side * (GROUP + 1u); let query_at = side * QUERIES;
   let own_q = (t * (p.heads + 2u * p.kv_heads) + head * GROUP) * 4u * width;
   let own_k = own_q + (p.heads + head - head * GROUP) * 4u * width;
-  if (NORM) { for (var h = lane; h <= GROUP; h += 8u) { roots[h] = root(select(own_q + 4u * h * width, own_k, h == GROUP), 4u * width); } } workgroupBarrier();
-  for (var i = lane; i < GROUP * width; i += 8u) { queries[i] = turned4(own_q + i / width * 4u * width, i % width * 4u, roots[i / width], false); }
+  if (NORM) { for (var h = lane; h <= GROUP; h += 8u) { roots[root_at + h] = root(select(own_q + 4u * h * width, own_k, h == GROUP), 4u * width); } } workgroupBarrier();
+  for (var i = lane; i < GROUP * width; i += 8u) { queries[query_at + i] = turned4(own_q + i / width * 4u * width, i % width * 4u, roots[root_at + i / width], false); }
   for (var d = lane; d < width; d += 8u) {
     let i = own_k + 4u * (p.kv_heads * width + d);
-    k[key_at(place.w) + d] = turned4(own_k, 4u * d, roots[GROUP], true); v[key_at(place.w) + d] = vec4(qkv[i], qkv[i + 1u], qkv[i + 2u], qkv[i + 3u]);
+    k[key_at(place.w) + d] = turned4(own_k, 4u * d, roots[root_at + GROUP], true); v[key_at(place.w) + d] = vec4(qkv[i], qkv[i + 1u], qkv[i + 2u], qkv[i + 3u]);
   }
   storageBarrier(); workgroupBarrier();
   // Keys first … end − 1 are seen. What barriers depend on is no private variable, whose uniformity no compiler sees.
   let past = info[t].w + 1u; let begin = past - min(past, p.window); end = past; first = begin; let held = info[p.tokens + t / 4u][t % 4u];
   for (var g = 0u; g < GROUP; g += HEADS) {
     before = vec4(-3e38); total = vec4<f32>(); near = mat4x4<f32>(); far = mat4x4<f32>();
-    let to = (id * GROUP + g) * width; var start = begin / 64u * 64u;
-    for (; start + 64u <= held; start += 64u) { turn(start, g * width, to, true, !WINDOWED); }
-    for (; start < past; start += 64u) { turn(start, g * width, to, false, false); }
+    let to = ((id + side) * GROUP + g) * width; let q = query_at + g * width; var start = begin / 64u * 64u;
+    for (; start + 64u <= held; start += 64u) { turn(start, q, to, true, !WINDOWED); }
+    for (; start < past; start += 64u) { turn(start, q, to, false, false); }
   }
 }

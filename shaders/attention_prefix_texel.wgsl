@@ -77,9 +77,9 @@ fn places(queries: vec4<u32>, head: u32) -> vec4<u32> {
   return queries / share * (p.heads - share) + queries + head * share;
 }
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(16)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) workgroups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-  let id = (group.y * workgroups.x + group.x) * 8u + lane;
+  let id = (group.y * workgroups.x + group.x) * 16u + lane;
   if (id >= p.groups * p.kv_heads) { return; }
   let g = 4u * (id / p.kv_heads); let head = id % p.kv_heads; let width = p.head_vec4;
   let first = places(groups[g], head); let second = places(groups[g + 1u], head); let third = places(groups[g + 2u], head);

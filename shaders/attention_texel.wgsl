@@ -96,10 +96,10 @@ fn exponential16(i: u32, scale: f32) { exponential4(i, scale); exponential4(i + 
 fn weigh4(i: u32, d: u32) { weigh(i, d); weigh(i + 1u, d); weigh(i + 2u, d); weigh(i + 3u, d); }
 fn weigh16(i: u32, d: u32) { weigh4(i, d); weigh4(i + 4u, d); weigh4(i + 8u, d); weigh4(i + 12u, d); }
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(16)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32) {
-  let id = (group.y * groups.x + group.x) * 8u + lane;
+  let id = (group.y * groups.x + group.x) * 16u + lane;
   if (id >= p.blocks * p.heads) { return; }
   let block = blocks[id / p.heads];
   let others = min(vec4(0u, 1u, 2u, 3u), vec4(block.y - 1u)); // queries past the block's end repeat its last

@@ -13,10 +13,11 @@
 // Error: of y γ(64 + ⌈k/64⌉)·Σ|h||w| + Σ|δh||w|, u = 2^-24, δh as in rmsnorm.wgsl; FORM 0 with BIAS and 1 round the sum;
 //        FORM 2, 3: the errors of gate and up through glu.wgsl, and its own.
 //
-// A workgroup takes ROWS rows by BLOCKS times 32 columns, of which a lane has four side by side; h is staged in workgroup
-// memory, SEGMENT k's at a time. A mat4x4 is up to four blocks of a row, or four k's by a lane's four columns of weights.
+// A workgroup takes ROWS rows by SIDES groups of BLOCKS times 32 columns, of which a lane has four side by side; h is staged in
+// workgroup memory, SEGMENT k's at a time. A mat4x4 is up to four blocks of a row, or four k's by a lane's four columns of weights.
 
 override ROWS: u32; // 1, 2 or 4
+override SIDES: u32; // of eight lanes each
 override BLOCKS: u32; // 1, 2 or 4; 2 or 4 with FORM 2 and 3: half gates, half ups
 override WEIGHT_DTYPE: u32; // 0 f32, 1 f16, 2 bf16
 override NORM: bool; override BIAS: bool; override FORM: u32;
@@ -93,16 +94,16 @@ fn finish(row: u32, group: u32, total: mat4x4<f32>) {
   if (BLOCKS > 2u) { put4(row, place(group, 2u), total[2]); put4(row, place(group, 3u), total[3]); }
 }
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(8 * SIDES)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-  lane = index;
-  let across = (p.n + 32u * BLOCKS - 1u) / (32u * BLOCKS);
-  let group = (id.y * groups.x + id.x) % across;
+  lane = index % 8u;
+  let across = (p.n + 32u * BLOCKS * SIDES - 1u) / (32u * BLOCKS * SIDES);
+  let group = (id.y * groups.x + id.x) % across * SIDES + index / 8u;
   let first = (id.y * groups.x + id.x) / across * ROWS;
   if (first >= p.m) { return; }
   if (NORM) {
     let chunks = (p.k + 63u) / 64u;
-    for (var i = lane; i < ROWS * chunks; i += 8u) {
+    for (var i = index; i < ROWS * chunks; i += 8u * SIDES) {
       let start = min(first + i / chunks, p.m - 1u) * p.k / 4u; var sum = 0.0;
       for (var d = i % chunks * 16u; d < min(i % chunks * 16u + 16u, p.k / 4u); d++) {
         let v = x[start + d];
@@ -111,7 +112,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
       partials[i] = sum;
     }
     workgroupBarrier();
-    for (var r = lane; r < ROWS; r += 8u) {
+    for (var r = index; r < ROWS; r += 8u * SIDES) {
       var total = 0.0;
       for (var c = 0u; c < chunks; c++) { total += partials[r * chunks + c]; }
       roots[r] = sqrt(total / f32(p.k) + p.eps);
@@ -120,7 +121,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   var total = array<mat4x4<f32>, 4>();
   for (var base = 0u; base < p.k; base += SEGMENT) {
     workgroupBarrier(); let width = min(SEGMENT, p.k - base) / 4u;
-    for (var i = lane; i < ROWS * width; i += 8u) {
+    for (var i = index; i < ROWS * width; i += 8u * SIDES) {
       var v = x[(min(first + i / width, p.m - 1u) * p.k + base) / 4u + i % width];
       if (NORM) { v = norm[base / 4u + i % width] * (v / roots[i / width]); }
       h[i / width * SEGMENT / 4u + i % width] = v;

@@ -135,11 +135,11 @@ fn product(side: u32, row: u32, group: u32) -> array<mat4x4<f32>, 8> {
   return total;
 }
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(16)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) index: u32) {
-  lane = index;
+  lane = index % 8u;
   let across = (p.n + 32u * BLOCKS - 1u) / (32u * BLOCKS);
-  let i = id.y * groups.x + id.x; let group = i % across; let row = i / across * 8u;
+  let i = id.y * groups.x + id.x; let group = i % across; let row = i / across * 16u + index / 8u * 8u;
   if (row >= p.m) { return; }
   let y = product(0u, row, group);
   var share = array<mat4x4<f32>, 8>(); if (LORA) { share = product(1u, row, group); }

@@ -97,13 +97,13 @@ fn put_row(row: u32, column: u32, total: mat4x4<f32>) {
   put(row, column + 12u, total[3]);
 }
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(16)
 fn main(
   @builtin(workgroup_id) group: vec3<u32>,
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let id = (group.y * groups.x + group.x) * 8u + lane;
+  let id = (group.y * groups.x + group.x) * 16u + lane;
   let across = (p.n + 15u) / 16u;
   let row = id / across * 8u;
   let column = id % across * 16u;

@@ -62,12 +62,12 @@ fn finish(row: u32, column: u32, sums: mat4x4<f32>) {
   put(row, column, sums[0]); put(row, column + 4u, sums[1]); put(row, column + 8u, sums[2]); put(row, column + 12u, sums[3]);
 }
 
-@compute @workgroup_size(8)
+@compute @workgroup_size(16)
 fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = id.y * groups.x + id.x;
   let group = i % p.groups;
   let column = 16u * (group / p.used * p.apart + group % p.used);
-  let row = i / p.groups * 64u + 8u * lane;
+  let row = i / p.groups * 128u + 8u * lane;
   var total = array<mat4x4<f32>, 8>();
   for (var start = 0u; start < p.k; start += 64u) {
     var acc = array<mat4x4<f32>, 8>();

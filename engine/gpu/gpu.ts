@@ -11,6 +11,7 @@ import {
   adapterName,
   describeAdapter,
   type DeviceProfile,
+  lanesOf,
   profileOf,
 } from "./profile.ts";
 import { Readback } from "./readback.ts";
@@ -69,6 +70,8 @@ export class Gpu {
   readonly buffers: BufferPool;
   /** The fewest threads of a subgroup; 0 where the device has none. */
   readonly subgroupSize: number;
+  /** Lanes that a software adapter computes side by side, 8 or 16, for kernels to which it matters; 8 where that is not known. */
+  readonly lanes: number;
   /** Whether the device was opened for `fast`: the scales of weights are then measured when they are brought. */
   readonly half: boolean;
   /** Textures that kernels for software adapters read through. */
@@ -104,6 +107,7 @@ export class Gpu {
   ) {
     this.half = device.features.has("shader-f16");
     const { subgroupMinSize } = device.adapterInfo ?? {};
+    this.lanes = lanesOf(adapter);
     this.subgroupSize = device.features.has("subgroups") ? subgroupMinSize ?? 0 : 0;
     this.buffers = new BufferPool(device, {
       limits,

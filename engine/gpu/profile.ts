@@ -41,6 +41,14 @@ export function adapterName(info: AdapterDescription): string {
     [info.vendor, info.architecture, info.device].filter(Boolean).join(" ");
 }
 
+/**
+ * The lanes of the vectors that an adapter computes with on CPU cores, as far as kernels go by it: 16 where its words tell of 512 bits
+ * (llvmpipe's do), else 8.
+ */
+export function lanesOf({ device, description }: AdapterDescription): 8 | 16 {
+  return /\b512[ -]bits\b/.test(`${device} ${description}`) ? 16 : 8;
+}
+
 /** PCI ids of vendors, by which Deno names them, as decimal numbers. Apple has none there: its adapters are known by their names. */
 const VENDORS: Record<string, string> = {
   "4098": "amd",

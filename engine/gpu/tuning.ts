@@ -87,7 +87,7 @@ export const DEFAULTS: Readonly<
     long_row: Choice<"long_row">;
   }>
 > = {
-  software: { matmul: "texel", row_block: "8x4", long_row: "8" },
+  software: { matmul: "texel", row_block: "8x4", long_row: "16" },
   integrated: { matmul: "staged 32", row_block: "8x4", long_row: "128" },
   discrete: { matmul: "staged 64", row_block: "32x8", long_row: "256" },
   apple: { matmul: "staged 64", row_block: "32x8", long_row: "256" },

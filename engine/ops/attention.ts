@@ -105,7 +105,7 @@ export function attention(recorder: Recorder, args: AttentionArgs): void {
   // A thread has a query to itself, and goes to each key's elements twice.
   if (software && keys * (headDim / 2 + headDim / 64 + 3) <= MOST_TURNS) {
     const kernel = gpu.kernels.get("attention", attentionCode, constants);
-    recorder.dispatch(kernel, buffers, params, foldGrid(Math.ceil(tokens * heads / 8)));
+    recorder.dispatch(kernel, buffers, params, foldGrid(Math.ceil(tokens * heads / 16)));
   } else {
     if (software && keys * (3 + headDim / 256) > MOST_TURNS) {
       throw new DeviceError(
@@ -147,7 +147,7 @@ function texelAttention(
     ];
     const constants = { SOFTCAP: softcap === null ? 0 : 1, WIDE: headDim > CHUNK ? 1 : 0 };
     const kernel = kernels.get("attention_texel", attentionTexelCode, constants);
-    const grid = foldGrid(Math.ceil(count * heads / 8));
+    const grid = foldGrid(Math.ceil(count * heads / 16));
     recorder.dispatch(kernel, [...held, info, blocks, out], params, grid);
   }
   for (const texture of held) texels.release(texture);

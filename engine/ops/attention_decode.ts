@@ -77,15 +77,18 @@ export function attentionDecode(recorder: Recorder, args: AttentionDecodeArgs): 
   const { LANES, ...sizes } = constantsOf(gpu, heads / kvHeads, headDim);
   const NORM = norms ? 1 : 0;
   const SOFTCAP = args.softcap ? 1 : 0;
-  const grid = foldGrid(tokens * kvHeads);
   if (texels) {
-    const constants = { ...sizes, NORM, SOFTCAP, WINDOWED: args.window === null ? 0 : 1 };
+    // Every core should have something to do.
+    const fill = kvHeads % 2 === 0 && tokens * kvHeads >= 4;
+    const SIDES = fill ? gpu.lanes / 8 : 1;
+    const constants = { ...sizes, SIDES, NORM, SOFTCAP, WINDOWED: args.window === null ? 0 : 1 };
     const kernel = kernels.get("attention_decode_texel", attentionDecodeTexelCode, constants);
-    recorder.dispatch(kernel, [...buffers, texels.k, texels.v], params, grid);
+    const bound = [...buffers, texels.k, texels.v];
+    recorder.dispatch(kernel, bound, params, foldGrid(tokens * kvHeads / SIDES));
   } else {
     const constants = { LANES, ...sizes, NORM, SOFTCAP };
     const kernel = kernels.get("attention_decode", attentionDecodeCode, constants);
-    recorder.dispatch(kernel, buffers, params, grid);
+    recorder.dispatch(kernel, buffers, params, foldGrid(tokens * kvHeads));
   }
 }
 
@@ -115,9 +118,14 @@ export function withHeld(info: Uint32Array, held: Uint32Array): Uint32Array<Arra
   return both;
 }
 
+/** How many of the query heads that read the same keys a thread takes. */
+export function headsTogether(group: number): number {
+  return [4, 3, 2].find((heads) => group % heads === 0) ?? 1;
+}
+
 function constantsOf(gpu: Gpu, GROUP: number, headDim: number) {
   // One lane a lane of the CPU's vectors; a barrier is then next to nothing.
   const LANES = gpu.profile === "software" ? 8 : 16;
-  const HEADS = [4, 3, 2].find((heads) => GROUP % heads === 0) ?? 1;
+  const HEADS = headsTogether(GROUP);
   return { LANES, HEADS, GROUP, QUERIES: GROUP * headDim / 4 };
 }

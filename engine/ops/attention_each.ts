@@ -8,7 +8,7 @@ import turnTexelCode from "../../shaders/turn_texel.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/gpu.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
-import type { AttentionDecodeArgs } from "./attention_decode.ts";
+import { type AttentionDecodeArgs, headsTogether } from "./attention_decode.ts";
 import { CHUNK, KEY_CHUNK, MOST_TURNS } from "./grid.ts";
 
 /** Queries, of tokens and heads that read the same keys, that a thread of attention_prefix_texel.wgsl takes. */
@@ -54,7 +54,9 @@ export function attentionEach(recorder: Recorder, args: AttentionEachArgs): void
   const { kernels, unused } = recorder.gpu;
   const sizes = [u32(heads), u32(kvHeads), u32(headDim / 4)];
   const HEADS = norms ? heads + kvHeads : 1;
-  const turn = kernels.get("turn_texel", turnTexelCode, { NORM: norms ? 1 : 0, HEADS });
+  // As many lanes for a token as a head has pairs of vec4s.
+  const LANES = [4, 8].find((lanes) => args.rotaryDim / 8 <= lanes) ?? 16;
+  const turn = kernels.get("turn_texel", turnTexelCode, { NORM: norms ? 1 : 0, HEADS, LANES });
   recorder.dispatch(
     turn,
     // What is not read must be bound all the same.
@@ -71,7 +73,7 @@ export function attentionEach(recorder: Recorder, args: AttentionEachArgs): void
       texels.v,
     ],
     [u32(tokens), ...sizes, u32(args.rotaryDim / 8), f32(norms?.eps ?? 0)],
-    foldGrid(tokens),
+    foldGrid(Math.ceil(tokens * LANES / 16)),
   );
   const { keys, window, softcap, scale } = args;
   // A window may leave out some of what is shared, of each token another part; and the kernel knows no softcap.
@@ -83,10 +85,12 @@ export function attentionEach(recorder: Recorder, args: AttentionEachArgs): void
       kernel,
       [texels.q, texels.k, texels.v, shared.groups, out, args.state!],
       [u32(shared.count), ...sizes, f32(scale)],
-      foldGrid(Math.ceil(shared.count * kvHeads / 8)),
+      foldGrid(Math.ceil(shared.count * kvHeads / 16)),
     );
   }
+  const together = headsTogether(heads / kvHeads);
   const constants = {
+    HEADS: together,
     SOFTCAP: softcap ? 1 : 0,
     SHARED: shared ? 1 : 0,
     TEXELS: texels.out ? 1 : 0,
@@ -110,6 +114,6 @@ export function attentionEach(recorder: Recorder, args: AttentionEachArgs): void
       f32(scale),
       f32(softcap ?? 0),
     ],
-    foldGrid(Math.ceil(tokens * heads / 8)),
+    foldGrid(Math.ceil(tokens * heads / together / 16)),
   );
 }

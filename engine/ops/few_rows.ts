@@ -46,11 +46,13 @@ export function fewRows(recorder: Recorder, args: FewRowsArgs): void {
   const gated = isGated(form);
   const ROWS = rows <= 1 ? 1 : rows <= 2 ? 2 : 4;
   const high = Math.ceil(rows / ROWS);
-  const across = (blocks: number) => Math.ceil(n / (32 * blocks));
+  const SIDES = recorder.gpu.lanes / 8;
+  const across = (blocks: number) => Math.ceil(n / (32 * blocks * SIDES));
   // With more of them a thread loads less, but every core should have some.
   const BLOCKS = [4, 2].find((blocks) => high * across(blocks) >= LEAST_GROUPS) ?? (gated ? 2 : 1);
   const kernel = recorder.gpu.kernels.get("few_rows", fewRowsCode, {
     ROWS,
+    SIDES,
     BLOCKS,
     WEIGHT_DTYPE: dtype,
     NORM: norm ? 1 : 0,

@@ -200,6 +200,6 @@ function dispatchProduct(
   // What is not read must be bound all the same.
   const { bias = unused.read } = weight;
   const buffers = [x, bias, weight.texture, low, b.texture, buffer, texels ?? unused.texels];
-  const groups = Math.ceil(rows / 8) * Math.ceil(count / (BLOCKS * BLOCK));
+  const groups = Math.ceil(rows / 16) * Math.ceil(count / (BLOCKS * BLOCK));
   recorder.dispatch(kernel, buffers, params, foldGrid(groups));
 }

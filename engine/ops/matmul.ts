@@ -188,7 +188,7 @@ function texelRows(
       f32(addScaled ?? 1),
     ];
     const threads = Math.ceil(rows / BLOCK_ROWS) * Math.ceil(piece.rows / BLOCK_COLUMNS);
-    recorder.dispatch(kernel, [x, room, y], params, foldGrid(Math.ceil(threads / 8)));
+    recorder.dispatch(kernel, [x, room, y], params, foldGrid(Math.ceil(threads / 16)));
   }
 }
 

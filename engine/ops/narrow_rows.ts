@@ -17,7 +17,7 @@ export interface NarrowRowsArgs {
 }
 
 /** Columns of a lane, and rows of a workgroup. */
-const [COLUMNS, ROWS] = [16, 64];
+const [COLUMNS, ROWS] = [16, 128];
 
 /** Records the products. */
 export function narrowRows(recorder: Recorder, { x, weight, rows, out }: NarrowRowsArgs): void {

@@ -61,7 +61,7 @@ export function normToTexels(
   const kernel = kernels.get("rmsnorm_texel", rmsnormTexelCode, { TEXELS: texels ? 1 : 0 });
   const params = [u32(rows), u32(width / 4), f32(eps)];
   const buffers = [isTexture(x) ? unused.read : x, weight, texels ?? unused.texels, out];
-  recorder.dispatch(kernel, buffers, params, foldGrid(Math.ceil(rows / 8)));
+  recorder.dispatch(kernel, buffers, params, foldGrid(Math.ceil(rows / 16)));
 }
 
 /** `out[r] = ‖x[r]‖₂`: `x` `[rows, width]`, `out` `[rows]`. */
