@@ -47,7 +47,15 @@ export class BlockPass {
     const heads = atOnce
       ? this.#attendAtOnce(layer, resid, keys)
       : this.#attend(layer, resid, keys);
-    return this.#output(block, "attentionOut", "self_attn.o_proj", heads, add ? resid : undefined);
+    const { mlpIn } = block.norms;
+    return this.#output(
+      block,
+      "attentionOut",
+      "self_attn.o_proj",
+      heads,
+      add ? resid : undefined,
+      mlpIn,
+    );
   }
 
   /** To be called when others have written to the residual stream. */
@@ -206,7 +214,10 @@ export class BlockPass {
   mlp(layer: number, resid: GPUBuffer, add: boolean): GPUBuffer | undefined {
     const block = this.model.weights.blocks[layer];
     const gated = this.#gated(block, resid);
-    return this.#output(block, "mlpOut", "mlp.down_proj", gated, add ? resid : undefined);
+    // What follows the last layer is for other rows; and nothing is known of one that is still to be brought.
+    const following = this.model.weights.blocks[layer + 1];
+    const next = following?.stages ? undefined : following?.norms.attentionIn;
+    return this.#output(block, "mlpOut", "mlp.down_proj", gated, add ? resid : undefined, next);
   }
 
   /** Norm, and what the gates let pass: `[tokens, intermediate]`. */
@@ -242,18 +253,22 @@ export class BlockPass {
     return gate;
   }
 
-  /** The last product of a sublayer and the norm after it, and `x` goes: a buffer of its own, or nothing when it was added to `resid`. */
+  /**
+   * The last product of a sublayer and the norm after it, and `x` goes: a buffer of its own, or nothing when it was added to `resid`,
+   * which goes through the norm `next` then, if nobody looks at it or changes it.
+   */
   #output(
     block: BlockWeights,
     place: typeof BLOCK_NORMS[number],
     name: BlockLinear,
     x: Rows,
     resid: GPUBuffer | undefined,
+    next: GPUBuffer | undefined,
   ): GPUBuffer | undefined {
     const { scratch } = this;
     const linear = block.linears[name];
     const norm = block.norms[place];
-    const added = resid && !norm && !linear.bias && this.#products.added(linear, x, resid);
+    const added = resid && !norm && !linear.bias && this.#products.added(linear, x, resid, next);
     let out: GPUBuffer | undefined;
     if (resid && norm) {
       this.forget();

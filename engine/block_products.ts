@@ -5,7 +5,13 @@ import { fusedProduct, type Stack } from "./fused_product.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import { isTexture } from "./gpu/texels.ts";
 import { type Form, takesFew } from "./ops/few_rows.ts";
-import { manyRows, type PackedProduct, type Share } from "./ops/many_rows.ts";
+import {
+  manyRows,
+  type ManyRowsArgs,
+  normsAfter,
+  type PackedProduct,
+  type Share,
+} from "./ops/many_rows.ts";
 import { matmul } from "./ops/matmul.ts";
 import { addBias, type Columns } from "./ops/rows.ts";
 import type { Scratch } from "./scratch.ts";
@@ -30,8 +36,8 @@ export function isAdapted(linears: readonly Linear[]): boolean {
 export class BlockProducts {
   /** Whether there are too few rows for manyRows, which takes adapters' shares with the products. */
   readonly few: boolean;
-  /** The buffer whose rows lie in a texture too, as they are now: the residual stream after a product was added to it. */
-  #copied: { buffer: GPUBuffer; texels: GPUTexture } | undefined;
+  /** The buffer whose rows lie in a texture too, as they are now or normed: the residual stream after a product was added to it. */
+  #copied: { buffer: GPUBuffer; texels: GPUTexture; normed?: GPUBuffer } | undefined;
   #roomForCopy: GPUTexture | undefined;
 
   constructor(
@@ -58,33 +64,50 @@ export class BlockProducts {
     form: Form,
     products: readonly PackedProduct[],
     norm?: GPUBuffer,
+    after?: ManyRowsArgs["after"],
   ): boolean {
     // Fast mode's products are not those of packed weights.
     if (!weight || this.recorder.gpu.precision !== "f32") return false;
-    const texels = x === this.#copied?.buffer ? this.#copied?.texels : undefined;
-    const normed = norm && { weight: norm, eps: this.normEps, texels };
-    return manyRows(this.recorder, { x, norm: normed, weight, rows: this.rows, form, products });
+    const { rows, normEps: eps } = this;
+    const copied = x === this.#copied?.buffer ? this.#copied : undefined;
+    const args = { weight, rows, form, products, after };
+    if (norm && copied?.normed === norm) {
+      return manyRows(this.recorder, { ...args, x: copied.texels });
+    }
+    const texels = copied?.normed ? undefined : copied?.texels;
+    return manyRows(this.recorder, { ...args, x, norm: norm && { weight: norm, eps, texels } });
   }
 
   /** All of a linear layer and what becomes of it, of however many rows. Tells whether it was done: else there is an adapter, or no room. */
-  #whole(linear: Linear, x: Rows, form: "store" | "add", out: GPUBuffer): boolean {
+  #whole(
+    linear: Linear,
+    x: Rows,
+    form: "store" | "add",
+    out: GPUBuffer,
+    next?: GPUBuffer,
+  ): boolean {
     const { packed, lora } = linear;
     if (this.fused(x, undefined, { linears: [linear], packed }, out, form)) return true;
     const share = this.shareOf(linear);
-    return (!lora || share !== undefined) && this.#manyOf(linear, x, form, { out, share });
+    if (lora && !share) return false;
+    if (form === "store" || !packed) return this.many(packed, x, form, [{ out, share }]);
+    return this.#addedRows(packed, x, { out, share }, next);
   }
 
-  /** {@link many} of one layer; what is added to something is then in a texture too. */
-  #manyOf(
-    { packed }: Linear,
+  /** {@link many} of one layer, added to something, which is then in a texture too: or its norm, where that is `next`. */
+  #addedRows(
+    packed: PackedMatrix,
     x: Rows,
-    form: "store" | "add",
     product: { out: GPUBuffer; share?: Share },
+    next: GPUBuffer | undefined,
   ): boolean {
-    if (form === "store" || !packed) return this.many(packed, x, form, [product]);
+    const { recorder, rows, normEps: eps } = this;
     const also = this.#roomForCopy ??= this.scratch.takeTexels(packed.rows);
-    if (!this.many(packed, x, form, [{ ...product, also }])) return false;
-    this.#copied = also && { buffer: product.out, texels: also };
+    const rank = product.share?.b.columns ?? 0;
+    const normed = also && normsAfter(recorder.gpu.cores, rows, packed, rank) ? next : undefined;
+    const after = normed && { weight: normed, eps };
+    if (!this.many(packed, x, "add", [{ ...product, also }], undefined, after)) return false;
+    this.#copied = also && { buffer: product.out, texels: also, normed };
     return true;
   }
 
@@ -116,10 +139,14 @@ export class BlockProducts {
       this.many(stack.packed, x, "store", [{ out }]);
   }
 
-  /** Adds a product without a bias to `resid`. Tells whether it was done: an adapter's share may have to be added to the product first. */
-  added(linear: Linear, x: Rows, resid: GPUBuffer): boolean {
+  /**
+   * Adds a product without a bias to `resid`. Tells whether it was done: an adapter's share may have to be added to the product first.
+   *
+   * @param next the norm through which `resid` will most likely go next
+   */
+  added(linear: Linear, x: Rows, resid: GPUBuffer, next?: GPUBuffer): boolean {
     this.forget();
-    if (this.#whole(linear, x, "add", resid)) return true;
+    if (this.#whole(linear, x, "add", resid, next)) return true;
     if (linear.lora) return false;
     const { recorder, rows } = this;
     matmul(recorder, { x: inBuffer(x), weight: linear.weight, y: resid, rows, addScaled: 1 });

@@ -16,8 +16,8 @@
 // Error: of a product γ(64 + ⌈k/64⌉)·Σ|x||w|, u = 2^-24, of the share likewise; BIAS, LORA and FORM 1 each round the sum; FORM 2, 3:
 //        the errors of gate and up through glu.wgsl, and its own.
 //
-// A lane takes 8 rows by BLOCKS blocks' columns, in each block four side by side; lanes run over the columns. A mat4x4 is the
-// blocks of a row, or four k's by four columns of weights.
+// A lane takes 8 rows by BLOCKS blocks' columns, in each block four side by side; eight lanes run over the columns, the next eight have
+// the next 8 rows. A mat4x4 is the blocks of a row, or four k's by four columns of weights.
 
 override WEIGHT_DTYPE: u32; // 0 f32, 1 f16, 2 bf16
 override BLOCKS: u32; // 1 to 4; 4 with FORM 2 and 3: half gates, half ups

@@ -8,7 +8,7 @@
 // Sums:  those of matmul.wgsl: chunks of 64, each from 0 with fma in rising order, then the chunks in order from 0.
 // Error: γ(64 + ⌈k/64⌉)·Σ|x||w|, u = 2^-24.
 //
-// A lane takes 8 rows by 16 columns. A mat4x4 is a row's sixteen sums, or four k's by four columns of weights.
+// A lane takes 8 rows by 16 columns, sixteen lanes 128 rows. A mat4x4 is a row's sixteen sums, or four k's by four columns of weights.
 
 override WEIGHT_DTYPE: u32; // 0 f32, 1 f16, 2 bf16
 

@@ -133,7 +133,9 @@ Deno.test("packed or not, streamed weights give the bits of resident ones", asyn
 });
 
 Deno.test("streamed weights take as many dispatches as resident ones", async () => {
-  const gpu = await testGpu("software");
+  using gpu = await openGpu();
+  // With few of them a norm may go with the product before it, but for the first of a layer that is still to come: see norm_after_test.ts.
+  gpu.cores = 64;
   const models = [await pair(gpu, "all", true), await pair(gpu, "all", false)];
   for (const lengths of BATCHES) {
     const [streamed, resident] = models.map((pair) =>

@@ -21,6 +21,7 @@ import {
   addSharesCase,
   fewRowsCase,
   manyRowsCase,
+  manyRowsNormCase,
   matvecFusedCase,
   narrowRowsCase,
 } from "./cases/few_rows.ts";
@@ -60,6 +61,7 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   matvecFusedCase,
   addSharesCase,
   manyRowsCase,
+  manyRowsNormCase,
   narrowRowsCase,
   add,
   gluCase,

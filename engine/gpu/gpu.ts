@@ -71,7 +71,9 @@ export class Gpu {
   /** The fewest threads of a subgroup; 0 where the device has none. */
   readonly subgroupSize: number;
   /** Lanes that a software adapter computes side by side, 8 or 16, for kernels to which it matters; 8 where that is not known. */
-  readonly lanes: number;
+  lanes: 8 | 16;
+  /** Cores of the machine, for kernels that would leave some of many idle; where that is not known, more than most have. */
+  cores = globalThis.navigator?.hardwareConcurrency ?? 64;
   /** Whether the device was opened for `fast`: the scales of weights are then measured when they are brought. */
   readonly half: boolean;
   /** Textures that kernels for software adapters read through. */

@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { describeAdapter, type DeviceProfile, profileOf } from "./profile.ts";
+import { describeAdapter, type DeviceProfile, lanesOf, profileOf } from "./profile.ts";
 
 /**
  * [vendor, architecture, device, description] as Deno, Dawn or a browser gives them. Those of lavapipe and SwiftShader were read
@@ -72,4 +72,14 @@ for (const [profile, adapters] of Object.entries(ADAPTERS)) {
 Deno.test("an adapter that says it stands in for a real one computes in software, whatever its name", () => {
   const info = { vendor: "nvidia", isFallbackAdapter: true } as unknown as GPUAdapterInfo;
   assertEquals(profileOf(describeAdapter({ info })), "software");
+});
+
+Deno.test("lanesOf() reads the width of an adapter's vectors, where its words tell it", () => {
+  const lanes = (device: string, description: string) =>
+    lanesOf({ vendor: "", architecture: "", device, description, software: true });
+  assertEquals(lanes("0", "llvmpipe (LLVM 15.0.6, 512 bits)"), 16);
+  const dawn = "llvmpipe: Mesa 25.0.7-2~bpo12+1 (LLVM 15.0.6) 0.0.1";
+  assertEquals(lanes("llvmpipe-llvm-15-0-6-512-bits-", dawn), 16);
+  assertEquals(lanes("0", "llvmpipe (LLVM 15.0.6, 256 bits)"), 8);
+  assertEquals(lanes("49374", "SwiftShader Device (Subzero)"), 8);
 });

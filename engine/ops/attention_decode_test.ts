@@ -116,25 +116,29 @@ for (const profile of PROFILES) {
           out: stepOut.buffer,
         });
         if (profile !== "software") return [k, v, out, stepK, stepV, stepOut];
-        const [textureK, textureV] = kept();
-        const textureOut = heads0();
-        const texture = () => gpu.texels.create(ROWS * widths[1] * 4)!;
-        const texels = { k: texture(), v: texture() };
-        textures.push(texels.k, texels.v);
-        const all = Uint32Array.from({ length: ROWS }, (_, row) => row);
-        const buffers = { k: textureK.buffer, v: textureV.buffer };
-        keysToTexels(recorder, { rows: all, ...buffers, texels, width: widths[1] });
-        attentionDecode(recorder, {
-          ...sizes,
-          ...turn,
-          info: upload(withHeld(info, HELD)),
-          qkv: input(gpu, qkv).buffer,
-          norms: norm ? { q: qNorm, k: kNorm, eps: 1e-5 } : undefined,
-          ...buffers,
-          texels,
-          out: textureOut.buffer,
+        const byTexture = ([8, 16] as const).flatMap((lanes) => {
+          gpu.lanes = lanes;
+          const [textureK, textureV] = kept();
+          const textureOut = heads0();
+          const texture = () => gpu.texels.create(ROWS * widths[1] * 4)!;
+          const texels = { k: texture(), v: texture() };
+          textures.push(texels.k, texels.v);
+          const all = Uint32Array.from({ length: ROWS }, (_, row) => row);
+          const buffers = { k: textureK.buffer, v: textureV.buffer };
+          keysToTexels(recorder, { rows: all, ...buffers, texels, width: widths[1] });
+          attentionDecode(recorder, {
+            ...sizes,
+            ...turn,
+            info: upload(withHeld(info, HELD)),
+            qkv: input(gpu, qkv).buffer,
+            norms: norm ? { q: qNorm, k: kNorm, eps: 1e-5 } : undefined,
+            ...buffers,
+            texels,
+            out: textureOut.buffer,
+          });
+          return [textureK, textureV, textureOut];
         });
-        return [k, v, out, stepK, stepV, stepOut, textureK, textureV, textureOut];
+        return [k, v, out, stepK, stepV, stepOut, ...byTexture];
       });
       for (const texture of textures) gpu.texels.destroy(texture);
       const [k, v, out, stepK, stepV, stepOut, ...byTexture] = computed;
@@ -142,13 +146,11 @@ for (const profile of PROFILES) {
       assertSameBits(k, stepK, `keys, ${name}`);
       assertSameBits(v, stepV, `values, ${name}`);
       assertSameBits(out, stepOut, `heads, ${name}`);
-      [k, v, out].slice(0, byTexture.length).forEach((expected, i) =>
-        assertSameBits(
-          byTexture[i],
-          expected,
-          `${["keys", "values", "heads"][i]} by textures, ${name}`,
-        )
-      );
+      assertEquals(byTexture.length, profile === "software" ? 6 : 0);
+      byTexture.forEach((found, i) => {
+        const what = `${["keys", "values", "heads"][i % 3]} by textures`;
+        assertSameBits(found, [k, v, out][i % 3], `${what}, ${i < 3 ? 8 : 16} lanes, ${name}`);
+      });
       const norms = norm ? { q: weights[0], k: weights[1], eps: 1e-5 } : undefined;
       const inputs = { qkv, norms, tables, info, k: cache[0], v: cache[1] };
       const expected = attentionDecodeReference(inputs, { ...sizes, rotaryDim });

@@ -56,6 +56,37 @@ export function fewRowsReference(
   return out;
 }
 
+/** many_rows_norm.wgsl's second result: rmsnorm.wgsl of rows `[m, n]` that are themselves within a bound. */
+export function normedReference(
+  { expected: x, bound: off }: Reference,
+  weight: Float32Array,
+  [m, n]: readonly [number, number],
+  eps: number,
+): Reference {
+  const expected = new Float64Array(m * n);
+  const bound = new Float64Array(m * n);
+  const relative = ((64 + n / 64) / 2 + 18) * U;
+  for (let row = 0; row < m; row++) {
+    let [squares, offs] = [0, 0];
+    for (let at = row * n; at < (row + 1) * n; at++) {
+      squares += x[at] ** 2;
+      offs += off[at] ** 2;
+    }
+    const root = Math.sqrt(squares / n + eps);
+    // By the triangle inequality the root is as far off as the root of the errors' mean square.
+    const rootOff = Math.sqrt(offs / n);
+    const least = Math.max(root - rootOff, Math.sqrt(eps));
+    const own = relative + 4 * TINY / least ** 2;
+    for (let at = row * n; at < (row + 1) * n; at++) {
+      const [g, size] = [Math.abs(weight[at % n]), Math.abs(x[at]) + off[at]];
+      expected[at] = weight[at % n] * x[at] / root;
+      bound[at] = g * (off[at] + Math.abs(x[at]) * rootOff / root + own * size) / least +
+        g * (flushed(x[at]) / least + TINY) + flushed(weight[at % n]) * size / least + TINY;
+    }
+  }
+  return { expected, bound };
+}
+
 function exact(x: Float32Array): Reference {
   return { expected: Float64Array.from(x), bound: new Float64Array(x.length) };
 }

@@ -33,7 +33,7 @@ Deno.test("products of packed weights are within their bound and have the bits o
     const product = await StackedProduct.create(gpu, one, 10 * i);
     const { n } = product;
     const textures: GPUTexture[] = [];
-    const [fused, stepped, many, ...apart] = await compute(gpu, (recorder) => {
+    const [fused, doubly, stepped, many, ...apart] = await compute(gpu, (recorder) => {
       const placed = product.place();
       const { x, norm, bias } = placed;
       const packed = planPacked(product.matrices, (bytes) => {
@@ -42,13 +42,16 @@ Deno.test("products of packed weights are within their bound and have the bits o
       })!;
       recordPacking(recorder, packed);
       const weight = { ...packed, bias };
-      const [fused, many] = [product.out(), product.out()];
-      fewRows(recorder, { x, norm, out: fused.buffer, rows, form, weight });
+      const [fused, doubly, many] = [product.out(), product.out(), product.out()];
+      for (const [lanes, out] of [[8, fused], [16, doubly]] as const) {
+        gpu.lanes = lanes;
+        fewRows(recorder, { x, norm, out: out.buffer, rows, form, weight });
+      }
       const { h, out: stepped } = product.steps(recorder, placed);
       const whole = [{ out: many.buffer }];
       const done = manyRows(recorder, { x: h, weight, rows, form, products: whole });
       assertEquals(done, n % 4 === 0);
-      if (!done) return [fused, stepped, stepped];
+      if (!done) return [fused, doubly, stepped, stepped];
       // Of what is stacked, each part by itself.
       const apart = form === "store" ? parts.map((part) => output(gpu, [rows, part])) : [];
       let first = 0;
@@ -58,10 +61,11 @@ Deno.test("products of packed weights are within their bound and have the bits o
         return product;
       });
       assert(manyRows(recorder, { x: h, weight, rows, form, products }));
-      return [fused, stepped, many, ...apart];
+      return [fused, doubly, stepped, many, ...apart];
     });
     const name = JSON.stringify(one);
     assertSameBits(fused, stepped, name);
+    assertSameBits(doubly, stepped, `two groups side by side, ${name}`);
     assertSameBits(many, stepped, `many rows, ${name}`);
     let first = 0;
     apart.forEach((values, p) => {

@@ -1,12 +1,14 @@
 /** Products of many rows with packed weights, and what is done with them after in the same dispatch; for software adapters. */
 
 import manyRowsCode from "../../shaders/many_rows.wgsl" with { type: "text" };
+import manyRowsNormCode from "../../shaders/many_rows_norm.wgsl" with { type: "text" };
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import type { WeightMatrix } from "../weights/matrix.ts";
 import { BLOCK, type PackedMatrix } from "../weights/packed.ts";
 import { bytesOf, isTexture } from "../gpu/texels.ts";
 import { type Form, FORMS, isGated } from "./few_rows.ts";
+import { CHUNK, MOST_TURNS } from "./grid.ts";
 import { narrowRows } from "./narrow_rows.ts";
 import { type Columns, normToTexels } from "./rows.ts";
 
@@ -30,7 +32,7 @@ export interface PackedProduct {
   out: GPUBuffer | GPUTexture;
   /** Where `out` is wider than the product; both numbers are multiples of 4. */
   columns?: Columns;
-  /** Gets what is added to something too, as texels. */
+  /** Gets what is added to something too, as texels; its norm instead where {@link ManyRowsArgs.after} is given. */
   also?: GPUTexture;
   /** The first of the packed rows, a multiple of {@link BLOCK} (default: 0). */
   first?: number;
@@ -49,6 +51,30 @@ export interface ManyRowsArgs {
   rows: number;
   form: Form;
   products: readonly PackedProduct[];
+  /** A norm of what one whole product is added to; only where {@link normsAfter} says so. */
+  after?: { weight: GPUBuffer; eps: number };
+}
+
+/** Rows that a workgroup takes. */
+const GROUP_ROWS = 16;
+
+/**
+ * Whether the norm of what a product was added to is best worked out in the same dispatch: a workgroup has whole rows then, so
+ * that there must be enough of them for every core.
+ *
+ * @param rank of what an adapter adds, 0 where there is none
+ */
+export function normsAfter(
+  cores: number,
+  rows: number,
+  { rows: n, columns: k }: Pick<WeightMatrix, "rows" | "columns">,
+  rank: number,
+): boolean {
+  if (n % 4 !== 0 || Math.ceil(rows / GROUP_ROWS) < 2 * cores) return false;
+  const turns = (length: number) => length / 8 + Math.ceil(length / CHUNK);
+  const groups = Math.ceil(n / (blocksOf(n) * BLOCK));
+  const normed = n / 4 + Math.ceil(n / CHUNK) + Math.ceil(n / 64) * (1 + GROUP_ROWS);
+  return groups * (1 + turns(k) + turns(rank)) + normed <= MOST_TURNS;
 }
 
 /** The factors A of the products' adapters, where there are some. */
@@ -139,7 +165,7 @@ interface Places {
 /** The products of some rows, from where `row` is the first. */
 function productsOf(
   recorder: Recorder,
-  { x, norm, weight, form, products }: ManyRowsArgs,
+  { x, norm, weight, form, products, after }: ManyRowsArgs,
   part: Part,
   at: Places,
 ): void {
@@ -162,7 +188,37 @@ function productsOf(
       dispatchProduct(recorder, { weight: lows, form: "store" }, { out }, own, { x: at.x });
     }
   }
-  for (const product of products) dispatchProduct(recorder, { weight, form }, product, part, at);
+  for (const product of products) {
+    if (after) dispatchNormed(recorder, { weight, after }, product, part, at);
+    else dispatchProduct(recorder, { weight, form }, product, part, at);
+  }
+}
+
+/** A product that is added to `out`, whose norm then goes to `also`. */
+function dispatchNormed(
+  recorder: Recorder,
+  { weight, after }: { weight: PackedMatrix; after: { weight: GPUBuffer; eps: number } },
+  { out, also, share }: PackedProduct,
+  { row, rows, whole }: Part,
+  { x, low = x }: Places,
+): void {
+  const { rows: n, columns: k, dtype } = weight;
+  if (isTexture(out) || !also) {
+    throw new Error("A norm after a product goes from a buffer to a texture");
+  }
+  const kernel = recorder.gpu.kernels.get("many_rows_norm", manyRowsNormCode, {
+    WEIGHT_DTYPE: dtype,
+    BLOCKS: blocksOf(n),
+    LORA: share ? 1 : 0,
+    B_DTYPE: share?.b.dtype ?? 0,
+  });
+  const { b, lows, firsts: [lowFirst] = [0], scale = 0 } = share ?? {};
+  const sizes = [rows, n, k, b?.columns ?? 0, lowFirst, lows?.rows ?? 0].map(u32);
+  const params = [...sizes, f32(scale), u32(row), f32(after.eps)];
+  const sum = whole ? out : partOf(out, row, rows, n);
+  // What is not read must be bound all the same.
+  const buffers = [x, after.weight, weight.texture, low, (b ?? weight).texture, sum, also];
+  recorder.dispatch(kernel, buffers, params, foldGrid(Math.ceil(rows / GROUP_ROWS)));
 }
 
 function dispatchProduct(
@@ -200,6 +256,6 @@ function dispatchProduct(
   // What is not read must be bound all the same.
   const { bias = unused.read } = weight;
   const buffers = [x, bias, weight.texture, low, b.texture, buffer, texels ?? unused.texels];
-  const groups = Math.ceil(rows / 16) * Math.ceil(count / (BLOCKS * BLOCK));
+  const groups = Math.ceil(rows / GROUP_ROWS) * Math.ceil(count / (BLOCKS * BLOCK));
   recorder.dispatch(kernel, buffers, params, foldGrid(groups));
 }

@@ -5,7 +5,7 @@ import { DeviceTensor } from "../../gpu/tensor.ts";
 import { ROW_TEXELS, TEXEL_BYTES } from "../../gpu/texels.ts";
 import { addShares } from "../../ops/add_shares.ts";
 import { fewRows, type FewRowsArgs, type Form, isGated } from "../../ops/few_rows.ts";
-import { fewRowsReference } from "../../ops/few_rows_reference.ts";
+import { fewRowsReference, normedReference } from "../../ops/few_rows_reference.ts";
 import { manyRows, type Share } from "../../ops/many_rows.ts";
 import { matmul } from "../../ops/matmul.ts";
 import { narrowRows } from "../../ops/narrow_rows.ts";
@@ -25,6 +25,8 @@ interface Choices {
   factors?: StoredDtype;
   /** Whether the result goes to a texture. */
   texels?: boolean;
+  /** Whether the result goes through a norm, which is a result too. */
+  after?: boolean;
   distributions?: readonly Distribution[];
 }
 
@@ -35,7 +37,7 @@ function shape(
   choices: Choices = {},
 ) {
   const { norm = false, bias = false, rank = 0, factors = "BF16", texels = false } = choices;
-  const { distributions } = choices;
+  const { after = false, distributions } = choices;
   const size = `[${rows}, ${k}] · [${n}, ${k}]ᵀ, ${dtype.toLowerCase()}, ${form}`;
   const adapter = `an adapter of rank ${rank}, ${factors.toLowerCase()}`;
   const label = [
@@ -44,8 +46,23 @@ function shape(
     ...(bias ? ["with bias"] : []),
     ...(rank > 0 ? [adapter] : []),
     ...(texels ? ["to texels"] : []),
+    ...(after ? ["then normed"] : []),
   ].join(", ");
-  return { label, rows, n, k, dtype, form, norm, bias, rank, factors, texels, distributions };
+  return {
+    label,
+    rows,
+    n,
+    k,
+    dtype,
+    form,
+    norm,
+    bias,
+    rank,
+    factors,
+    texels,
+    after,
+    distributions,
+  };
 }
 
 const LARGE = ["normal", "outliers"] as const;
@@ -120,6 +137,42 @@ export const manyRowsCase = kernelCase({
         if (!texture) return;
         readTexels(recorder, texture, texels, new DeviceTensor(gpu, out, [4 * texels]));
         gpu.texels.release(texture);
+      }),
+    ),
+});
+
+export const manyRowsNormCase = kernelCase({
+  op: "many_rows_norm",
+  shapes: [
+    shape([18, 196, 72], "BF16", "add", { after: true }),
+    shape([65, 100, 264], "F16", "add", { after: true, rank: 16 }),
+    shape([33, 516, 136], "F32", "add", { after: true, rank: 72, factors: "F32" }),
+    shape([17, 60, 520], "BF16", "add", { after: true, rank: 8, factors: "F16" }),
+    shape([16, 576, 1536], "BF16", "add", { after: true, distributions: LARGE }),
+    shape([3, 4096, 2048], "BF16", "add", { after: true, distributions: LARGE }),
+  ],
+  quick: 3,
+  random(draw) {
+    const sizes = [1 + draw.below(90), 4 * (1 + draw.below(75)), 8 * (1 + draw.below(40))] as const;
+    const [rank, factors] = [8 * draw.below(4), STORED_DTYPES[draw.below(3)]];
+    return shape(sizes, STORED_DTYPES[draw.below(3)], "add", { after: true, rank, factors });
+  },
+  make: (sizes, draw, picked) =>
+    make(
+      sizes,
+      draw,
+      picked ?? allRows(sizes.rows),
+      packed((recorder, { out, share, after, ...args }) => {
+        const { gpu } = recorder;
+        const texels = args.rows * sizes.n / 4;
+        const also = gpu.texels.acquire(TEXEL_BYTES * texels);
+        const { weight, eps, normed } = after!;
+        const products = [{ out, also, share }];
+        if (!also || !manyRows(recorder, { ...args, products, after: { weight, eps } })) {
+          throw new Error("Cannot audit many_rows_norm: there is no texture for it");
+        }
+        readTexels(recorder, also, texels, new DeviceTensor(gpu, normed, [4 * texels]));
+        gpu.texels.release(also);
       }),
     ),
 });
@@ -257,8 +310,15 @@ function widthOf({ n, form }: Pick<ReturnType<typeof shape>, "n" | "form">): num
 type Op = (
   recorder: Recorder,
   matrices: readonly WeightMatrix[],
-  args: Omit<FewRowsArgs, "weight"> & { bias?: GPUBuffer; lora?: Lora },
+  args: Omit<FewRowsArgs, "weight"> & { bias?: GPUBuffer; lora?: Lora; after?: After },
 ) => void;
+
+/** A norm of the result, and where that goes. */
+interface After {
+  weight: GPUBuffer;
+  eps: number;
+  normed: GPUBuffer;
+}
 
 /** An adapter's factors of each matrix. */
 interface Lora {
@@ -271,7 +331,7 @@ const SCALE = 0.75;
 
 /** One that takes them from a texture. */
 function packed(
-  op: (recorder: Recorder, args: FewRowsArgs & { share?: Share }) => void,
+  op: (recorder: Recorder, args: FewRowsArgs & { share?: Share; after?: After }) => void,
 ): Op {
   return (recorder, matrices, { bias, lora, ...args }) => {
     const { texels } = recorder.gpu;
@@ -330,12 +390,15 @@ function make(
     return { a, b, scale: SCALE, first, count };
   });
   const inputs = { x, norm, w, bias, shares, before };
+  const sum = () => fewRowsReference(inputs, [picked.length, n, k], form);
+  const after = choices.after ? { weight: draw.normals(n), eps: 1e-5 } : undefined;
   return {
     buffers: {
       x,
       norm: norm?.weight ?? new Float32Array(1),
       bias: bias ?? new Float32Array(1),
       out: before ?? { words: picked.length * wide },
+      ...(after && { after: after.weight, normed: { words: picked.length * n } }),
     },
     matrices,
     record(recorder, at, matrices) {
@@ -346,6 +409,8 @@ function make(
         out: at.out.buffer,
         rows: picked.length,
         form,
+        after: after &&
+          { weight: at.after.buffer, eps: after.eps, normed: at.normed.buffer },
         lora: rank === 0 ? undefined : {
           a: adapted.map((_, i) => matrices[`a${i}`]),
           b: adapted.map((_, i) => matrices[`b${i}`]),
@@ -353,10 +418,13 @@ function make(
       });
     },
     expect: {
-      out: {
-        rowWords: wide,
-        reference: () => fewRowsReference(inputs, [picked.length, n, k], form),
-      },
+      out: { rowWords: wide, reference: sum },
+      ...(after && {
+        normed: {
+          rowWords: n,
+          reference: () => normedReference(sum(), after.weight, [picked.length, n], after.eps),
+        },
+      }),
     },
   };
 }
