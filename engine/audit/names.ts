@@ -3,7 +3,7 @@
 import { type AdapterDescription, adapterName } from "../gpu/profile.ts";
 
 /**
- * `deno`, "llvmpipe (LLVM 15.0.6, 256 bits)", `Mesa 22.3.6` → `deno-llvmpipe-llvm-15.0.6-256-bits-mesa-22.3.6`.
+ * `deno`, "llvmpipe (LLVM 15.0.6, 512 bits)", `Mesa 22.3.6` → `deno-llvmpipe-llvm-15.0.6-512-bits-mesa-22.3.6`.
  *
  * @param driver what the user knows of it: WebGPU tells no version, and two may be on one machine
  */
