@@ -3,6 +3,7 @@
 import { type Batch, furthestPosition } from "./batch.ts";
 import { BlockProducts, inBuffer, isAdapted, type Rows } from "./block_products.ts";
 import type { Recorder } from "./gpu/recorder.ts";
+import type { DeviceTensor } from "./gpu/tensor.ts";
 import { isTexture } from "./gpu/texels.ts";
 import type { KeyStore } from "./key_stores.ts";
 import { type BLOCK_NORMS, type BlockLinear, projectedWidth } from "./model_spec.ts";
@@ -210,14 +211,26 @@ export class BlockPass {
     return [this.#headNorm(q, heads, block.qNorm), this.#headNorm(k, kvHeads, block.kNorm), v];
   }
 
-  /** The share of the gated feed-forward layer, as {@link attention} gives its own. */
-  mlp(layer: number, resid: GPUBuffer, add: boolean): GPUBuffer | undefined {
+  /**
+   * The share of the gated feed-forward layer, as {@link attention} gives its own.
+   *
+   * @param next the norm that `resid` goes through after it, as far as that is known
+   */
+  mlp(layer: number, resid: GPUBuffer, add: boolean, next?: GPUBuffer): GPUBuffer | undefined {
     const block = this.model.weights.blocks[layer];
     const gated = this.#gated(block, resid);
-    // What follows the last layer is for other rows; and nothing is known of one that is still to be brought.
-    const following = this.model.weights.blocks[layer + 1];
-    const next = following?.stages ? undefined : following?.norms.attentionIn;
     return this.#output(block, "mlpOut", "mlp.down_proj", gated, add ? resid : undefined, next);
+  }
+
+  /** Final norm and unembedding of all rows by packed weights, without an adapter: `[tokens, vocab]`; not of few rows, or where there is no room. */
+  scores(resid: GPUBuffer): DeviceTensor | undefined {
+    const { gpu, spec: { vocabSize }, weights: { finalNorm, head: { packed } } } = this.model;
+    if (this.#products.few) return undefined;
+    const out = gpu.tensor([this.batch.tokens, vocabSize]);
+    const products = [{ out: out.buffer }];
+    if (this.#products.many(packed, resid, "store", products, finalNorm)) return out;
+    out.release();
+    return undefined;
   }
 
   /** Norm, and what the gates let pass: `[tokens, intermediate]`. */

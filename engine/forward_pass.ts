@@ -16,6 +16,8 @@ import { addInPlace, softcap } from "./ops/rows.ts";
 import { Scratch } from "./scratch.ts";
 import type { ForwardRequest, Transformer } from "./transformer.ts";
 
+const FINAL_NORM = "ln_final.hook_normalized";
+
 /** Records the dispatches of one pass. Activations are f32 `[tokens, …]` in pooled buffers. */
 export class ForwardPass {
   readonly #scratch: Scratch;
@@ -126,28 +128,49 @@ export class ForwardPass {
     if (attended) add(attended);
     if (at("hook_resid_mid", resid)) return true;
 
-    const mixed = this.#blocks.mlp(layer, resid, added("hook_mlp_out"));
+    const mixed = this.#blocks.mlp(layer, resid, added("hook_mlp_out"), this.#normAfter(layer));
     if (mixed && at("hook_mlp_out", mixed)) return true;
     if (mixed) add(mixed);
     return at("hook_resid_post", resid);
   }
 
+  /** The norm that the residual stream goes through after a layer, if that is there already and is one of all rows. */
+  #normAfter(layer: number): GPUBuffer | undefined {
+    const { blocks, finalNorm } = this.model.weights;
+    const following = blocks[layer + 1];
+    if (following) return following.stages ? undefined : following.norms.attentionIn;
+    return this.#wholeTail(this.#hooks.rowsOfTail()) ? finalNorm : undefined;
+  }
+
+  /** Whether the final norm is that of all rows, nobody looks at it, and the product after it may take it. */
+  #wholeTail(kept: readonly number[]): boolean {
+    const { packed, lora } = this.model.weights.head;
+    if (!packed || lora || this.#hooks.uses(FINAL_NORM)) return false;
+    return kept.length === this.batch.tokens;
+  }
+
   /** Final norm and logits, for no more rows than the captures there want. */
   #tail(resid: GPUBuffer): void {
     const { model, recorder } = this;
-    const { hiddenSize, finalSoftcap } = model.spec;
+    const { hiddenSize } = model.spec;
     const hooks = this.#hooks;
     const scratch = this.#scratch;
     const kept = hooks.rowsOfTail();
+    const atOnce = this.#wholeTail(kept) ? this.#blocks.scores(resid) : undefined;
+    if (atOnce) return this.#logits(scratch.hold(atOnce), kept);
     const gathered = kept.length < this.batch.tokens
       ? scratch.hold(hooks.gather(resid, kept, hiddenSize))
       : new DeviceTensor(model.gpu, resid, [kept.length, hiddenSize]);
     const normed = scratch.hold(finalNorm(model, recorder, gathered));
     scratch.drop(gathered.buffer);
-    if (hooks.visit("ln_final.hook_normalized", normed.buffer, kept)) return;
-    const scores = scratch.hold(unembed(model, recorder, normed));
-    if (finalSoftcap !== null) softcap(recorder, scores.buffer, scores.length, finalSoftcap);
-    if (hooks.visitLast("logits", scores, kept)) scratch.keep(scores.buffer);
+    if (hooks.visit(FINAL_NORM, normed.buffer, kept)) return;
+    this.#logits(scratch.hold(unembed(model, recorder, normed)), kept);
+  }
+
+  #logits(scores: DeviceTensor, kept: readonly number[]): void {
+    const { finalSoftcap } = this.model.spec;
+    if (finalSoftcap !== null) softcap(this.recorder, scores.buffer, scores.length, finalSoftcap);
+    if (this.#hooks.visitLast("logits", scores, kept)) this.#scratch.keep(scores.buffer);
   }
 }
 

@@ -41,12 +41,13 @@ Deno.test("norms go with the products before them, unless somebody looks at what
     return ways[1].dispatches - ways[0].dispatches;
   }
 
-  // Two a layer but the first, which nothing was added before; the last is for other rows.
-  const all = 2 * layers - 1;
+  // Two a layer but the first, which nothing was added before, and the last of all.
+  const all = 2 * layers;
   for (const model of [base.transformer, tuned]) {
     assertEquals(await saved(model, []), all);
     assertEquals(await saved(model, [mid]), all - 1);
     assertEquals(await saved(model, [], [edit(mid), edit(post)]), all - 2);
+    assertEquals(await saved(model, ["ln_final.hook_normalized"]), all - 1);
   }
   // The next layer's weights are not there yet.
   assertEquals(await saved(streamed.transformer, []), layers);
