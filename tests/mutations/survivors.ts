@@ -45,6 +45,10 @@ export const SURVIVORS: readonly Survivor[] = [
     ["pack_texels", "one element too many: (i >= p.count)"],
   ),
   ...survivors(
+    "the same program: the barrier of storage before it makes lanes wait too, and nothing goes through workgroup memory there",
+    ["many_rows_norm", "a barrier is dropped: workgroupBarrier();"],
+  ),
+  ...survivors(
     "the same texels: an index past the list's end is clamped, so that a row is copied twice",
     ["key_texels", "one element too many: (i >= p.count * p.width)"],
     ["key_texels", "rows one element apart: * p.width"],
