@@ -45,12 +45,33 @@ export function fitsDecode(
   gpu: Gpu,
   { heads, kvHeads, headDim, keys, window }: DecodeShape,
 ): boolean {
-  const { LANES, HEADS, GROUP, QUERIES } = constantsOf(gpu, heads / kvHeads, headDim);
-  const shared = 4 * (GROUP + 1) + 16 * (QUERIES + LANES + 64);
-  if (shared > gpu.limits.maxComputeWorkgroupStorageSize) return false;
+  const { LANES, HEADS, GROUP } = constantsOf(gpu, heads / kvHeads, headDim);
+  const { maxComputeWorkgroupStorageSize: room } = gpu.limits;
+  if (sharedBytes(gpu, heads / kvHeads, headDim) > room) return false;
   if (gpu.profile !== "software") return true;
   const turns = headDim / 256 + Math.ceil(headDim / 4 / LANES) + (LANES + 1) / 64;
   return GROUP / HEADS * turns * (Math.min(keys, window ?? Infinity) + 128) <= MOST_TURNS;
+}
+
+/** Bytes that the lanes of a token and a key head share. */
+function sharedBytes(gpu: Gpu, group: number, headDim: number): number {
+  const { LANES, GROUP, QUERIES } = constantsOf(gpu, group, headDim);
+  return 4 * (GROUP + 1) + 16 * (QUERIES + LANES + 64);
+}
+
+/**
+ * How many key heads of a token go side by side in a workgroup of attention_decode_texel.wgsl: as many as fill the adapter's vectors,
+ * where there are some for every core and they share no more than there is.
+ */
+export function sidesOf(
+  gpu: Gpu,
+  { tokens, heads, kvHeads, headDim }: Pick<AttentionDecodeArgs, "tokens" | keyof DecodeShape>,
+): number {
+  const sides = gpu.lanes / 8;
+  const bytes = sides * sharedBytes(gpu, heads / kvHeads, headDim);
+  const fill = kvHeads % sides === 0 && tokens * kvHeads >= 2 * sides &&
+    bytes <= gpu.limits.maxComputeWorkgroupStorageSize;
+  return fill ? sides : 1;
 }
 
 /**
@@ -78,9 +99,7 @@ export function attentionDecode(recorder: Recorder, args: AttentionDecodeArgs): 
   const NORM = norms ? 1 : 0;
   const SOFTCAP = args.softcap ? 1 : 0;
   if (texels) {
-    // Every core should have something to do.
-    const fill = kvHeads % 2 === 0 && tokens * kvHeads >= 4;
-    const SIDES = fill ? gpu.lanes / 8 : 1;
+    const SIDES = sidesOf(gpu, args);
     const constants = { ...sizes, SIDES, NORM, SOFTCAP, WINDOWED: args.window === null ? 0 : 1 };
     const kernel = kernels.get("attention_decode_texel", attentionDecodeTexelCode, constants);
     const bound = [...buffers, texels.k, texels.v];

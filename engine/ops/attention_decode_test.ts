@@ -16,7 +16,13 @@ import { Gpu } from "../gpu/gpu.ts";
 import { oneTokenEach } from "../query_runs.ts";
 import { ropeTable } from "../rope.ts";
 import { attention, rope } from "./attention.ts";
-import { attentionDecode, fitsDecode, keysToTexels, withHeld } from "./attention_decode.ts";
+import {
+  attentionDecode,
+  fitsDecode,
+  keysToTexels,
+  sidesOf,
+  withHeld,
+} from "./attention_decode.ts";
 import { attentionDecodeReference } from "./attention_decode_reference.ts";
 import { copyRows, rmsnorm } from "./rows.ts";
 
@@ -160,6 +166,23 @@ for (const profile of PROFILES) {
     }
   });
 }
+
+Deno.test("two key heads go side by side where vectors are wide, there are some for every core, and there is room", async () => {
+  using gpu = await Gpu.open({
+    profile: "software",
+    limits: { maxComputeWorkgroupStorageSize: 16_384 },
+  });
+  const shape = { tokens: 1, heads: 8, kvHeads: 4, headDim: 64, keys: 100, window: null };
+  const sides = (lanes: 8 | 16, changed: Partial<typeof shape> = {}) => {
+    gpu.lanes = lanes;
+    return sidesOf(gpu, { ...shape, ...changed });
+  };
+  assertEquals([sides(8), sides(16)], [1, 2]);
+  assertEquals(sides(16, { heads: 6, kvHeads: 3 }), 1);
+  assertEquals(sides(16, { heads: 6, kvHeads: 2 }), 1);
+  assertEquals(sides(16, { tokens: 2, heads: 6, kvHeads: 2 }), 2);
+  assertEquals(sides(16, { heads: 32, kvHeads: 4, headDim: 256 }), 1, "18,760 bytes");
+});
 
 Deno.test("attention goes step by step where workgroup memory or loops would not do", async () => {
   using gpu = await Gpu.open({
