@@ -17,18 +17,12 @@ import {
 import { copyRowsCase } from "./cases/copy_rows.ts";
 import { edit } from "./cases/edit.ts";
 import { embeddingCase } from "./cases/embedding.ts";
-import {
-  addSharesCase,
-  fewRowsCase,
-  manyRowsCase,
-  manyRowsNormCase,
-  matvecFusedCase,
-  narrowRowsCase,
-} from "./cases/few_rows.ts";
+import { addSharesCase, fewRowsCase, matvecFusedCase } from "./cases/few_rows.ts";
 import { gluCase } from "./cases/glu.ts";
 import { intersectMeanCase } from "./cases/intersect_mean.ts";
 import { kthLargestCase } from "./cases/kth_largest.ts";
 import { logprobsCase } from "./cases/logprobs.ts";
+import { manyRowsCase, manyRowsNormCase, narrowRowsCase } from "./cases/many_rows.ts";
 import { matmulCase } from "./cases/matmul.ts";
 import { matmulHalfCase } from "./cases/matmul_half.ts";
 import { nucleus } from "./cases/nucleus.ts";
