@@ -7,10 +7,25 @@ import { type FewRowsArgs, type Form, isGated } from "../engine/ops/few_rows.ts"
 import { type FewRowsInputs, fewRowsReference } from "../engine/ops/few_rows_reference.ts";
 import { matmul } from "../engine/ops/matmul.ts";
 import { type StoredDtype, testMatrix } from "../engine/ops/matrix_reference.ts";
+import type { WeightMatrix } from "../engine/weights/matrix.ts";
+import { type PackedMatrix, planPacked, recordPacking } from "../engine/weights/packed.ts";
 import { addBias, addInPlace, type Columns, glu, rmsnorm } from "../engine/ops/rows.ts";
 import { input, normals, output, type Reference, withOutlier } from "./test_gpu.ts";
 
 const EPS = 1e-5;
+
+/** Packs matrices on the device, into textures that are noted for the test to destroy. */
+export function packer(recorder: Recorder, textures: GPUTexture[]) {
+  const make = (bytes: number) => {
+    textures.push(recorder.gpu.texels.create(bytes)!);
+    return textures.at(-1)!;
+  };
+  return (parts: readonly WeightMatrix[], padded = false): PackedMatrix => {
+    const packed = planPacked(parts, make, padded)!;
+    recordPacking(recorder, packed);
+    return packed;
+  };
+}
 
 type Stored = Awaited<ReturnType<typeof testMatrix>>;
 

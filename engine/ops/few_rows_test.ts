@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { type StackedCase, StackedProduct } from "../../tests/stacked_products.ts";
+import { packer, type StackedCase, StackedProduct } from "../../tests/stacked_products.ts";
 import {
   assertSameBits,
   assertWithin,
@@ -8,7 +8,6 @@ import {
   output,
   testGpu,
 } from "../../tests/test_gpu.ts";
-import { planPacked, recordPacking } from "../weights/packed.ts";
 import { fewRows } from "./few_rows.ts";
 import { manyRows } from "./many_rows.ts";
 
@@ -36,11 +35,7 @@ Deno.test("products of packed weights are within their bound and have the bits o
     const [fused, doubly, stepped, many, ...apart] = await compute(gpu, (recorder) => {
       const placed = product.place();
       const { x, norm, bias } = placed;
-      const packed = planPacked(product.matrices, (bytes) => {
-        textures.push(gpu.texels.create(bytes)!);
-        return textures[0];
-      })!;
-      recordPacking(recorder, packed);
+      const packed = packer(recorder, textures)(product.matrices);
       const weight = { ...packed, bias };
       const [fused, doubly, many] = [product.out(), product.out(), product.out()];
       for (const [lanes, out] of [[8, fused], [16, doubly]] as const) {

@@ -1,7 +1,7 @@
 import { assert, assertEquals } from "@std/assert";
 import { Gpu } from "../gpu/gpu.ts";
 import { readTexels } from "../audit/read_texels.ts";
-import { type StackedCase, StackedProduct } from "../../tests/stacked_products.ts";
+import { packer, type StackedCase, StackedProduct } from "../../tests/stacked_products.ts";
 import {
   assertSameBits,
   closeTestGpus,
@@ -11,7 +11,7 @@ import {
   output,
   testGpu,
 } from "../../tests/test_gpu.ts";
-import { packedRows, planPacked, recordPacking } from "../weights/packed.ts";
+import { packedRows } from "../weights/packed.ts";
 import { manyRows, normsAfter } from "./many_rows.ts";
 import { rmsnorm } from "./rows.ts";
 
@@ -50,18 +50,10 @@ async function both(gpu: Gpu, one: StackedCase, seed: number) {
   const { n, lora: [factors] } = product;
   const weight = input(gpu, normals(seed + 77, n)).buffer;
   const textures: GPUTexture[] = [];
-  const make = (bytes: number) => {
-    textures.push(gpu.texels.create(bytes)!);
-    return textures.at(-1)!;
-  };
   let kernels: string[] = [];
   const results = await compute(gpu, (recorder) => {
     const placed = product.place();
-    const pack = (parts: Parameters<typeof planPacked>[0], padded = false) => {
-      const made = planPacked(parts, make, padded)!;
-      recordPacking(recorder, made);
-      return made;
-    };
+    const pack = packer(recorder, textures);
     const { out: stepped } = product.steps(recorder, placed);
     const normed = output(gpu, [rows, n]);
     rmsnorm(recorder, { x: stepped.buffer, weight, out: normed.buffer, rows, width: n, eps: EPS });
@@ -72,7 +64,8 @@ async function both(gpu: Gpu, one: StackedCase, seed: number) {
       b: pack([factors.b]),
       scale: one.lora!.scale,
     };
-    const also = make(4 * rows * n);
+    const also = gpu.texels.create(4 * rows * n)!;
+    textures.push(also);
     const sum = product.out();
     const products = [{ out: sum.buffer, also, share }];
     const after = { weight, eps: EPS };

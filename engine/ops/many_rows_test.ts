@@ -1,6 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { Gpu } from "../gpu/gpu.ts";
-import { type StackedCase, StackedProduct } from "../../tests/stacked_products.ts";
+import { packer, type StackedCase, StackedProduct } from "../../tests/stacked_products.ts";
 import {
   assertSameBits,
   assertWithin,
@@ -12,7 +12,6 @@ import {
   testGpu,
 } from "../../tests/test_gpu.ts";
 import { readTexels } from "../audit/read_texels.ts";
-import type { WeightMatrix } from "../weights/matrix.ts";
 import { packedRows, planPacked, recordPacking } from "../weights/packed.ts";
 import { isGated } from "./few_rows.ts";
 import { leastTexels, manyRows } from "./many_rows.ts";
@@ -82,15 +81,7 @@ async function adapted(gpu: Gpu, one: StackedCase, seed: number, dispatches?: nu
   const textures: GPUTexture[] = [];
   const results = await compute(gpu, (recorder) => {
     const placed = product.place();
-    const packed = (parts: readonly WeightMatrix[], padded = false) => {
-      const make = (bytes: number) => {
-        textures.push(gpu.texels.create(bytes)!);
-        return textures.at(-1)!;
-      };
-      const made = planPacked(parts, make, padded)!;
-      recordPacking(recorder, made);
-      return made;
-    };
+    const packed = packer(recorder, textures);
     const weight = { ...packed(product.matrices), bias: placed.bias };
     const { out: stepped } = product.steps(recorder, placed);
     const known = lora.filter((factor) => factor !== undefined);
@@ -187,12 +178,11 @@ async function throughTexels(gpu: Gpu, one: StackedCase, seed: number, dispatche
   const { rows, form, k } = one;
   const product = await StackedProduct.create(gpu, one, seed);
   const width = isGated(form) ? product.n / 2 : product.n;
-  let weights: GPUTexture;
+  const weights: GPUTexture[] = [];
   const computed = await compute(gpu, (recorder) => {
     const { texels } = gpu;
     const { x, norm, bias } = product.place();
-    const packed = planPacked(product.matrices, (bytes) => weights = texels.create(bytes)!)!;
-    recordPacking(recorder, packed);
+    const packed = packer(recorder, weights)(product.matrices);
     const { h, out: stepped } = product.steps(recorder, { x, norm, bias });
     const copies = 4 * rows * k > texels.largest ? [] : [x, h].map((buffer) => {
       const texture = texels.acquire(4 * rows * k)!;
@@ -221,7 +211,7 @@ async function throughTexels(gpu: Gpu, one: StackedCase, seed: number, dispatche
     return [stepped, ...results];
   });
   const reference = product.reference();
-  gpu.texels.destroy(weights!);
+  for (const texture of weights) gpu.texels.destroy(texture);
   product.destroy();
   return { computed, reference };
 }
