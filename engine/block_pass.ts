@@ -133,7 +133,8 @@ export class BlockPass {
     const norm = block.norms.attentionIn;
     const many = (out: Rows) => {
       const products = this.#products.beside(linears, out);
-      return products && this.#products.many(stack.packed, resid, "store", products, norm);
+      return products &&
+        this.#products.many(stack.packed, resid, "store", products, { before: norm });
     };
     if (texels && many(texels)) return texels;
     const qkv = this.scratch.take(stride);
@@ -199,7 +200,8 @@ export class BlockPass {
     const shares = linears.map((linear) => this.#products.shareOf(linear));
     const shared = products.map((product, i) => ({ ...product, share: shares[i] }));
     const all = linears.every(({ lora }, i) => !lora || shares[i]);
-    if (!all || !this.#products.many(packed, resid, "store", shared, block.norms.attentionIn)) {
+    const before = block.norms.attentionIn;
+    if (!all || !this.#products.many(packed, resid, "store", shared, { before })) {
       const x = this.#normOrSame(block, "attentionIn", resid);
       if (!this.#products.many(packed, x, "store", products)) {
         linears.forEach((linear, i) => this.#products.product(x, linear, outs[i]));
@@ -228,7 +230,7 @@ export class BlockPass {
     if (this.#products.few) return undefined;
     const out = gpu.tensor([this.batch.tokens, vocabSize]);
     const products = [{ out: out.buffer }];
-    if (this.#products.many(packed, resid, "store", products, finalNorm)) return out;
+    if (this.#products.many(packed, resid, "store", products, { before: finalNorm })) return out;
     out.release();
     return undefined;
   }
@@ -244,7 +246,7 @@ export class BlockPass {
     const share = this.#products.few ? undefined : block.stacked?.gateUpShare;
     const atOnce = (out: Rows) =>
       (!adapted || share) &&
-      this.#products.many(stack.packed, resid, activation, [{ out, share }], norm);
+      this.#products.many(stack.packed, resid, activation, [{ out, share }], { before: norm });
     const texels = this.#products.texelsFor(block.linears["mlp.down_proj"]);
     if (texels && atOnce(texels)) return texels;
     if (texels) scratch.drop(texels);

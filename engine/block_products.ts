@@ -5,13 +5,7 @@ import { fusedProduct, type Stack } from "./fused_product.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import { isTexture } from "./gpu/texels.ts";
 import { type Form, takesFew } from "./ops/few_rows.ts";
-import {
-  manyRows,
-  type ManyRowsArgs,
-  normsAfter,
-  type PackedProduct,
-  type Share,
-} from "./ops/many_rows.ts";
+import { manyRows, normsAfter, type PackedProduct, type Share } from "./ops/many_rows.ts";
 import { matmul } from "./ops/matmul.ts";
 import { addBias, type Columns } from "./ops/rows.ts";
 import type { Scratch } from "./scratch.ts";
@@ -57,25 +51,28 @@ export class BlockProducts {
     return this.scratch.takeTexels(packed.columns);
   }
 
-  /** The norm of `x`, where it is given, and products of more rows, where the weights are packed. Tells whether it was done. */
+  /**
+   * Products of more rows, where the weights are packed, of the norm of `x` with `before`; with `after`, see ManyRowsArgs. Tells whether
+   * it was done.
+   */
   many(
     weight: PackedMatrix | undefined,
     x: Rows,
     form: Form,
     products: readonly PackedProduct[],
-    norm?: GPUBuffer,
-    after?: ManyRowsArgs["after"],
+    { before, after }: { before?: GPUBuffer; after?: GPUBuffer } = {},
   ): boolean {
     // Fast mode's products are not those of packed weights.
     if (!weight || this.recorder.gpu.precision !== "f32") return false;
     const { rows, normEps: eps } = this;
     const copied = x === this.#copied?.buffer ? this.#copied : undefined;
-    const args = { weight, rows, form, products, after };
-    if (norm && copied?.normed === norm) {
+    const args = { weight, rows, form, products, after: after && { weight: after, eps } };
+    if (before && copied?.normed === before) {
       return manyRows(this.recorder, { ...args, x: copied.texels });
     }
     const texels = copied?.normed ? undefined : copied?.texels;
-    return manyRows(this.recorder, { ...args, x, norm: norm && { weight: norm, eps, texels } });
+    const norm = before && { weight: before, eps, texels };
+    return manyRows(this.recorder, { ...args, x, norm });
   }
 
   /** All of a linear layer and what becomes of it, of however many rows. Tells whether it was done: else there is an adapter, or no room. */
@@ -101,13 +98,12 @@ export class BlockProducts {
     product: { out: GPUBuffer; share?: Share },
     next: GPUBuffer | undefined,
   ): boolean {
-    const { recorder, rows, normEps: eps } = this;
+    const { recorder: { gpu }, rows } = this;
     const also = this.#roomForCopy ??= this.scratch.takeTexels(packed.rows);
     const rank = product.share?.b.columns ?? 0;
-    const normed = also && normsAfter(recorder.gpu.cores, rows, packed, rank) ? next : undefined;
-    const after = normed && { weight: normed, eps };
-    if (!this.many(packed, x, "add", [{ ...product, also }], undefined, after)) return false;
-    this.#copied = also && { buffer: product.out, texels: also, normed };
+    const after = also && normsAfter(gpu.cores, rows, packed, rank) ? next : undefined;
+    if (!this.many(packed, x, "add", [{ ...product, also }], { after })) return false;
+    this.#copied = also && { buffer: product.out, texels: also, normed: after };
     return true;
   }
 

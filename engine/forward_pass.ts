@@ -23,6 +23,8 @@ export class ForwardPass {
   readonly #scratch: Scratch;
   readonly #hooks: HookPoints;
   readonly #blocks: BlockPass;
+  /** Rows that captures after the last block want. */
+  readonly #kept: readonly number[];
 
   constructor(
     private readonly model: Transformer,
@@ -42,6 +44,7 @@ export class ForwardPass {
       from: start?.layer,
       least,
     });
+    this.#kept = this.#hooks.rowsOfTail();
     this.#blocks = new BlockPass(model, recorder, this.#scratch, batch);
   }
 
@@ -139,14 +142,14 @@ export class ForwardPass {
     const { blocks, finalNorm } = this.model.weights;
     const following = blocks[layer + 1];
     if (following) return following.stages ? undefined : following.norms.attentionIn;
-    return this.#wholeTail(this.#hooks.rowsOfTail()) ? finalNorm : undefined;
+    return this.#wholeTail() ? finalNorm : undefined;
   }
 
   /** Whether the final norm is that of all rows, nobody looks at it, and the product after it may take it. */
-  #wholeTail(kept: readonly number[]): boolean {
+  #wholeTail(): boolean {
     const { packed, lora } = this.model.weights.head;
     if (!packed || lora || this.#hooks.uses(FINAL_NORM)) return false;
-    return kept.length === this.batch.tokens;
+    return this.#kept.length === this.batch.tokens;
   }
 
   /** Final norm and logits, for no more rows than the captures there want. */
@@ -155,22 +158,23 @@ export class ForwardPass {
     const { hiddenSize } = model.spec;
     const hooks = this.#hooks;
     const scratch = this.#scratch;
-    const kept = hooks.rowsOfTail();
-    const atOnce = this.#wholeTail(kept) ? this.#blocks.scores(resid) : undefined;
-    if (atOnce) return this.#logits(scratch.hold(atOnce), kept);
+    const kept = this.#kept;
+    const atOnce = this.#wholeTail() ? this.#blocks.scores(resid) : undefined;
+    if (atOnce) return this.#logits(scratch.hold(atOnce));
     const gathered = kept.length < this.batch.tokens
       ? scratch.hold(hooks.gather(resid, kept, hiddenSize))
       : new DeviceTensor(model.gpu, resid, [kept.length, hiddenSize]);
     const normed = scratch.hold(finalNorm(model, recorder, gathered));
     scratch.drop(gathered.buffer);
     if (hooks.visit(FINAL_NORM, normed.buffer, kept)) return;
-    this.#logits(scratch.hold(unembed(model, recorder, normed)), kept);
+    this.#logits(scratch.hold(unembed(model, recorder, normed)));
   }
 
-  #logits(scores: DeviceTensor, kept: readonly number[]): void {
+  /** The last of a pass: the scores of the rows that are kept. */
+  #logits(scores: DeviceTensor): void {
     const { finalSoftcap } = this.model.spec;
     if (finalSoftcap !== null) softcap(this.recorder, scores.buffer, scores.length, finalSoftcap);
-    if (this.#hooks.visitLast("logits", scores, kept)) this.#scratch.keep(scores.buffer);
+    if (this.#hooks.visitLast("logits", scores, this.#kept)) this.#scratch.keep(scores.buffer);
   }
 }
 

@@ -8,7 +8,7 @@ import { resolveSource } from "../models/source.ts";
 import { assertSameRun, run, someTokens } from "./helpers.ts";
 import { recorded } from "./hooks_helpers.ts";
 
-/** Rows for which one core is few, and more are not. */
+/** Rows that are enough for one core, and not for many. */
 const LENGTHS = [40, 30];
 const MANY_CORES = 64;
 

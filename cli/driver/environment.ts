@@ -37,10 +37,10 @@ function hasWideVectors({ cpus }: Machine): boolean {
   return WIDE_VECTORS.every((flag) => flags.includes(flag));
 }
 
-/** A folder of the user's cache, made if need be; `undefined` where there is none. */
-function madeCache(name: string, env: Pick<Deno.Env, "get">): string | undefined {
+/** A folder for what is compiled for wide vectors, made if need be: Mesa makes none above its own. `undefined` where there can be none. */
+function wideCache(env: Pick<Deno.Env, "get">): string | undefined {
   try {
-    const folder = userCache(name, "compiled kernels", (name) => env.get(name));
+    const folder = userCache("mesa-512", "compiled kernels", (name) => env.get(name));
     Deno.mkdirSync(folder, { recursive: true });
     return folder;
   } catch {
@@ -87,11 +87,10 @@ export function prepareEnvironment(
   const { cores } = machine;
   if (!isSet("LP_NUM_THREADS") && cores <= FEW_CORES) env.set("LP_NUM_THREADS", String(2 * cores));
   if (!isSet("LP_NATIVE_VECTOR_WIDTH") && hasWideVectors(machine)) {
-    const cache = isSet("MESA_SHADER_CACHE_DIR")
-      ? env.get("MESA_SHADER_CACHE_DIR")
-      : madeCache("mesa-512", env);
-    if (!cache) return;
-    env.set("LP_NATIVE_VECTOR_WIDTH", "512");
-    env.set("MESA_SHADER_CACHE_DIR", cache);
+    const cache = env.get("MESA_SHADER_CACHE_DIR") || wideCache(env);
+    if (cache) {
+      env.set("LP_NATIVE_VECTOR_WIDTH", "512");
+      env.set("MESA_SHADER_CACHE_DIR", cache);
+    }
   }
 }

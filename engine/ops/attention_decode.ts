@@ -45,17 +45,16 @@ export function fitsDecode(
   gpu: Gpu,
   { heads, kvHeads, headDim, keys, window }: DecodeShape,
 ): boolean {
-  const { LANES, HEADS, GROUP } = constantsOf(gpu, heads / kvHeads, headDim);
-  const { maxComputeWorkgroupStorageSize: room } = gpu.limits;
-  if (sharedBytes(gpu, heads / kvHeads, headDim) > room) return false;
+  const constants = constantsOf(gpu, heads / kvHeads, headDim);
+  if (sharedBytes(constants) > gpu.limits.maxComputeWorkgroupStorageSize) return false;
   if (gpu.profile !== "software") return true;
+  const { LANES, HEADS, GROUP } = constants;
   const turns = headDim / 256 + Math.ceil(headDim / 4 / LANES) + (LANES + 1) / 64;
   return GROUP / HEADS * turns * (Math.min(keys, window ?? Infinity) + 128) <= MOST_TURNS;
 }
 
 /** Bytes that the lanes of a token and a key head share. */
-function sharedBytes(gpu: Gpu, group: number, headDim: number): number {
-  const { LANES, GROUP, QUERIES } = constantsOf(gpu, group, headDim);
+function sharedBytes({ LANES, GROUP, QUERIES }: ReturnType<typeof constantsOf>): number {
   return 4 * (GROUP + 1) + 16 * (QUERIES + LANES + 64);
 }
 
@@ -68,7 +67,7 @@ export function sidesOf(
   { tokens, heads, kvHeads, headDim }: Pick<AttentionDecodeArgs, "tokens" | keyof DecodeShape>,
 ): number {
   const sides = gpu.lanes / 8;
-  const bytes = sides * sharedBytes(gpu, heads / kvHeads, headDim);
+  const bytes = sides * sharedBytes(constantsOf(gpu, heads / kvHeads, headDim));
   const fill = kvHeads % sides === 0 && tokens * kvHeads >= 2 * sides &&
     bytes <= gpu.limits.maxComputeWorkgroupStorageSize;
   return fill ? sides : 1;
