@@ -13,6 +13,7 @@ import {
 import { readTexels } from "../audit/read_texels.ts";
 import { packBatch } from "../batch.ts";
 import { Gpu } from "../gpu/gpu.ts";
+import type { Kernel } from "../gpu/kernel.ts";
 import { prefixGroups, sharedPrefixes } from "../prefix_groups.ts";
 import { ropeTable } from "../rope.ts";
 import { attentionDecode, keysToTexels } from "./attention_decode.ts";
@@ -41,13 +42,70 @@ const { tokens, info } = packBatch(PLACES.map(() => [0]), {
   maxPositions: 300,
 }, PLACES);
 
+/** With how many heads a thread takes, and how many lanes turn a token. */
 const CASES = [
-  { heads: 6, kvHeads: 2, headDim: 32, rotaryDim: 32, window: null, norm: false },
-  { heads: 4, kvHeads: 4, headDim: 80, rotaryDim: 80, window: null, norm: true, softcap: 5 },
-  { heads: 8, kvHeads: 2, headDim: 68, rotaryDim: 24, window: 65, norm: true },
-  { heads: 5, kvHeads: 1, headDim: 64, rotaryDim: 64, window: 3, norm: false, softcap: 20 },
-  { heads: 2, kvHeads: 2, headDim: 8, rotaryDim: 8, window: null, norm: true },
-  { heads: 2, kvHeads: 1, headDim: 256, rotaryDim: 256, window: null, norm: true },
+  {
+    heads: 6,
+    kvHeads: 2,
+    headDim: 32,
+    rotaryDim: 32,
+    window: null,
+    norm: false,
+    together: 3,
+    lanes: 4,
+  },
+  {
+    heads: 4,
+    kvHeads: 4,
+    headDim: 80,
+    rotaryDim: 80,
+    window: null,
+    norm: true,
+    softcap: 5,
+    together: 1,
+    lanes: 16,
+  },
+  {
+    heads: 8,
+    kvHeads: 2,
+    headDim: 68,
+    rotaryDim: 24,
+    window: 65,
+    norm: true,
+    together: 4,
+    lanes: 4,
+  },
+  {
+    heads: 5,
+    kvHeads: 1,
+    headDim: 64,
+    rotaryDim: 64,
+    window: 3,
+    norm: false,
+    softcap: 20,
+    together: 1,
+    lanes: 8,
+  },
+  {
+    heads: 2,
+    kvHeads: 2,
+    headDim: 8,
+    rotaryDim: 8,
+    window: null,
+    norm: true,
+    together: 1,
+    lanes: 4,
+  },
+  {
+    heads: 2,
+    kvHeads: 1,
+    headDim: 256,
+    rotaryDim: 256,
+    window: null,
+    norm: true,
+    together: 2,
+    lanes: 16,
+  },
 ];
 
 Deno.test("attention of many sequences has the bits of each by itself, shared prefixes or not", async () => {
@@ -64,6 +122,7 @@ Deno.test("attention of many sequences has the bits of each by itself, shared pr
     const sizes = { tokens, heads, kvHeads, headDim, keys: 200, scale, window, softcap };
     assert(fitsEach(gpu, { ...sizes, rotaryDim }));
     const textures: GPUTexture[] = [];
+    const chosen = new Map<string, Kernel["constants"]>();
     const computed = await compute(gpu, (recorder) => {
       const [qNorm, kNorm] = weights.map((weight) => input(gpu, weight).buffer);
       const args = {
@@ -79,7 +138,7 @@ Deno.test("attention of many sequences has the bits of each by itself, shared pr
         textures.push(gpu.texels.create(rows * width * 4)!);
         return textures.at(-1)!;
       };
-      return ["alone", "each", "shared"].flatMap((way) => {
+      const results = ["alone", "each", "shared"].flatMap((way) => {
         const [k, v] = cache.map((rows) => input(gpu, rows, [ROWS, width]));
         const out = output(gpu, [tokens, heads * headDim]);
         const buffers = { k: k.buffer, v: v.buffer };
@@ -106,7 +165,11 @@ Deno.test("attention of many sequences has the bits of each by itself, shared pr
         }
         return [k, v, out];
       });
+      for (const { name, constants } of recorder.kernels) chosen.set(name, constants);
+      return results;
     });
+    assertEquals(chosen.get("attention_each_texel")!.HEADS, one.together);
+    assertEquals(chosen.get("turn_texel")!.LANES, one.lanes);
     for (const texture of textures) gpu.texels.destroy(texture);
     const names = ["keys", "values", "heads"];
     const name = JSON.stringify(one);
