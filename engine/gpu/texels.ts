@@ -12,6 +12,9 @@ export const ROW_TEXELS = 1024;
 /** Bytes a row of a texture. */
 const ROW_BYTES = ROW_TEXELS * TEXEL_BYTES;
 
+/** The least that is no power of 2. */
+const LEAST_ROWS = 3;
+
 /** The most bytes of one texture, where the adapter allows as many rows. */
 const MAX_BYTES = 8 << 20;
 
@@ -60,7 +63,7 @@ export class TexelPool {
    */
   acquire(bytes: number, least?: number): GPUTexture | undefined {
     if (bytes > this.largest) return undefined;
-    const height = Math.ceil(Math.min(sizeClass(bytes), this.largest) / ROW_BYTES);
+    const height = this.#height(Math.min(sizeClass(bytes), this.largest));
     const texture = this.#free.get(height)?.pop() ?? this.#create(height);
     return texture ?? (least === undefined ? undefined : this.#another(least));
   }
@@ -92,6 +95,11 @@ export class TexelPool {
     this.destroy(texture);
   }
 
+  /** Bytes that a texture with room for so many takes. */
+  bytesFor(bytes: number): number {
+    return bytesOf({ height: this.#height(bytes) });
+  }
+
   /** Whether the adapter has textures of so many bytes. */
   fits(bytes: number): boolean {
     return Math.ceil(bytes / ROW_BYTES) <= this.#highest;
@@ -103,7 +111,7 @@ export class TexelPool {
    * @throws {OutOfMemoryError} when there is no memory for it
    */
   claim(label: string, bytes: number): GPUTexture {
-    const height = Math.max(1, Math.ceil(bytes / ROW_BYTES));
+    const height = this.#height(bytes);
     this.buffers.take(bytesOf({ height }), label);
     const texture = this.#make(height);
     this.#claimed.add(texture);
@@ -116,7 +124,7 @@ export class TexelPool {
    * @param forWeights weights leave room for others
    */
   create(bytes: number, forWeights = false): GPUTexture | undefined {
-    const height = Math.max(1, Math.ceil(bytes / ROW_BYTES));
+    const height = this.#height(bytes);
     const most = forWeights ? MAX_WEIGHT_BYTES : MAX_KEPT_BYTES;
     if (!this.fits(bytes) || this.#keptBytes + bytesOf({ height }) > most) return undefined;
     const texture = this.#create(height);
@@ -132,6 +140,15 @@ export class TexelPool {
       this.buffers.giveSpare(bytesOf(texture));
     }
     texture.destroy();
+  }
+
+  /**
+   * Rows for so many bytes, and no power of 2 where the adapter allows one more: llvmpipe compiles a kernel anew for every mixture of
+   * textures whose heights are powers of 2 and others.
+   */
+  #height(bytes: number): number {
+    const rows = Math.max(LEAST_ROWS, Math.ceil(bytes / ROW_BYTES));
+    return Number.isInteger(Math.log2(rows)) && rows < this.#highest ? rows + 1 : rows;
   }
 
   #create(height: number): GPUTexture | undefined {
@@ -179,12 +196,13 @@ export function isTexture(x: GPUBuffer | GPUBufferBinding | GPUTexture): x is GP
 }
 
 /**
- * A texture of one texel, to be bound where a kernel could write to one and does not. It can be copied to, though nobody does: a
+ * A small texture, to be bound where a kernel could write to one and does not. It can be copied to, though nobody does: a
  * texture that cannot is cleared by drawing, after which lavapipe's timestamps leave out the last dispatch.
  */
 export function unusedTexture(device: GPUDevice): GPUTexture {
   const usage = 0x2 | 0x8; // COPY_DST | STORAGE_BINDING
-  return device.createTexture({ label: "unused", format: "rgba32uint", size: [1, 1], usage });
+  const size = [1, LEAST_ROWS];
+  return device.createTexture({ label: "unused", format: "rgba32uint", size, usage });
 }
 
 /** Bytes for which a texture of the pool has room. */

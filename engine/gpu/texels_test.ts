@@ -11,72 +11,97 @@ import { Gpu } from "./gpu.ts";
 import type { BufferPool } from "./buffers.ts";
 import { TexelPool } from "./texels.ts";
 
+/** Bytes of so many rows of a texture; those of a power of 2 get one more. */
+const rows = (count: number) => 16384 * count;
+
 Deno.test("textures are handed out again, counted, and freed by trim", async () => {
   using gpu = await Gpu.open();
   const one = gpu.texels.acquire(20_000)!;
-  assertEquals(gpu.buffers.allocatedBytes, 2 * 16384);
+  assertEquals(gpu.buffers.allocatedBytes, rows(3));
   assertNotStrictEquals(gpu.texels.acquire(20_000), one);
   gpu.texels.release(one);
   assertStrictEquals(gpu.texels.acquire(30_000), one);
   gpu.texels.release(one);
   gpu.buffers.trim();
-  assertEquals(gpu.buffers.allocatedBytes, 2 * 16384);
+  assertEquals(gpu.buffers.allocatedBytes, rows(3));
+});
+
+Deno.test("no height is a power of 2, for which llvmpipe would compile kernels once more", () => {
+  const createTexture = ({ size }: { size: number[] }) => ({ height: size[1], destroy() {} });
+  const buffers = {
+    device: { createTexture },
+    takeSpare: () => true,
+    giveSpare() {},
+    take() {},
+    give() {},
+  };
+  const limits = { maxTextureDimension2D: 64 };
+  const texels = new TexelPool(buffers as unknown as BufferPool, limits);
+  const height = (texture?: GPUTexture) => texture?.height;
+  for (const [asked, given] of [[1, 3], [2, 3], [3, 3], [4, 5], [16, 17], [60, 60]]) {
+    assertEquals(height(texels.acquire(rows(asked))), given);
+    assertEquals(height(texels.create(rows(asked))), given);
+    assertEquals(height(texels.claim("weights", rows(asked))), given);
+  }
+  // There is no higher one.
+  assertEquals(height(texels.acquire(rows(64))), 64);
+  assertEquals(height(texels.claim("weights", rows(64))), 64);
 });
 
 Deno.test("under a budget textures take a small part of it, or nothing", async () => {
   using gpu = await Gpu.open({ memoryBudget: 1 << 20 });
-  assert(gpu.texels.acquire(1 << 17));
-  assertEquals(gpu.texels.acquire(1 << 17), undefined);
-  assertEquals(gpu.buffers.allocatedBytes, 1 << 17);
+  assert(gpu.texels.acquire(rows(7)));
+  assertEquals(gpu.texels.acquire(rows(7)), undefined);
+  assertEquals(gpu.buffers.allocatedBytes, rows(7));
 });
 
 Deno.test("where there is no memory for another, one that is there serves, if it has room enough", async () => {
   using gpu = await Gpu.open({ memoryBudget: 1 << 20 });
   const { texels, buffers } = gpu;
-  const small = texels.acquire(1 << 15)!;
-  const large = texels.acquire(3 << 15)!;
+  const small = texels.acquire(rows(2))!;
+  const large = texels.acquire(rows(5))!;
   for (const one of [large, small]) texels.release(one);
-  assertStrictEquals(texels.acquire(1 << 18, 3 << 15), large);
-  assertEquals(texels.acquire(1 << 18, 3 << 15), undefined);
-  assertStrictEquals(texels.acquire(1 << 18, 1 << 15), small);
-  assertEquals(buffers.allocatedBytes, 1 << 17);
+  assertStrictEquals(texels.acquire(rows(16), rows(5)), large);
+  assertEquals(texels.acquire(rows(16), rows(5)), undefined);
+  assertStrictEquals(texels.acquire(rows(16), rows(3)), small);
+  assertEquals(buffers.allocatedBytes, rows(3 + 5));
 });
 
 Deno.test("a standing texture outlasts a trim, and is no room that a trim would make", async () => {
   using gpu = await Gpu.open({ memoryBudget: 1 << 20 });
   const { texels, buffers } = gpu;
-  const standing = texels.stand(1 << 18);
-  const lesser = [texels.stand(1 << 14), texels.stand(1 << 15)];
-  const other = texels.acquire(1 << 15)!;
+  const standing = texels.stand(rows(15));
+  const lesser = [texels.stand(rows(1)), texels.stand(rows(2))];
+  const other = texels.acquire(rows(2))!;
   texels.release(other);
-  const stands = (1 << 18) + (1 << 14) + (1 << 15);
-  assertEquals([buffers.pooledBytes, buffers.allocatedBytes], [1 << 15, stands + (1 << 15)]);
+  const stands = rows(15 + 3 + 3);
+  assertEquals([buffers.pooledBytes, buffers.allocatedBytes], [rows(3), stands + rows(3)]);
   buffers.trim();
   assertEquals([buffers.pooledBytes, buffers.allocatedBytes], [0, stands]);
   for (let i = 0; i < 2; i++) {
-    assertEquals(texels.acquire(1 << 19), undefined);
-    assertStrictEquals(texels.acquire(1 << 19, 1 << 18), standing);
+    assertEquals(texels.acquire(rows(32)), undefined);
+    assertStrictEquals(texels.acquire(rows(32), rows(15)), standing);
     texels.release(standing);
   }
   // Nor is it for those who may hold on to it.
   buffers.take((1 << 20) - stands, "others");
-  assertEquals(texels.acquire(1 << 18), undefined);
+  assertEquals(texels.acquire(rows(15)), undefined);
   buffers.give((1 << 20) - stands);
   for (const one of lesser) texels.unstand(one);
   texels.unstand(standing);
   assertEquals(buffers.allocatedBytes, 0);
-  assertEquals(texels.acquire(1 << 19, 1 << 18), undefined);
+  assertEquals(texels.acquire(rows(32), rows(15)), undefined);
 });
 
 Deno.test("a claimed texture counts as a buffer does, up to the whole budget", async () => {
   using gpu = await Gpu.open({ memoryBudget: 1 << 20 });
   const { texels, buffers } = gpu;
-  const claimed = texels.claim("weights", 3 << 18);
-  assertEquals(buffers.allocatedBytes, 3 << 18);
-  assertThrows(() => texels.claim("weights", 1 << 19), OutOfMemoryError, "for weights");
+  const claimed = texels.claim("weights", rows(48));
+  assertEquals(buffers.allocatedBytes, rows(48));
+  assertThrows(() => texels.claim("weights", rows(30)), OutOfMemoryError, "for weights");
   texels.destroy(claimed);
   assertEquals(buffers.allocatedBytes, 0);
-  texels.destroy(texels.claim("weights", 1 << 20));
+  texels.destroy(texels.claim("weights", rows(63)));
   const highest = gpu.limits.maxTextureDimension2D * 16384;
   assertEquals([texels.fits(highest), texels.fits(highest + 1)], [true, false]);
 });

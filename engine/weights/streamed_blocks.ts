@@ -104,7 +104,7 @@ interface SlotPlan<Block> {
 }
 
 /** Finds the sizes of slots: of each buffer and texture that blocks ask for the most that any block asks. */
-function planSlots<Block>({ buffers }: Gpu, layers: number, lay: Lay<Block>): SlotPlan<Block> {
+function planSlots<Block>(gpu: Gpu, layers: number, lay: Lay<Block>): SlotPlan<Block> {
   const sizes: SlotSizes = { buffers: [], textures: [] };
   let least = 0;
   for (let layer = 0; layer < layers; layer++) {
@@ -116,7 +116,7 @@ function planSlots<Block>({ buffers }: Gpu, layers: number, lay: Lay<Block>): Sl
     });
     if (layout instanceof PackedLayout) least = Math.max(least, layout.least);
   }
-  const count = 2 * slotBytes(sizes) <= SLOT_SHARE * buffers.remainingBytes ? 2 : 1;
+  const count = 2 * slotBytes(gpu, sizes) <= SLOT_SHARE * gpu.buffers.remainingBytes ? 2 : 1;
   return { lay, sizes, count, least };
 }
 
@@ -130,13 +130,14 @@ function growing(sizes: number[]): (bytes: number) => void {
 }
 
 /** Whether there is something to pack, and memory for it. */
-function fits<Block>({ buffers }: Gpu, plan: SlotPlan<Block>): boolean {
-  const bytes = plan.count * slotBytes(plan.sizes) + plan.least;
-  return plan.least > 0 && bytes <= PACKED_SHARE * buffers.remainingBytes;
+function fits<Block>(gpu: Gpu, { count, sizes, least }: SlotPlan<Block>): boolean {
+  const bytes = count * slotBytes(gpu, sizes) + gpu.texels.bytesFor(least);
+  return least > 0 && bytes <= PACKED_SHARE * gpu.buffers.remainingBytes;
 }
 
-function slotBytes({ buffers, textures }: SlotSizes): number {
-  return [...buffers, ...textures].reduce((sum, bytes) => sum + bytes, 0);
+function slotBytes({ texels }: Gpu, { buffers, textures }: SlotSizes): number {
+  const sizes = [...buffers, ...textures.map((bytes) => texels.bytesFor(bytes))];
+  return sizes.reduce((sum, bytes) => sum + bytes, 0);
 }
 
 /** Makes buffers and textures that are noted as owned. */
