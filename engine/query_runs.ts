@@ -5,8 +5,8 @@ import type { Batch } from "./batch.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import { BLOCK_TOKENS, type QueryRuns } from "./ops/attention.ts";
 
-/** Tokens from which on attention goes by runs: the kernel takes seconds to compile for the first time on a machine. */
-const LEAST_TOKENS = 256;
+/** Tokens from which on attention goes by runs: fewer are as soon done one by one, without what it takes to fill the textures. */
+const LEAST_TOKENS = 32;
 
 /**
  * The runs of a batch with this token info, or `undefined` where going by single tokens is as good: on GPUs, in short

@@ -40,8 +40,10 @@ export function matmul(recorder: Recorder, args: MatmulArgs): void {
   }
   if (gpu.precision === "fast" && hasScales(args)) return halfMatmul(recorder, args);
   const { rows, weight } = args;
-  const choice = gpu.tuning.choice("matmul", rows, weight.rows * weight.columns) ??
-    (rows >= TEXEL_ROWS && gpu.profile === "software" ? "texel" : onStorage(gpu, rows));
+  const size = weight.rows * weight.columns;
+  const texels = gpu.profile === "software" && rows >= TEXEL_ROWS && rows * size >= TEXEL_WORK;
+  const choice = gpu.tuning.choice("matmul", rows, size) ??
+    (texels ? "texel" : onStorage(gpu, rows));
   if (choice !== "texel") return storageMatmul(recorder, args, variant(gpu, args, choice));
   if (fitsTexels(gpu, args) && texelMatmul(recorder, args)) return;
   return storageMatmul(recorder, args, variant(gpu, args, onStorage(gpu, rows)));
@@ -117,8 +119,8 @@ function storageMatmul(recorder: Recorder, args: MatmulArgs, { kernel, groups }:
   }
 }
 
-/** Rows from which on copying the weights to a texture costs little beside the product. */
-const TEXEL_ROWS = 32;
+/** Rows, and multiplications, from which on copying both sides to textures costs less than it saves. */
+const [TEXEL_ROWS, TEXEL_WORK] = [4, 2 ** 18];
 
 /** Rows and columns of outputs that a thread of matmul_texel.wgsl computes. */
 const [BLOCK_ROWS, BLOCK_COLUMNS] = [8, 16];
