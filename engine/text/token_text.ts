@@ -49,17 +49,20 @@ export function pieceBytes(piece: string): Uint8Array<ArrayBuffer> {
 
 /** UTF-8 bytes as text, `\xHH` for each byte that belongs to no whole character. */
 export function bytesText(bytes: Uint8Array): string {
+  const whole = decoded(bytes); // most tokens are: a vocabulary has many
+  if (whole !== null) return escapeLiteral(whole);
   let text = "";
   let literal = "";
   for (let i = 0; i < bytes.length;) {
-    const character = characterAt(bytes, i);
+    const length = characterLength(bytes[i]);
+    const character = i + length > bytes.length ? null : decoded(bytes.subarray(i, i + length));
     if (character === null) {
       text += escapeLiteral(literal) + "\\x" + hex(bytes[i]);
       literal = "";
       i++;
     } else {
       literal += character;
-      i += new TextEncoder().encode(character).length;
+      i += length;
     }
   }
   return text + escapeLiteral(literal);
@@ -76,18 +79,21 @@ export function textBytes(text: string): Uint8Array {
   return Uint8Array.from(bytes);
 }
 
-/** The whole UTF-8 character that starts at byte `i`, or null. */
-function characterAt(bytes: Uint8Array, i: number): string | null {
-  const lead = bytes[i];
-  const length = lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
-  if (i + length > bytes.length) return null;
+/** U+FEFF is a character like any other here. */
+const DECODER = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** The characters that these bytes are, or null where some are no whole character. */
+function decoded(bytes: Uint8Array): string | null {
   try {
-    // ignoreBOM: U+FEFF is a character like any other here.
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-      .decode(bytes.subarray(i, i + length));
+    return DECODER.decode(bytes);
   } catch {
     return null;
   }
+}
+
+/** Bytes of a character that begins with this one. */
+function characterLength(lead: number): number {
+  return lead < 0x80 ? 1 : lead < 0xe0 ? 2 : lead < 0xf0 ? 3 : 4;
 }
 
 function escapeLiteral(text: string): string {

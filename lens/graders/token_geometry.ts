@@ -83,7 +83,7 @@ export class TokenGeometry {
   cosinesToOthers(ids: readonly number[]): number[] {
     const units = ids.map((id) => this.#rows.unit(id));
     const sum = new Float64Array(this.#rows.hidden);
-    for (const unit of units) unit.forEach((value, i) => sum[i] += value);
+    for (const unit of units) for (let i = 0; i < sum.length; i++) sum[i] += unit[i];
     return units.map((unit) => (dot(unit, sum) - dot(unit, unit)) / (ids.length - 1));
   }
 
