@@ -137,14 +137,29 @@ function partOf(buffer: GPUBuffer, row: number, rows: number, width: number): GP
   return { buffer, offset: 4 * row * width, size: 4 * rows * width };
 }
 
-/** How many blocks of columns a group takes: more of them load less for each product, but may leave columns without use. */
-function blocksOf(count: number): number {
-  const blocks = Math.ceil(count / BLOCK);
-  // What a group's loads cost, in what those of a block's columns do, was measured.
-  const cost = (width: number) => Math.ceil(blocks / width) * (ROW_LOADS + width);
-  return [4, 3, 2, 1].reduce((best, width) => cost(width) < cost(best) ? width : best);
+/**
+ * How many blocks of columns a group takes, of products with so many columns each: more of them load less for each product, but may leave
+ * columns without use.
+ */
+function blocksOf(...counts: number[]): number {
+  const cost = (width: number) => groupCosts(counts, width);
+  return WIDTHS.reduce((best, width) => cost(width) < cost(best) ? width : best);
 }
-const ROW_LOADS = 3.3;
+const WIDTHS = [4, 3, 2, 1];
+
+/** What products cost in groups of `width` blocks, in what the loads of a block's columns do: the loads of a group's rows were measured. */
+function groupCosts(counts: readonly number[], width: number): number {
+  const groups = counts.map((count) => Math.ceil(Math.ceil(count / BLOCK) / width));
+  return groups.reduce((sum, groups) => sum + groups * (3.3 + width), 0);
+}
+
+/** The same for each of several products: all alike where that costs little, as every width is a kernel to compile. */
+function widthsOf(counts: readonly number[]): number[] {
+  const each = counts.map((count) => blocksOf(count));
+  const apart = counts.reduce((sum, count, i) => sum + groupCosts([count], each[i]), 0);
+  const alike = blocksOf(...counts);
+  return groupCosts(counts, alike) <= 1.1 * apart ? each.map(() => alike) : each;
+}
 
 /** From so many rows on, few columns are quicker with lanes down the rows. */
 const NARROW = 33;
@@ -185,12 +200,14 @@ function productsOf(
     if (rows >= NARROW) narrowRows(recorder, { x: at.x, weight: lows, rows, out });
     else {
       const own = { row: 0, rows, whole: true };
-      dispatchProduct(recorder, { weight: lows, form: "store" }, { out }, own, { x: at.x });
+      const BLOCKS = blocksOf(lows.rows);
+      dispatchProduct(recorder, { weight: lows, form: "store", BLOCKS }, { out }, own, { x: at.x });
     }
   }
-  for (const product of products) {
+  const widths = widthsOf(products.map(({ count = weight.rows }) => count));
+  for (const [i, product] of products.entries()) {
     if (after) dispatchNormed(recorder, { weight, after }, product, part, at);
-    else dispatchProduct(recorder, { weight, form }, product, part, at);
+    else dispatchProduct(recorder, { weight, form, BLOCKS: widths[i] }, product, part, at);
   }
 }
 
@@ -223,7 +240,7 @@ function dispatchNormed(
 
 function dispatchProduct(
   recorder: Recorder,
-  { weight, form }: Pick<ManyRowsArgs, "weight" | "form">,
+  { weight, form, BLOCKS: width }: Pick<ManyRowsArgs, "weight" | "form"> & { BLOCKS: number },
   { out, columns, also, first = 0, count = weight.rows, share }: PackedProduct,
   { row, rows, whole }: Part,
   { x, low = x }: Places,
@@ -232,7 +249,7 @@ function dispatchProduct(
   const gated = isGated(form);
   const texels = isTexture(out) ? out : also;
   const { stride, first: column } = columns ?? { stride: gated ? count / 2 : count, first: 0 };
-  const BLOCKS = gated ? 4 : blocksOf(count);
+  const BLOCKS = gated ? 4 : width;
   const kernel = kernels.get("many_rows", manyRowsCode, {
     WEIGHT_DTYPE: weight.dtype,
     BLOCKS,

@@ -335,3 +335,33 @@ Deno.test("groups are no wider than the columns that there are", async () => {
     for (const texture of [weight.texture, x]) gpu.texels.destroy(texture);
   }
 });
+
+Deno.test("products of one input share a kernel, unless that would leave many columns without use", async () => {
+  const gpu = await testGpu("software");
+  const cases: [number[], number[]][] = [
+    [[192, 64, 64], [3]],
+    [[576, 192, 192], [3]],
+    [[512, 256, 256], [4]],
+    [[256, 32], [4, 1]],
+  ];
+  for (const [counts, widths] of cases) {
+    const [n, k] = [counts.reduce((sum, count) => sum + count), 64];
+    const { matrix } = await testMatrix(gpu, normals(1, n * k), [n, k], "BF16");
+    const weight = planPacked([matrix], (bytes) => gpu.texels.create(bytes))!;
+    const x = gpu.texels.create(4 * 9 * k)!;
+    const recorder = gpu.record();
+    const outs = counts.map((count) => gpu.tensor([9, count]));
+    const firsts = counts.map((_, i) => counts.slice(0, i).reduce((sum, count) => sum + count, 0));
+    const products = outs.map(({ buffer: out }, i) => ({
+      out,
+      first: firsts[i],
+      count: counts[i],
+    }));
+    assert(manyRows(recorder, { x, weight, rows: 9, form: "store", products }));
+    const kernels = recorder.kernels.map(({ constants }) => constants.BLOCKS);
+    recorder.close();
+    for (const out of outs) out.release();
+    assertEquals(kernels, widths, `${counts}`);
+    for (const texture of [weight.texture, x]) gpu.texels.destroy(texture);
+  }
+});
