@@ -10,7 +10,11 @@ import {
 import { resolveSource, type SourceOptions } from "../models/source.ts";
 import { showLoading } from "./open_pair.ts";
 
-/** Loads both; `model` is the base where there is no adapter. */
+/**
+ * Loads both; `model` is the base where there is no adapter.
+ *
+ * @param options `planned` is told of `model` only: with an adapter the base by itself needs other kernels
+ */
 export async function openModel(
   gpu: Gpu,
   flags: { model: string; adapter: string | undefined },
@@ -22,9 +26,12 @@ export async function openModel(
     ? undefined
     : await resolveSource(flags.adapter, options);
   const shown = showLoading(source.name);
-  const base = await loadModel(gpu, source, { ...shown, signal, planned }).finally(() =>
+  const plan = adapter ? {} : { planned };
+  const base = await loadModel(gpu, source, { ...shown, ...plan, signal }).finally(() =>
     shown.done()
   );
-  const model = adapter ? await loadFinetuned(gpu, base, adapter, { signal }) : base;
+  if (!adapter) return { base, model: base };
+  const model = await loadFinetuned(gpu, base, adapter, { signal });
+  planned?.(model.transformer);
   return { base, model };
 }
