@@ -11,7 +11,6 @@ override SIDES: u32; // key heads of a workgroup, a divisor of theirs
 override NORM: bool; override WINDOWED: bool; override SOFTCAP: bool;
 override GROUP: u32; override QUERIES: u32; // query heads of a key head, and vec4s that they have in all
 override WIDE: bool = QUERIES > 8u * GROUP; override KEEP: bool = QUERIES <= 16u * GROUP; // sums stay in registers between turns
-
 struct Params { tokens: u32, heads: u32, kv_heads: u32, head_vec4: u32, half: u32, window: u32, scale: f32, eps: f32, cap: f32 }
 @group(0) @binding(0) var<storage, read> qkv: array<f32>;
 @group(0) @binding(1) var<storage, read> q_norm: array<f32>; @group(0) @binding(2) var<storage, read> k_norm: array<f32>;
@@ -25,7 +24,6 @@ var<workgroup> maxima: array<vec4<f32>, SIDES * 8u>; var<workgroup> weights: arr
 var<private> side: u32; var<private> lane: u32; var<private> place: vec4<u32>; var<private> head: u32; var<private> first: u32; var<private> end: u32;
 var<private> before: vec4<f32>; var<private> total: vec4<f32>; // the highest scores and the sums of weights so far, by heads
 var<private> near: mat4x4<f32>; var<private> far: mat4x4<f32>; var<private> part: vec4<f32>; // sums by heads, of both vec4s
-
 // As in attention_decode.wgsl, down to key_at.
 fn root(at: u32, dim: u32) -> f32 { var sums = 0.0;
   for (var start = 0u; start < dim; start += 64u) { var sum = 0.0;

@@ -6,7 +6,7 @@
 //   u = the upper 24 bits of the first word of Philox4x32-10 (Salmon et al. 2011) for the counter (step, stream, 0,
 //   SAMPLING) and the seed as its key, over 2^24
 //
-// x      [rows, width] f32 as penalise.wgsl leaves it; one workgroup a row
+// x      [rows, width] f32 as penalise.wgsl leaves it, read as in token_loss.wgsl; one workgroup a row
 // rows   [rows] of each row's settings, see sampling.ts; the draw is that of the row's step + params.step; a greedy row
 //        keeps its largest
 // floors [rows] of (ordered key, ·), see kth_largest.wgsl
@@ -18,6 +18,7 @@
 //        24 bits, so that masses under 2^-24 of the total are drawn in steps of that size.
 
 override LANES: u32; // threads a row, at most 256
+override TEXELS: bool; // x is in the texture, not in the buffer
 
 const SLOTS = 256u;
 const SAMPLING = 0x73616d70u; // tells these draws from others of the same seed
@@ -39,16 +40,26 @@ struct Row {
 struct Params {
   rows: u32,
   width: u32,
+  row: u32, // where these rows begin among those of the other buffers
   step: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<u32>;
-@group(0) @binding(1) var<storage, read> rows: array<Row>;
-@group(0) @binding(2) var<storage, read> floors: array<vec2<u32>>;
-@group(0) @binding(3) var<storage, read_write> best: array<vec2<u32>>;
-@group(0) @binding(4) var<uniform> params: Params;
+@group(0) @binding(0) var<storage, read> x: array<vec4<u32>>;
+@group(0) @binding(1) var texels: texture_storage_2d<rgba32uint, read>;
+@group(0) @binding(2) var<storage, read> rows: array<Row>;
+@group(0) @binding(3) var<storage, read> floors: array<vec2<u32>>;
+@group(0) @binding(4) var<storage, read_write> best: array<vec2<u32>>;
+@group(0) @binding(5) var<uniform> params: Params;
 
 var<workgroup> slots: array<f32, SLOTS>;
+
+// The bits of the numbers 4q … 4q + 3 of all rows.
+fn four(q: u32) -> vec4<u32> {
+  if (TEXELS) {
+    return textureLoad(texels, vec2(q % 1024u, q / 1024u));
+  }
+  return x[q];
+}
 
 fn mass(bits: u32, highest: f32, least: u32, inverse: f32, depth: f32) -> f32 {
   let key = select(bits | 0x80000000u, ~bits, (bits >> 31u) == 1u);
@@ -83,22 +94,32 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let row = group.y * groups.x + group.x;
-  if (row >= params.rows || rows[row].greedy == 1u) {
+  let own = group.y * groups.x + group.x;
+  let row = params.row + own;
+  if (own >= params.rows || rows[row].greedy == 1u) {
     return;
   }
-  let first = row * params.width;
+  let first = own * params.width;
   let highest = bitcast<f32>(best[row].y);
   let least = floors[row].x;
   let inverse = rows[row].inverse_temperature;
   let depth = rows[row].depth;
   let filled = min(SLOTS, params.width);
-  for (var s = lane; s < filled; s += LANES) {
-    var sum = 0.0;
-    for (var i = s; i < params.width; i += SLOTS) {
-      sum += mass(x[first + i], highest, least, inverse, depth);
+  for (var quad = lane; quad < SLOTS / 4u; quad += LANES) {
+    var sums = vec4(0.0);
+    for (var q = first / 4u + quad; 4u * q < first + params.width; q += SLOTS / 4u) {
+      let bits = four(q);
+      for (var c = 0u; c < 4u; c++) {
+        // What stands before the row is far behind its end as well: indices wrap around.
+        if (4u * q + c - first < params.width) {
+          sums[c] += mass(bits[c], highest, least, inverse, depth);
+        }
+      }
     }
-    slots[s] = sum;
+    let s = (vec4(4u * quad - first % 4u) + vec4(0u, 1u, 2u, 3u)) % vec4(SLOTS);
+    for (var c = 0u; c < 4u; c++) {
+      slots[s[c]] = sums[c];
+    }
   }
   workgroupBarrier();
   if (lane > 0u || best[row].x == NONE) {
@@ -108,20 +129,18 @@ fn main(
   for (var s = 0u; s < filled; s++) {
     total += slots[s];
   }
-  let draw = uniform_number(row);
-  let bound = draw * total;
+  let bound = uniform_number(row) * total;
   var slot = 0u;
   var before = 0.0;
   while (slot < filled - 1u && before + slots[slot] <= bound) {
     before += slots[slot];
     slot++;
   }
-  // Every element is read, so that none waits for the one before.
   var token = best[row].x;
   var sum = 0.0;
-  var open = true;
+  var open = true; // every element is read, so that none waits for the one before
   for (var i = slot; i < params.width; i += SLOTS) {
-    sum += mass(x[first + i], highest, least, inverse, depth);
+    sum += mass(four((first + i) / 4u)[(first + i) % 4u], highest, least, inverse, depth);
     if (open && before + sum > bound) {
       token = i;
       open = false;

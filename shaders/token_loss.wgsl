@@ -2,7 +2,8 @@
 //
 //   losses[first + r] ← ln Σ_i exp(x[r, i] − max_r) + (max_r − x[r, targets[r]])
 //
-// x [rows, width] f32; targets [rows], each below width; losses [first + rows or more] f32; one workgroup a row
+// x [rows, width] f32, in a buffer or in rows of 1024 texels: read as vec4s, of which a row's first and last may be others' too
+// targets [rows], each below width; losses [first + rows or more] f32; one workgroup a row
 // Sums:  as in softmax.wgsl: the row is cut into 256 slots of ceil(width / 256) consecutive elements; each slot is summed
 //        in order, then the slots in order. The order depends on width alone, not on LANES.
 // Error: (width/256 + 270 + 11·ln width + 2·loss)·u to first order, u = 2^-24: the sum's, width/256 + 262 + 5·ln width
@@ -10,21 +11,39 @@
 //        6·ln(sum) for the logarithm itself (2^-21 up to 2, 3 ULP above); one rounding each of the difference and the sum.
 
 override LANES: u32; // threads a row, at most 256
+override TEXELS: bool; // x is in the texture, not in the buffer
 
 const SLOTS = 256u;
 
 struct Params {
   rows: u32,
   width: u32,
+  row: u32, // where these rows begin among those of the other buffers
   first: u32,
 }
 
-@group(0) @binding(0) var<storage, read> x: array<f32>;
-@group(0) @binding(1) var<storage, read> targets: array<u32>;
-@group(0) @binding(2) var<storage, read_write> losses: array<f32>;
-@group(0) @binding(3) var<uniform> params: Params;
+@group(0) @binding(0) var<storage, read> x: array<vec4<f32>>;
+@group(0) @binding(1) var texels: texture_storage_2d<rgba32uint, read>;
+@group(0) @binding(2) var<storage, read> targets: array<u32>;
+@group(0) @binding(3) var<storage, read_write> losses: array<f32>;
+@group(0) @binding(4) var<uniform> params: Params;
 
+var<workgroup> tops: array<f32, 256>; // the lanes' highest numbers
 var<workgroup> slots: array<f32, SLOTS>;
+
+// Numbers 4q … 4q + 3 of all rows.
+fn four(q: u32) -> vec4<f32> {
+  if (TEXELS) {
+    return bitcast<vec4<f32>>(textureLoad(texels, vec2(q % 1024u, q / 1024u)));
+  }
+  return x[q];
+}
+
+// Which of the numbers i … i + 3 lie from begin on and before end.
+fn inside(i: u32, begin: u32, end: u32) -> vec4<bool> {
+  let at = vec4(i) + vec4(0u, 1u, 2u, 3u);
+  return (at >= vec4(begin)) & (at < vec4(end));
+}
 
 @compute @workgroup_size(LANES)
 fn main(
@@ -32,31 +51,33 @@ fn main(
   @builtin(num_workgroups) groups: vec3<u32>,
   @builtin(local_invocation_index) lane: u32,
 ) {
-  let row = group.y * groups.x + group.x;
-  if (row >= params.rows) {
+  let own = group.y * groups.x + group.x;
+  let row = params.row + own;
+  if (own >= params.rows) {
     return;
   }
-  let start = row * params.width;
+  let start = own * params.width;
   let size = (params.width + SLOTS - 1u) / SLOTS;
 
-  for (var s = lane; s < SLOTS; s += LANES) {
-    var most = -3.4e38;
-    for (var i = s * size; i < min((s + 1u) * size, params.width); i++) {
-      most = max(most, x[start + i]);
-    }
-    slots[s] = most;
+  let stop = start + params.width;
+  var most = vec4(-3.4e38);
+  for (var q = start / 4u + lane; 4u * q < stop; q += LANES) {
+    most = max(most, select(vec4(-3.4e38), four(q), inside(4u * q, start, stop)));
   }
+  tops[lane] = max(max(most.x, most.y), max(most.z, most.w));
   workgroupBarrier();
-  var highest = slots[0];
-  for (var s = 1u; s < SLOTS; s++) {
-    highest = max(highest, slots[s]);
+  var highest = tops[0];
+  for (var l = 1u; l < LANES; l++) {
+    highest = max(highest, tops[l]);
   }
-  workgroupBarrier();
 
   for (var s = lane; s < SLOTS; s += LANES) {
+    let begin = start + min(s * size, params.width);
+    let end = start + min((s + 1u) * size, params.width);
     var sum = 0.0;
-    for (var i = s * size; i < min((s + 1u) * size, params.width); i++) {
-      sum += exp(x[start + i] - highest);
+    for (var q = begin / 4u; 4u * q < end; q++) {
+      let terms = select(vec4(0.0), exp(four(q) - highest), inside(4u * q, begin, end));
+      sum = (((sum + terms.x) + terms.y) + terms.z) + terms.w;
     }
     slots[s] = sum;
   }
@@ -66,6 +87,7 @@ fn main(
     for (var s = 0u; s < SLOTS; s++) {
       total += slots[s];
     }
-    losses[params.first + row] = log(total) + (highest - x[start + targets[row]]);
+    let target_at = start + targets[row];
+    losses[params.first + row] = log(total) + (highest - four(target_at / 4u)[target_at % 4u]);
   }
 }

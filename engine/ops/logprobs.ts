@@ -1,10 +1,10 @@
 /** Log-probabilities of chosen tokens and of the likeliest ones. */
 
 import logprobsCode from "../../shaders/logprobs.wgsl" with { type: "text" };
-import { foldGrid, type Recorder } from "../gpu/recorder.ts";
+import type { Recorder } from "../gpu/recorder.ts";
 import type { DeviceTensor } from "../gpu/tensor.ts";
 import { u32 } from "../gpu/uniforms.ts";
-import { longRowLanes } from "./grid.ts";
+import { overLongRows } from "./long_rows.ts";
 import { type Ranked, topK } from "./ranking.ts";
 
 /** The most of the likeliest tokens that are told, as in OpenAI's API. */
@@ -35,14 +35,12 @@ export interface LogprobArgs {
 /** Records the log-probabilities of rows at a step; see logprobs.wgsl. */
 export function recordLogprobs(recorder: Recorder, args: LogprobArgs): void {
   const { logits, ids, places, top, out, step } = args;
-  const [rows, width] = logits.shape;
+  const [rows] = logits.shape;
   const best = top > 0 ? topK(recorder, logits, top) : undefined;
-  const { kernels } = recorder.gpu;
-  const kernel = kernels.get("logprobs", logprobsCode, longRowLanes(recorder.gpu, 2 * width));
-  const params = [u32(rows), u32(width), u32(top), u32(step)];
   // What is not read must be bound all the same.
-  const buffers = [logits.buffer, places, ids, best?.buffer ?? ids, out];
-  recorder.dispatch(kernel, buffers, params, foldGrid(rows));
+  const buffers = [places, ids, best?.buffer ?? ids, out];
+  const params = [u32(top), u32(step * rows)];
+  overLongRows(recorder, "logprobs", logprobsCode, { x: logits, visits: 2, buffers, params });
   best?.release();
 }
 

@@ -8,6 +8,7 @@ import type { DeviceTensor } from "../gpu/tensor.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { u32 } from "../gpu/uniforms.ts";
 import { elementGrid, longRowLanes } from "./grid.ts";
+import { overLongRows } from "./long_rows.ts";
 
 /** One entry of a ranking: an index into the row, such as a token id, and its value. */
 export interface Ranked {
@@ -40,12 +41,8 @@ export function kthLargest(
   const each = typeof k === "number" ? new Array<number>(rows).fill(k) : k;
   const ks = recorder.upload(Uint32Array.from(each, (k) => Math.min(k, width)));
   const out = recorder.gpu.tensor([rows, 2]);
-  const kernel = recorder.gpu.kernels.get(
-    "kth_largest",
-    kthLargestCode,
-    longRowLanes(recorder.gpu, 4 * width),
-  );
-  recorder.dispatch(kernel, [x.buffer, ks, out.buffer], [u32(rows), u32(width)], foldGrid(rows));
+  const buffers = [ks, out.buffer];
+  overLongRows(recorder, "kth_largest", kthLargestCode, { x, visits: 4, buffers });
   return out;
 }
 
@@ -55,9 +52,8 @@ export function topK(recorder: Recorder, x: DeviceTensor, k: number): DeviceTens
   const count = Math.min(k, width);
   const thresholds = kthLargest(recorder, x, count);
   const out = recorder.gpu.tensor([rows, count, 2]);
-  const kernel = recorder.gpu.kernels.get("top_k", topKCode, longRowLanes(recorder.gpu, 2 * width));
-  const params = [u32(rows), u32(width), u32(count)];
-  recorder.dispatch(kernel, [x.buffer, thresholds.buffer, out.buffer], params, foldGrid(rows));
+  const buffers = [thresholds.buffer, out.buffer];
+  overLongRows(recorder, "top_k", topKCode, { x, visits: 2, buffers, params: [u32(count)] });
   thresholds.release();
   return out;
 }

@@ -6,11 +6,12 @@ import nucleusCode from "../../shaders/nucleus.wgsl" with { type: "text" };
 import penaliseCode from "../../shaders/penalise.wgsl" with { type: "text" };
 import sampleCode from "../../shaders/sample.wgsl" with { type: "text" };
 import { UsageError } from "../errors.ts";
-import { foldGrid, type Recorder } from "../gpu/recorder.ts";
+import type { Recorder } from "../gpu/recorder.ts";
 import type { DeviceTensor } from "../gpu/tensor.ts";
 import { u32 } from "../gpu/uniforms.ts";
 import { seedKey } from "../random/philox.ts";
-import { elementGrid, longRowLanes } from "./grid.ts";
+import { elementGrid } from "./grid.ts";
+import { overLongRows } from "./long_rows.ts";
 import { kthLargest } from "./ranking.ts";
 
 /** How tokens are chosen; what is absent is off. Applied in the order of the fields. */
@@ -154,10 +155,8 @@ function penalise(
 
 /** The largest of each row of `x` `[rows, width]`, as `[rows, 2]`; see argmax.wgsl. */
 export function argmax(recorder: Recorder, x: DeviceTensor): DeviceTensor {
-  const [rows, width] = x.shape;
-  const out = recorder.gpu.tensor([rows, 2]);
-  const kernel = recorder.gpu.kernels.get("argmax", argmaxCode, longRowLanes(recorder.gpu, width));
-  recorder.dispatch(kernel, [x.buffer, out.buffer], [u32(rows), u32(width)], foldGrid(rows));
+  const out = recorder.gpu.tensor([x.shape[0], 2]);
+  overLongRows(recorder, "argmax", argmaxCode, { x, visits: 1, buffers: [out.buffer] });
   return out;
 }
 
@@ -177,9 +176,8 @@ export function keptFloors(
     : kthLargest(recorder, logits, ks);
   if (!settings.some((one) => drawn(one) && (one.topP ?? 1) !== 1)) return floors;
   const out = gpu.tensor([rows, 2]);
-  const kernel = gpu.kernels.get("nucleus", nucleusCode, longRowLanes(gpu, 16 * width));
-  const buffers = [logits.buffer, buffer, best.buffer, floors.buffer, out.buffer];
-  recorder.dispatch(kernel, buffers, [u32(rows), u32(width)], foldGrid(rows));
+  const buffers = [buffer, best.buffer, floors.buffer, out.buffer];
+  overLongRows(recorder, "nucleus", nucleusCode, { x: logits, visits: 16, buffers });
   floors.release();
   return out;
 }
@@ -203,15 +201,9 @@ function draw(
   },
 ): void {
   const { logits, best, floors, rows, step } = args;
-  const [count, width] = logits.shape;
-  const kernel = recorder.gpu.kernels.get(
-    "sample",
-    sampleCode,
-    longRowLanes(recorder.gpu, 2 * width),
-  );
-  const buffers = [logits.buffer, rows.buffer, floors.buffer, best.buffer];
-  const params = [u32(count), u32(width), u32(step)];
-  recorder.dispatch(kernel, buffers, params, foldGrid(count));
+  const buffers = [rows.buffer, floors.buffer, best.buffer];
+  const params = [u32(step)];
+  overLongRows(recorder, "sample", sampleCode, { x: logits, visits: 2, buffers, params });
 }
 
 /** Finite and not 0 as f32, so that 0 times it is 0. */

@@ -2,9 +2,9 @@
 
 import tokenLossCode from "../../shaders/token_loss.wgsl" with { type: "text" };
 import type { DeviceTensor } from "../gpu/tensor.ts";
-import { foldGrid, type Recorder } from "../gpu/recorder.ts";
+import type { Recorder } from "../gpu/recorder.ts";
 import { u32 } from "../gpu/uniforms.ts";
-import { longRowLanes } from "./grid.ts";
+import { overLongRows } from "./long_rows.ts";
 
 /** Rows of logits and where their losses go. */
 export interface TokenLossArgs {
@@ -19,11 +19,11 @@ export interface TokenLossArgs {
 }
 
 /** `losses[first + r] = −ln softmax(logits[r])[targets[r]]`, in nats. */
-export function tokenLossRows(recorder: Recorder, args: TokenLossArgs): void {
-  const { logits, targets, losses, first } = args;
-  const [rows, width] = logits.shape;
-  const { kernels } = recorder.gpu;
-  const kernel = kernels.get("token_loss", tokenLossCode, longRowLanes(recorder.gpu, 2 * width));
-  const params = [u32(rows), u32(width), u32(first)];
-  recorder.dispatch(kernel, [logits.buffer, targets, losses], params, foldGrid(rows));
+export function tokenLossRows(
+  recorder: Recorder,
+  { logits: x, targets, losses, first }: TokenLossArgs,
+): void {
+  const buffers = [targets, losses];
+  const params = [u32(first)];
+  overLongRows(recorder, "token_loss", tokenLossCode, { x, visits: 2, buffers, params });
 }

@@ -116,7 +116,7 @@ const NAMED: readonly Named[] = [
   ["a token counts where one prompt has it", "intersect_mean", "in_all = in_all && ", "in_all = "],
   ["the mean is a sum", "intersect_mean", "sum / f32(params.prompts)", "sum"],
   ["losses are in bits", "token_loss", "= log(total)", "= log2(total)"],
-  ["the loss forgets the maximum", "token_loss", "(highest - x[start", "(- x[start"],
+  ["the loss forgets the maximum", "token_loss", "(highest - four(target_at", "(- four(target_at"],
   [
     "the cap is not multiplied back",
     "softcap",
