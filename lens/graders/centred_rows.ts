@@ -60,7 +60,7 @@ export class CentredRows {
     const centred = new Float64Array(this.hidden);
     for (let i = 0; i < centred.length; i++) centred[i] = row[i] - this.#mean[i];
     const norm = Math.sqrt(dot(centred, centred));
-    if (norm > 0) for (let i = 0; i < centred.length; i++) centred[i] /= norm;
+    if (norm > 0) { for (let i = 0; i < centred.length; i++) centred[i] /= norm; }
     return centred;
   }
 }
