@@ -26,10 +26,8 @@ export async function openModel(
     ? undefined
     : await resolveSource(flags.adapter, options);
   const shown = showLoading(source.name);
-  const plan = adapter ? {} : { planned };
-  const base = await loadModel(gpu, source, { ...shown, ...plan, signal }).finally(() =>
-    shown.done()
-  );
+  const watch = { ...shown, planned: adapter ? undefined : planned };
+  const base = await loadModel(gpu, source, { ...watch, signal }).finally(() => shown.done());
   if (!adapter) return { base, model: base };
   const model = await loadFinetuned(gpu, base, adapter, { signal });
   planned?.(model.transformer);

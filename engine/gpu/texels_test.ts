@@ -14,6 +14,14 @@ import { TexelPool } from "./texels.ts";
 /** Bytes of so many rows of a texture; those of a power of 2 get one more. */
 const rows = (count: number) => 16384 * count;
 
+/** A pool that allocates nothing, where it would be gigabytes, and has textures of up to so many rows. */
+function emptyPool(maxTextureDimension2D: number): TexelPool {
+  const createTexture = ({ size }: { size: number[] }) => ({ height: size[1], destroy() {} });
+  const spare = { takeSpare: () => true, giveSpare() {} };
+  const buffers = { device: { createTexture }, ...spare, take() {}, give() {} };
+  return new TexelPool(buffers as unknown as BufferPool, { maxTextureDimension2D });
+}
+
 Deno.test("textures are handed out again, counted, and freed by trim", async () => {
   using gpu = await Gpu.open();
   const one = gpu.texels.acquire(20_000)!;
@@ -27,16 +35,7 @@ Deno.test("textures are handed out again, counted, and freed by trim", async () 
 });
 
 Deno.test("no height is a power of 2, for which llvmpipe would compile kernels once more", () => {
-  const createTexture = ({ size }: { size: number[] }) => ({ height: size[1], destroy() {} });
-  const buffers = {
-    device: { createTexture },
-    takeSpare: () => true,
-    giveSpare() {},
-    take() {},
-    give() {},
-  };
-  const limits = { maxTextureDimension2D: 64 };
-  const texels = new TexelPool(buffers as unknown as BufferPool, limits);
+  const texels = emptyPool(64);
   const height = (texture?: GPUTexture) => texture?.height;
   for (const [asked, given] of [[1, 3], [2, 3], [3, 3], [4, 5], [16, 17], [60, 60]]) {
     assertEquals(height(texels.acquire(rows(asked))), given);
@@ -107,10 +106,7 @@ Deno.test("a claimed texture counts as a buffer does, up to the whole budget", a
 });
 
 Deno.test("textures of weights leave room for those of keys and of adapters", () => {
-  // Nothing is allocated: it would be gigabytes.
-  const createTexture = ({ size }: { size: number[] }) => ({ height: size[1], destroy() {} });
-  const buffers = { device: { createTexture }, takeSpare: () => true, giveSpare() {} };
-  const texels = new TexelPool(buffers as unknown as BufferPool, { maxTextureDimension2D: 16384 });
+  const texels = emptyPool(16384);
   const quarter = 2 ** 28;
   const made = Array.from({ length: 4 }, () => texels.create(quarter, true)!);
   assertEquals([made.length, texels.create(1, true)], [4, undefined]);

@@ -147,14 +147,17 @@ function blocksOf(...counts: number[]): number {
 }
 const WIDTHS = [4, 3, 2, 1];
 
-/** What products cost in groups of `width` blocks, in what the loads of a block's columns do: the loads of a group's rows were measured. */
+/** What products cost in groups of `width` blocks, in what the loads of a block's columns do. */
 function groupCosts(counts: readonly number[], width: number): number {
   const groups = counts.map((count) => Math.ceil(Math.ceil(count / BLOCK) / width));
-  return groups.reduce((sum, groups) => sum + groups * (3.3 + width), 0);
+  return groups.reduce((sum, groups) => sum + groups * (ROW_LOADS + width), 0);
 }
+/** What the loads of a group's rows cost; it was measured. */
+const ROW_LOADS = 3.3;
 
 /** The same for each of several products: all alike where that costs little, as every width is a kernel to compile. */
-function widthsOf(counts: readonly number[]): number[] {
+function widthsOf(form: Form, counts: readonly number[]): number[] {
+  if (isGated(form)) return counts.map(() => WIDTHS[0]);
   const each = counts.map((count) => blocksOf(count));
   const apart = counts.reduce((sum, count, i) => sum + groupCosts([count], each[i]), 0);
   const alike = blocksOf(...counts);
@@ -175,6 +178,11 @@ interface Part {
 interface Places {
   x: GPUTexture;
   low?: GPUTexture;
+}
+
+/** See {@link blocksOf}. */
+interface Blocks {
+  BLOCKS: number;
 }
 
 /** The products of some rows, from where `row` is the first. */
@@ -204,17 +212,18 @@ function productsOf(
       dispatchProduct(recorder, { weight: lows, form: "store", BLOCKS }, { out }, own, { x: at.x });
     }
   }
-  const widths = widthsOf(products.map(({ count = weight.rows }) => count));
+  const widths = widthsOf(form, products.map(({ count = weight.rows }) => count));
   for (const [i, product] of products.entries()) {
-    if (after) dispatchNormed(recorder, { weight, after }, product, part, at);
-    else dispatchProduct(recorder, { weight, form, BLOCKS: widths[i] }, product, part, at);
+    const BLOCKS = widths[i];
+    if (after) dispatchNormed(recorder, { weight, after, BLOCKS }, product, part, at);
+    else dispatchProduct(recorder, { weight, form, BLOCKS }, product, part, at);
   }
 }
 
 /** A product that is added to `out`, whose norm then goes to `also`. */
 function dispatchNormed(
   recorder: Recorder,
-  { weight, after }: { weight: PackedMatrix; after: { weight: GPUBuffer; eps: number } },
+  { weight, after, BLOCKS }: Required<Pick<ManyRowsArgs, "weight" | "after">> & Blocks,
   { out, also, share }: PackedProduct,
   { row, rows, whole }: Part,
   { x, low = x }: Places,
@@ -225,7 +234,7 @@ function dispatchNormed(
   }
   const kernel = recorder.gpu.kernels.get("many_rows_norm", manyRowsNormCode, {
     WEIGHT_DTYPE: dtype,
-    BLOCKS: blocksOf(n),
+    BLOCKS,
     LORA: share ? 1 : 0,
     B_DTYPE: share?.b.dtype ?? 0,
   });
@@ -240,7 +249,7 @@ function dispatchNormed(
 
 function dispatchProduct(
   recorder: Recorder,
-  { weight, form, BLOCKS: width }: Pick<ManyRowsArgs, "weight" | "form"> & { BLOCKS: number },
+  { weight, form, BLOCKS }: Pick<ManyRowsArgs, "weight" | "form"> & Blocks,
   { out, columns, also, first = 0, count = weight.rows, share }: PackedProduct,
   { row, rows, whole }: Part,
   { x, low = x }: Places,
@@ -249,7 +258,6 @@ function dispatchProduct(
   const gated = isGated(form);
   const texels = isTexture(out) ? out : also;
   const { stride, first: column } = columns ?? { stride: gated ? count / 2 : count, first: 0 };
-  const BLOCKS = gated ? 4 : width;
   const kernel = kernels.get("many_rows", manyRowsCode, {
     WEIGHT_DTYPE: weight.dtype,
     BLOCKS,
