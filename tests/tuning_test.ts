@@ -3,8 +3,14 @@
 import { assert, assertEquals } from "@std/assert";
 import { generate } from "../engine/generation/generate.ts";
 import { type Choices, type KnobName, KNOBS, Tuning } from "../engine/gpu/tuning.ts";
+import { testMatrix } from "../engine/ops/matrix_reference.ts";
+import { matmul } from "../engine/ops/matmul.ts";
 import { assertSameRun, residPosts, run, sharedGpu, someTokens } from "./helpers.ts";
+import { recorded } from "./hooks_helpers.ts";
 import { embeddedBase } from "./invariance_suite.ts";
+import { closeTestGpus, normals, testGpu } from "./test_gpu.ts";
+
+Deno.test.afterAll(closeTestGpus);
 
 /** For each class of each knob one of its choices. */
 function tuningOf(pick: (choices: readonly string[], place: number) => string): Tuning {
@@ -51,5 +57,46 @@ Deno.test("what a model computes and writes does not depend on the tuning", asyn
   } finally {
     gpu.tuning = Tuning.none;
     model.destroy();
+  }
+});
+
+Deno.test("without a tuning, attention goes through textures from 32 tokens on where a load from a buffer is dear", async () => {
+  for (
+    const [profile, tokens, kernel] of [
+      ["software", 31, "attention"],
+      ["software", 32, "attention_texel"],
+      ["discrete", 32, "attention_workgroup"],
+    ] as const
+  ) {
+    const gpu = await testGpu(profile);
+    const model = await embeddedBase(gpu);
+    const { kernels } = recorded(model, model.batch([someTokens(model, tokens, 1)]), {
+      capture: residPosts(model),
+    });
+    const names = kernels.filter((name) => name.startsWith("attention"));
+    assertEquals(names, [kernel], `${tokens} tokens, ${profile}`);
+    model.destroy();
+  }
+});
+
+Deno.test("without a tuning, unpacked products of four rows and enough work go through textures there", async () => {
+  for (
+    const [profile, rows, [n, k], texel] of [
+      ["software", 4, [512, 512], true],
+      ["software", 3, [512, 512], false],
+      ["software", 16, [64, 192], false],
+      ["software", 32, [64, 192], true],
+      ["discrete", 32, [512, 512], false],
+    ] as const
+  ) {
+    const gpu = await testGpu(profile);
+    const { matrix: weight } = await testMatrix(gpu, normals(1, n * k), [n, k], "BF16");
+    const [x, y] = [gpu.tensor([rows, k]), gpu.tensor([rows, n])];
+    const recorder = gpu.record();
+    matmul(recorder, { x: x.buffer, weight, y: y.buffer, rows });
+    const names = recorder.kernels.map(({ name }) => name);
+    recorder.close();
+    for (const tensor of [x, y]) tensor.release();
+    assertEquals(names.includes("matmul_texel"), texel, `${rows} × ${n} × ${k}, ${profile}`);
   }
 });
