@@ -1,6 +1,7 @@
 /** Token embedding. */
 
 import embeddingCode from "../../shaders/embedding.wgsl" with { type: "text" };
+import embeddingVec4Code from "../../shaders/embedding_vec4.wgsl" with { type: "text" };
 import type { Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import type { WeightMatrix } from "../weights/matrix.ts";
@@ -12,8 +13,13 @@ export function embed(
   args: { ids: GPUBuffer; table: WeightMatrix; out: GPUBuffer; tokens: number; scale: number },
 ): void {
   const { ids, table, out, tokens, scale } = args;
-  const code = { WEIGHT_DTYPE: table.dtype };
-  const kernel = recorder.gpu.kernels.get("embedding", embeddingCode, code);
+  const { kernels } = recorder.gpu;
+  const dtype = { WEIGHT_DTYPE: table.dtype };
+  const wide = table.columns % 4 === 0;
+  const kernel = wide
+    ? kernels.get("embedding_vec4", embeddingVec4Code, dtype)
+    : kernels.get("embedding", embeddingCode, dtype);
+  const grid = elementGrid(tokens * table.columns / (wide ? 4 : 1));
   for (const window of table.windows) {
     const params = [
       u32(tokens),
@@ -23,7 +29,6 @@ export function embed(
       u32(window.rows),
       f32(scale),
     ];
-    const grid = elementGrid(tokens * table.columns);
     recorder.dispatch(kernel, [ids, window.buffer, out], params, grid);
   }
 }

@@ -45,8 +45,8 @@ Deno.test("embedding gathers rows of each dtype, exactly at scale 1", async () =
 });
 
 Deno.test("embedding gathers from every window of a table that is cut", async () => {
-  // 64 columns: 16 rows of f32 a window, 32 of f16.
+  // 64 columns, or 63 and one of padding: 16 rows of f32 a window, 32 of f16.
   using gpu = await Gpu.open({ limits: { maxStorageBufferBindingSize: 4096 } });
   assertEquals(gpu.limits.maxStorageBufferBindingSize, 4096);
-  await check(gpu, 3, 64);
+  for (const hidden of [63, 64]) await check(gpu, 3, hidden);
 });

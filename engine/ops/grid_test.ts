@@ -42,6 +42,7 @@ Deno.test("every shader has the chunk sizes of grid.ts", () => {
     "rmsnorm.wgsl CHUNK",
     "rmsnorm_vec4.wgsl CHUNK4",
     "row_norm.wgsl CHUNK",
+    "row_norm_vec4.wgsl CHUNK4",
   ]);
 });
 

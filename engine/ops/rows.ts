@@ -10,6 +10,7 @@ import rmsnormCode from "../../shaders/rmsnorm.wgsl" with { type: "text" };
 import rmsnormTexelCode from "../../shaders/rmsnorm_texel.wgsl" with { type: "text" };
 import rmsnormVec4Code from "../../shaders/rmsnorm_vec4.wgsl" with { type: "text" };
 import rowNormCode from "../../shaders/row_norm.wgsl" with { type: "text" };
+import rowNormVec4Code from "../../shaders/row_norm_vec4.wgsl" with { type: "text" };
 import softcapCode from "../../shaders/softcap.wgsl" with { type: "text" };
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { isTexture } from "../gpu/texels.ts";
@@ -70,14 +71,13 @@ export function rowNorm(
   args: { x: GPUBuffer; out: GPUBuffer; rows: number; width: number },
 ): void {
   const { x, out, rows, width } = args;
+  const { kernels } = recorder.gpu;
   const block = rowBlock(recorder.gpu, width);
-  const kernel = recorder.gpu.kernels.get("row_norm", rowNormCode, block);
-  recorder.dispatch(
-    kernel,
-    [x, out],
-    [u32(rows), u32(width)],
-    foldGrid(Math.ceil(rows / block.ROWS)),
-  );
+  const kernel = width % 4 === 0
+    ? kernels.get("row_norm_vec4", rowNormVec4Code, block)
+    : kernels.get("row_norm", rowNormCode, block);
+  const params = [u32(rows), u32(width)];
+  recorder.dispatch(kernel, [x, out], params, foldGrid(Math.ceil(rows / block.ROWS)));
 }
 
 /** Rows and what is done to each: `entries` `[count]` of (row, vector, coefficient bits, 0). */

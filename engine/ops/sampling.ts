@@ -4,6 +4,7 @@ import argmaxCode from "../../shaders/argmax.wgsl" with { type: "text" };
 import commitTokensCode from "../../shaders/commit_tokens.wgsl" with { type: "text" };
 import nucleusCode from "../../shaders/nucleus.wgsl" with { type: "text" };
 import penaliseCode from "../../shaders/penalise.wgsl" with { type: "text" };
+import penaliseVec4Code from "../../shaders/penalise_vec4.wgsl" with { type: "text" };
 import sampleCode from "../../shaders/sample.wgsl" with { type: "text" };
 import { UsageError } from "../errors.ts";
 import type { Recorder } from "../gpu/recorder.ts";
@@ -147,9 +148,13 @@ function penalise(
   { seen, words }: SamplingState,
 ): void {
   const [count, width] = logits.shape;
-  const kernel = recorder.gpu.kernels.get("penalise", penaliseCode);
+  const { kernels } = recorder.gpu;
+  const wide = width % 4 === 0;
+  const kernel = wide
+    ? kernels.get("penalise_vec4", penaliseVec4Code)
+    : kernels.get("penalise", penaliseCode);
   const params = [u32(count), u32(width), u32(words)];
-  const grid = [Math.ceil(width / 64), count, 1] as const;
+  const grid = [Math.ceil(width / (wide ? 256 : 64)), count, 1] as const;
   recorder.dispatch(kernel, [rows.buffer, seen, logits.buffer], params, grid);
 }
 

@@ -46,6 +46,13 @@ const NAMED: readonly Named[] = [
   ],
   ["NaN counts as the largest", "argmax", "if (size > 0x7f800000u) {\n    return 0u;\n  }", ""],
   ["the penalty divides what is negative", "penalise", "value > 0.0)", "value < 0.0)"],
+  [
+    "of four tokens the wrong ones are seen",
+    "penalise_vec4",
+    "vec4(1u, 2u, 4u, 8u)",
+    "vec4(8u, 4u, 2u, 1u)",
+  ],
+  ["infinity stays", "penalise_vec4", "bits == vec4(INFINITY)", "bits == vec4(1u)"],
   ["ties take one too many", "top_k", "equal_before < ties", "equal_before <= ties"],
   [
     "negative numbers in the wrong order",
@@ -102,6 +109,18 @@ const NAMED: readonly Named[] = [
     "row * params.stride",
   ],
   [
+    "the last row of a window is not read",
+    "embedding_vec4",
+    "row - params.first_row >= params.rows",
+    "row - params.first_row + 1u >= params.rows",
+  ],
+  [
+    "f16 is read as bf16",
+    "embedding_vec4",
+    "if (WEIGHT_DTYPE == 1u)",
+    "if (WEIGHT_DTYPE == 3u)",
+  ],
+  [
     "replaced vectors are added",
     "edit",
     "x[at] = coefficient * value;",
@@ -124,6 +143,7 @@ const NAMED: readonly Named[] = [
     "x[i] = soft_tanh",
   ],
   ["the norm is squared", "row_norm", "out[row] = sqrt(total);", "out[row] = total;"],
+  ["chunks are left out", "row_norm_vec4", "c += LANES", "c += LANES + 1u"],
   [
     "the norm divides by the width plus one",
     "rmsnorm",

@@ -1,4 +1,4 @@
-/** embedding.wgsl in every dtype. */
+/** embedding.wgsl and embedding_vec4.wgsl in every dtype. */
 
 import { embed } from "../../ops/embedding.ts";
 import { embeddingReference } from "../../ops/embedding_reference.ts";
@@ -26,11 +26,14 @@ export const embeddingCase = kernelCase({
     shape(9, [31, 13], "BF16"),
     shape(9, [31, 13], "F16", 33.94),
     shape(9, [31, 13], "F32", 0.5),
+    shape(37, [101, 68], "BF16", 33.94),
+    shape(9, [31, 12], "F16"),
+    shape(9, [31, 20], "F32", 0.5),
     shape(1, [1, 1], "F32"),
     shape(37, [101, 67], "BF16", 33.94),
     { ...shape(5, [151936, 64], "BF16"), distributions: ["normal", "outliers"] as const },
   ],
-  quick: 3,
+  quick: 6,
   random: (draw) =>
     shape(
       1 + draw.below(40),

@@ -1,4 +1,4 @@
-/** penalise.wgsl: the logits that sampling leaves, within one division or product. */
+/** penalise.wgsl and penalise_vec4.wgsl: the logits that sampling leaves, within one division or product. */
 
 import { DeviceTensor } from "../../gpu/tensor.ts";
 import { flushed, TINY, U } from "../../ops/reference.ts";
@@ -17,7 +17,13 @@ const shape = (rows: number, width: number, penalty: number) => ({
 
 export const penalise = kernelCase({
   op: "penalise",
-  shapes: [shape(5, 257, 1.3), shape(1, 1, 0.7), shape(9, 5003, 1.1), shape(2, 151936, 1.2)],
+  shapes: [
+    shape(5, 257, 1.3),
+    shape(5, 260, 1.3),
+    shape(1, 1, 0.7),
+    shape(9, 5003, 1.1),
+    shape(2, 151936, 1.2),
+  ],
   random: (draw) => shape(1 + draw.below(9), 1 + draw.below(1500), 1.2),
   make({ rows, width, penalty }, draw, picked = allRows(rows)) {
     const x = rowsOf(draw.values(rows * width, width, 126), width, picked);

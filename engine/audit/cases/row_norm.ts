@@ -1,4 +1,4 @@
-/** row_norm.wgsl. */
+/** row_norm.wgsl and row_norm_vec4.wgsl. */
 
 import { rowNorm } from "../../ops/rows.ts";
 import { rowNormReference } from "../../ops/rows_reference.ts";
@@ -9,7 +9,7 @@ const shape = (rows: number, width: number) => ({ label: `[${rows}, ${width}]`, 
 
 export const rowNormCase = kernelCase({
   op: "row_norm",
-  shapes: [shape(9, 61), shape(1, 1), shape(33, 64), shape(20, 65), shape(17, 16384)],
+  shapes: [shape(9, 61), shape(33, 64), shape(1, 1), shape(20, 65), shape(17, 16384)],
   random: (draw) => shape(1 + draw.below(20), 1 + draw.below(400)),
   make({ rows, width }, draw, picked = allRows(rows)) {
     const x = rowsOf(draw.values(rows * width, width, 55), width, picked);
