@@ -19,8 +19,9 @@ import type { PackedMatrix } from "./weights/packed.ts";
 export function adaptedProduct(
   recorder: Recorder,
   scratch: Scratch,
-  { stack, x, norm, out, rows, form }: FusedProduct,
+  { stack, x, join, norm, out, rows, form }: FusedProduct,
 ): boolean {
+  if (join) return false;
   const stored = { x, norm, rows, form: "store" } as const;
   const lowering = loweringOf(stack.linears);
   const { parts } = lowering;

@@ -2,6 +2,7 @@
 
 import { type Batch, furthestPosition } from "./batch.ts";
 import { BlockProducts, inBuffer, isAdapted, type Rows } from "./block_products.ts";
+import type { Stack } from "./fused_product.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import type { DeviceTensor } from "./gpu/tensor.ts";
 import { isTexture } from "./gpu/texels.ts";
@@ -10,8 +11,10 @@ import { type BLOCK_NORMS, type BlockLinear, projectedWidth } from "./model_spec
 import { attention, rope } from "./ops/attention.ts";
 import { attentionDecode, fitsDecode } from "./ops/attention_decode.ts";
 import { attentionEach } from "./ops/attention_each.ts";
+import type { Form } from "./ops/few_rows.ts";
 import { copyRows, glu, rmsnorm } from "./ops/rows.ts";
 import { oneTokenEach } from "./query_runs.ts";
+import type { Residual } from "./residual.ts";
 import type { Scratch } from "./scratch.ts";
 import type { Transformer } from "./transformer.ts";
 import type { BlockWeights } from "./weights/model_weights.ts";
@@ -42,7 +45,7 @@ export class BlockPass {
    * Attention's share of the residual stream `[tokens, hidden]`, in a buffer of its own; or, where nobody else wants it, added to
    * `resid` at once, as far as that takes no other sums.
    */
-  attention(layer: number, resid: GPUBuffer, keys: KeyStore, add: boolean): GPUBuffer | undefined {
+  attention(layer: number, resid: Residual, keys: KeyStore, add: boolean): GPUBuffer | undefined {
     const block = this.model.weights.blocks[layer];
     const atOnce = keys.each || this.#decodes(layer);
     const heads = atOnce
@@ -59,9 +62,42 @@ export class BlockPass {
     );
   }
 
-  /** To be called when others have written to the residual stream. */
-  forget(): void {
+  /** To be called before others write to the residual stream, or do so perhaps. */
+  handOver(resid: Residual): void {
+    this.settle(resid);
     this.#products.forget();
+  }
+
+  /** To be called before others read the residual stream: adds what a sublayer left to do. */
+  settle(resid: Residual): void {
+    const { pending } = resid;
+    if (!pending) return;
+    resid.pending = undefined;
+    const { y, weight } = pending;
+    this.#norm(y, weight, 1, this.model.spec.hiddenSize, resid.buffer);
+    this.scratch.drop(y);
+  }
+
+  /** Norm and products of few rows in one dispatch, with what a sublayer left to do. Tells whether it was done: else that is done by itself. */
+  #fused(
+    resid: Residual,
+    norm: GPUBuffer | undefined,
+    stack: Stack,
+    out: GPUBuffer,
+    form: Form,
+  ): boolean {
+    const { buffer, pending } = resid;
+    const sum = pending && norm && this.scratch.take(this.model.spec.hiddenSize);
+    const join = sum && { ...pending, sum };
+    if (join && this.#products.fused(buffer, { norm, join }, stack, out, form)) {
+      for (const done of [buffer, pending.y]) this.scratch.drop(done);
+      resid.buffer = sum;
+      resid.pending = undefined;
+      return true;
+    }
+    if (sum) this.scratch.drop(sum);
+    this.settle(resid);
+    return this.#products.fused(resid.buffer, { norm }, stack, out, form);
   }
 
   /** Whether one dispatch does a layer's attention from the projections on. */
@@ -72,7 +108,7 @@ export class BlockPass {
   }
 
   /** The heads `[tokens, heads · headDim]` of tokens of which no two are of one sequence. */
-  #attendAtOnce(layer: number, resid: GPUBuffer, keys: KeyStore): Rows {
+  #attendAtOnce(layer: number, resid: Residual, keys: KeyStore): Rows {
     const { recorder, scratch, model: { spec }, batch: { tokens } } = this;
     const { heads, kvHeads, headDim } = spec;
     const block = this.model.weights.blocks[layer];
@@ -126,7 +162,7 @@ export class BlockPass {
    *
    * @param texels where they may go instead
    */
-  #projections(block: BlockWeights, resid: GPUBuffer, texels?: GPUTexture): Rows {
+  #projections(block: BlockWeights, resid: Residual, texels?: GPUTexture): Rows {
     const linears = QKV.map((name) => block.linears[name]);
     const stride = projectedWidth(this.model.spec);
     const stack = { linears, packed: block.stacked?.qkv, bias: block.qkvBias };
@@ -134,12 +170,12 @@ export class BlockPass {
     const many = (out: Rows) => {
       const products = this.#products.beside(linears, out);
       return products &&
-        this.#products.many(stack.packed, resid, "store", products, { before: norm });
+        this.#products.many(stack.packed, resid.buffer, "store", products, { before: norm });
     };
     if (texels && many(texels)) return texels;
     const qkv = this.scratch.take(stride);
-    if (this.#products.fused(resid, norm, stack, qkv, "store") || many(qkv)) return qkv;
-    const x = this.#normOrSame(block, "attentionIn", resid);
+    if (this.#fused(resid, norm, stack, qkv, "store") || many(qkv)) return qkv;
+    const x = this.#normOrSame(block, "attentionIn", resid.buffer);
     const done = isAdapted(linears) && this.#products.plain(x, stack, qkv);
     let first = 0;
     for (const linear of linears) {
@@ -147,12 +183,12 @@ export class BlockPass {
       this.#products.adapt(x, linear, qkv, { stride, first });
       first += linear.weight.rows;
     }
-    if (x !== resid) this.scratch.drop(x);
+    if (x !== resid.buffer) this.scratch.drop(x);
     return qkv;
   }
 
   /** The heads `[tokens, heads · headDim]`, step by step. */
-  #attend(layer: number, resid: GPUBuffer, keys: KeyStore): GPUBuffer {
+  #attend(layer: number, resid: Residual, keys: KeyStore): GPUBuffer {
     const block = this.model.weights.blocks[layer];
     const { recorder, scratch } = this;
     const { tokens } = this.batch;
@@ -161,7 +197,8 @@ export class BlockPass {
     const { window, rope: ropeSpec } = spec.attention[layer];
     const { info, cached, runs } = keys;
 
-    const [flatQ, flatK, freshV] = this.#apart(block, resid);
+    this.settle(resid);
+    const [flatQ, flatK, freshV] = this.#apart(block, resid.buffer);
     const tables = this.model.ropeTable(ropeSpec, this.#keys);
     const turn = { tables, info, tokens, headDim, rotaryDim: ropeSpec.rotaryDim };
     const q = scratch.take(heads * headDim);
@@ -218,7 +255,7 @@ export class BlockPass {
    *
    * @param next the norm that `resid` goes through after it, as far as that is known
    */
-  mlp(layer: number, resid: GPUBuffer, add: boolean, next?: GPUBuffer): GPUBuffer | undefined {
+  mlp(layer: number, resid: Residual, add: boolean, next?: GPUBuffer): GPUBuffer | undefined {
     const block = this.model.weights.blocks[layer];
     const gated = this.#gated(block, resid);
     return this.#output(block, "mlpOut", "mlp.down_proj", gated, add ? resid : undefined, next);
@@ -236,7 +273,7 @@ export class BlockPass {
   }
 
   /** Norm, and what the gates let pass: `[tokens, intermediate]`. */
-  #gated(block: BlockWeights, resid: GPUBuffer): Rows {
+  #gated(block: BlockWeights, resid: Residual): Rows {
     const { scratch, recorder } = this;
     const { intermediateSize, activation } = this.model.spec;
     const linears = STACKS.gateUp.map((name) => block.linears[name]);
@@ -246,14 +283,16 @@ export class BlockPass {
     const share = this.#products.few ? undefined : block.stacked?.gateUpShare;
     const atOnce = (out: Rows) =>
       (!adapted || share) &&
-      this.#products.many(stack.packed, resid, activation, [{ out, share }], { before: norm });
+      this.#products.many(stack.packed, resid.buffer, activation, [{ out, share }], {
+        before: norm,
+      });
     const texels = this.#products.texelsFor(block.linears["mlp.down_proj"]);
     if (texels && atOnce(texels)) return texels;
     if (texels) scratch.drop(texels);
     const gate = scratch.take(intermediateSize);
-    if (this.#products.fused(resid, norm, stack, gate, activation)) return gate;
+    if (this.#fused(resid, norm, stack, gate, activation)) return gate;
     if (atOnce(gate)) return gate;
-    const x = this.#normOrSame(block, "mlpIn", resid);
+    const x = this.#normOrSame(block, "mlpIn", resid.buffer);
     const up = scratch.take(intermediateSize);
     const outs = [gate, up];
     const count = intermediateSize;
@@ -264,7 +303,7 @@ export class BlockPass {
     linears.forEach((linear, i) => this.#products.adapt(x, linear, outs[i]));
     glu(recorder, gate, up, this.batch.tokens * intermediateSize, activation);
     scratch.drop(up);
-    if (x !== resid) scratch.drop(x);
+    if (x !== resid.buffer) scratch.drop(x);
     return gate;
   }
 
@@ -277,19 +316,21 @@ export class BlockPass {
     place: typeof BLOCK_NORMS[number],
     name: BlockLinear,
     x: Rows,
-    resid: GPUBuffer | undefined,
+    resid: Residual | undefined,
     next: GPUBuffer | undefined,
   ): GPUBuffer | undefined {
     const { scratch } = this;
     const linear = block.linears[name];
     const norm = block.norms[place];
-    const added = resid && !norm && !linear.bias && this.#products.added(linear, x, resid, next);
+    const added = resid && !norm && !linear.bias &&
+      this.#products.added(linear, x, resid.buffer, next);
     let out: GPUBuffer | undefined;
     if (resid && norm) {
-      this.forget();
-      const y = this.#products.linear(x, linear);
-      this.#norm(y, norm, 1, this.model.spec.hiddenSize, resid);
-      scratch.drop(y);
+      this.#products.forget();
+      resid.pending = { y: this.#products.linear(x, linear), weight: norm };
+      // The next layer's weights may come to where this one's norm lies.
+      const leaves = this.#products.few && !(place === "mlpOut" && block.stages);
+      if (!leaves) this.settle(resid);
     } else if (!added) out = this.#normed(block, place, this.#products.linear(x, linear));
     scratch.drop(x);
     return out;

@@ -4,7 +4,7 @@ import { adaptedProduct } from "./adapted_product.ts";
 import { fusedProduct, type Stack } from "./fused_product.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import { isTexture } from "./gpu/texels.ts";
-import { type Form, takesFew } from "./ops/few_rows.ts";
+import { type Form, type Join, takesFew } from "./ops/few_rows.ts";
 import { manyRows, normsAfter, type PackedProduct, type Share } from "./ops/many_rows.ts";
 import { matmul } from "./ops/matmul.ts";
 import { addBias, type Columns } from "./ops/rows.ts";
@@ -84,7 +84,7 @@ export class BlockProducts {
     next?: GPUBuffer,
   ): boolean {
     const { packed, lora } = linear;
-    if (this.fused(x, undefined, { linears: [linear], packed }, out, form)) return true;
+    if (this.fused(x, {}, { linears: [linear], packed }, out, form)) return true;
     const share = this.shareOf(linear);
     if (lora && !share) return false;
     if (form === "store" || !packed) return this.many(packed, x, form, [{ out, share }]);
@@ -112,17 +112,20 @@ export class BlockProducts {
     this.#copied = undefined;
   }
 
-  /** The norm of `x`, where it is given, and products of few rows in one dispatch; in three under an adapter. Tells whether it was done. */
+  /**
+   * What is joined to `x` and its norm, where they are given, and products of few rows in one dispatch; in three under an adapter.
+   * Tells whether it was done.
+   */
   fused(
     x: Rows,
-    norm: GPUBuffer | undefined,
+    { norm, join }: { norm?: GPUBuffer; join?: Join },
     stack: Stack,
     out: GPUBuffer,
     form: Form,
   ): boolean {
     if (isTexture(x)) return false;
-    const { recorder, scratch, rows } = this;
-    const args = { x, norm: norm && { weight: norm, eps: this.normEps }, stack, out, rows, form };
+    const { recorder, scratch, rows, normEps: eps } = this;
+    const args = { x, join, norm: norm && { weight: norm, eps }, stack, out, rows, form };
     return isAdapted(stack.linears)
       ? adaptedProduct(recorder, scratch, args)
       : fusedProduct(recorder, args);

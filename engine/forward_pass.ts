@@ -13,6 +13,7 @@ import type { ModelSpec } from "./model_spec.ts";
 import { embed } from "./ops/embedding.ts";
 import { matmul } from "./ops/matmul.ts";
 import { addInPlace, softcap } from "./ops/rows.ts";
+import { Residual } from "./residual.ts";
 import { Scratch } from "./scratch.ts";
 import type { ForwardRequest, Transformer } from "./transformer.ts";
 
@@ -65,8 +66,8 @@ export class ForwardPass {
     const first = start?.layer ?? 0;
     const stores = new KeyStores(this.recorder, this.batch, cache, first, this.model.spec);
     try {
-      const resid = this.#begin();
-      let ended = this.#visitFirst(resid);
+      const resid = new Residual(this.#begin());
+      let ended = this.#visitFirst(resid.buffer);
       for (let layer = first; layer < this.model.spec.layers && !ended; layer++) {
         ended = this.#block(layer, resid, stores);
       }
@@ -109,32 +110,32 @@ export class ForwardPass {
   }
 
   /** One block, on the residual stream in place. Tells whether the pass ends within it. */
-  #block(layer: number, resid: GPUBuffer, stores: KeyStores): boolean {
+  #block(layer: number, resid: Residual, stores: KeyStores): boolean {
     const count = this.batch.tokens * this.model.spec.hiddenSize;
-    const at = (point: string, x: GPUBuffer) => {
+    const at = (point: string, x?: GPUBuffer) => {
       const hook = `blocks.${layer}.${point}`;
-      if (this.#hooks.uses(hook)) this.#blocks.forget();
-      return this.#hooks.visit(hook, x);
+      if (this.#hooks.uses(hook)) this.#blocks.handOver(resid);
+      return this.#hooks.visit(hook, x ?? resid.buffer);
     };
 
-    if (at("hook_resid_pre", resid)) return true;
+    if (at("hook_resid_pre")) return true;
     for (const stage of this.model.weights.blocks[layer].stages ?? []) this.recorder.need(stage);
     const added = (point: string) => !this.#hooks.uses(`blocks.${layer}.${point}`);
     const add = (x: GPUBuffer) => {
-      addInPlace(this.recorder, resid, x, count);
-      this.#blocks.forget();
+      this.#blocks.handOver(resid);
+      addInPlace(this.recorder, resid.buffer, x, count);
       this.#scratch.drop(x);
     };
     const keys = stores.of(layer);
     const attended = this.#blocks.attention(layer, resid, keys, added("hook_attn_out"));
     if (attended && at("hook_attn_out", attended)) return true;
     if (attended) add(attended);
-    if (at("hook_resid_mid", resid)) return true;
+    if (at("hook_resid_mid")) return true;
 
     const mixed = this.#blocks.mlp(layer, resid, added("hook_mlp_out"), this.#normAfter(layer));
     if (mixed && at("hook_mlp_out", mixed)) return true;
     if (mixed) add(mixed);
-    return at("hook_resid_post", resid);
+    return at("hook_resid_post");
   }
 
   /** The norm that the residual stream goes through after a layer, if that is there already and is one of all rows. */
@@ -153,8 +154,10 @@ export class ForwardPass {
   }
 
   /** Final norm and logits, for no more rows than the captures there want. */
-  #tail(resid: GPUBuffer): void {
+  #tail(stream: Residual): void {
     const { model, recorder } = this;
+    this.#blocks.settle(stream);
+    const { buffer: resid } = stream;
     const { hiddenSize } = model.spec;
     const hooks = this.#hooks;
     const scratch = this.#scratch;

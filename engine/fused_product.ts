@@ -22,11 +22,12 @@ export interface FusedProduct extends Omit<FewRowsArgs, "weight"> {
 }
 
 /** What decides whether a kernel can do it at once. */
-type Asked = Pick<FusedProduct, "stack" | "rows" | "norm" | "form">;
+type Asked = Pick<FusedProduct, "stack" | "rows" | "join" | "norm" | "form">;
 
 /** Whether {@link fusedProduct} does this: from textures on software adapters, from the weights as they are stored on GPUs. */
-export function fitsProduct(gpu: Gpu, { stack, rows, norm, form }: Asked): boolean {
+export function fitsProduct(gpu: Gpu, { stack, rows, join, norm, form }: Asked): boolean {
   if (gpu.profile === "software") return stack.packed !== undefined && takesFew(gpu, rows);
+  if (join) return false;
   // Biases that do not lie together, or before an activation, are added by themselves.
   const biased = stack.linears.some(({ bias }) => bias);
   if (biased && (!biasOf(stack) || form !== "store")) return false;

@@ -122,8 +122,8 @@ Deno.test("on GPUs a norm after a sublayer is one dispatch, the sum with it", as
   model.destroy();
 });
 
-/** Dispatches of a layer. Qwen 2 has biases, Qwen 3 norms of q and k; Gemmas a norm after each sublayer too, which adds what it makes. */
-const STEPS = { qwen3_tied: 5, gemma2: 7, gemma3_text: 7, llama3_untied: 5, qwen2_untied: 5 };
+/** Qwen 2 has biases, Qwen 3 norms of q and k; Gemmas a norm after each sublayer too, which adds what it makes. */
+const DECODED = ["qwen3_tied", "gemma2", "gemma3_text", "llama3_untied", "qwen2_untied"];
 
 /** The fixtures whose matrices lie in textures: not all of the others' are whole blocks of rows. */
 const PACKED = ["qwen3_tied", "gemma2", "gemma3_text"];
@@ -131,8 +131,12 @@ const PACKED = ["qwen3_tied", "gemma2", "gemma3_text"];
 for (const profile of DEVICE_PROFILES) {
   Deno.test(`a step of decoding is five dispatches a layer (${profile})`, async () => {
     using gpu = await Gpu.open({ profile });
-    for (const [name, each] of Object.entries(STEPS)) {
+    for (const name of DECODED) {
       if (profile === "software" && !PACKED.includes(name)) continue;
+      const normsAfter = name.startsWith("gemma");
+      // On software adapters the next product does the norm after a sublayer, if nobody looks before; the last one stands alone.
+      const left = normsAfter && profile === "software" ? 1 : 0;
+      const each = normsAfter && profile !== "software" ? 7 : 5;
       const model = await fixtureModel(gpu, name);
       const { layers, hiddenSize, finalSoftcap } = model.spec;
       const cache = new KvCache(gpu, model.spec, 40);
@@ -147,7 +151,7 @@ for (const profile of DEVICE_PROFILES) {
         recorded(model, batch, { cache, ...request }).dispatches;
       const whole = steps({ capture: ["logits"] });
       // Embedding; final norm and head, and what caps logits.
-      assertEquals(whole, 1 + each * layers + (finalSoftcap === null ? 2 : 3), name);
+      assertEquals(whole, 1 + each * layers + left + (finalSoftcap === null ? 2 : 3), name);
       const at = (hook: string, capture = false) => {
         const edit: Edit = { hook, op: "add", vector: someVector(hiddenSize, 9) };
         return steps(
@@ -155,11 +159,13 @@ for (const profile of DEVICE_PROFILES) {
         );
       };
       for (const hook of ["blocks.1.hook_resid_pre", "blocks.1.hook_resid_mid"]) {
-        assertEquals([at(hook, true), at(hook)], [whole, whole + 1], `${name}, ${hook}`);
+        const seen = whole + left;
+        assertEquals([at(hook, true), at(hook)], [seen, seen + 1], `${name}, ${hook}`);
       }
       // What a sublayer adds is then a buffer of its own, and the sum a dispatch of its own.
       for (const hook of ["blocks.1.hook_attn_out", "blocks.1.hook_mlp_out"]) {
-        assertEquals([at(hook, true), at(hook)], [whole + 1, whole + 2], `${name}, ${hook}`);
+        const apart = whole + left + 1;
+        assertEquals([at(hook, true), at(hook)], [apart, apart + 1], `${name}, ${hook}`);
       }
       cache.destroy();
       model.destroy();

@@ -2,9 +2,13 @@
 
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import type { Recorder } from "../engine/gpu/recorder.ts";
-import type { DeviceTensor } from "../engine/gpu/tensor.ts";
-import { type FewRowsArgs, type Form, isGated } from "../engine/ops/few_rows.ts";
-import { type FewRowsInputs, fewRowsReference } from "../engine/ops/few_rows_reference.ts";
+import { DeviceTensor } from "../engine/gpu/tensor.ts";
+import { type FewRowsArgs, type Form, isGated, type Join } from "../engine/ops/few_rows.ts";
+import {
+  type FewRowsInputs,
+  fewRowsReference,
+  joinedReference,
+} from "../engine/ops/few_rows_reference.ts";
 import { matmul } from "../engine/ops/matmul.ts";
 import { type StoredDtype, testMatrix } from "../engine/ops/matrix_reference.ts";
 import type { WeightMatrix } from "../engine/weights/matrix.ts";
@@ -38,13 +42,18 @@ export interface StackedCase {
   dtype: StoredDtype;
   form: Form;
   norm?: boolean;
+  /** Whether something is joined to the input before its norm. */
+  join?: boolean;
   bias?: boolean;
   /** An adapter's factors of each matrix, of rank 0 where it has none. */
   lora?: { ranks: number[]; dtype: StoredDtype; scale: number };
 }
 
 /** What a kernel reads besides the matrices. */
-type Placed = Pick<FewRowsArgs, "x" | "norm"> & { bias?: GPUBuffer };
+type Placed = Pick<FewRowsArgs, "x" | "norm"> & {
+  join?: Omit<Join, "sum">;
+  bias?: GPUBuffer;
+};
 
 /** One case with its numbers. */
 export class StackedProduct {
@@ -72,6 +81,9 @@ export class StackedProduct {
     this.#inputs = {
       x: withOutlier(normals(seed, rows * k), k),
       norm: one.norm ? { weight: normals(seed + 1, k), eps: EPS } : undefined,
+      join: one.join
+        ? { y: withOutlier(normals(seed + 5, rows * k), k), weight: normals(seed + 6, k) }
+        : undefined,
       bias: one.bias ? normals(seed + 2, this.n) : undefined,
       shares,
       before: normals(seed + 3, rows * this.n),
@@ -112,10 +124,11 @@ export class StackedProduct {
 
   /** Brings the inputs to the device. */
   place(): Placed {
-    const { x, norm, bias } = this.#inputs;
+    const { x, join, norm, bias } = this.#inputs;
     const bring = (values: Float32Array) => place(this.gpu, values).buffer;
     return {
       x: bring(x),
+      join: join && { y: bring(join.y), weight: bring(join.weight) },
       norm: norm && { weight: bring(norm.weight), eps: norm.eps },
       bias: bias && bring(bias),
     };
@@ -128,13 +141,25 @@ export class StackedProduct {
     return output(this.gpu, [rows, this.#gated ? this.n / 2 : this.n]);
   }
 
-  /** Records it step by step: the input after its norm, and the result. */
-  steps(recorder: Recorder, { x, norm, bias }: Placed): { h: GPUBuffer; out: DeviceTensor } {
+  /** Records it step by step: the input with what is joined to it, the same after its norm, and the result. */
+  steps(
+    recorder: Recorder,
+    { x, join, norm, bias }: Placed,
+  ): { joined: DeviceTensor; h: GPUBuffer; out: DeviceTensor } {
     const { one: { rows, parts, k, form }, n, gpu, matrices } = this;
-    let h = x;
+    const joined = join
+      ? place(gpu, this.#inputs.x, [rows, k])
+      : new DeviceTensor(gpu, x, [rows, k]);
+    if (join) {
+      const { y, weight } = join;
+      const shape = { rows, width: k, eps: norm!.eps };
+      rmsnorm(recorder, { x: y, weight, out: joined.buffer, ...shape, add: true });
+    }
+    let h = joined.buffer;
     if (norm) {
       h = output(gpu, [rows, k]).buffer;
-      rmsnorm(recorder, { x, weight: norm.weight, out: h, rows, width: k, eps: norm.eps });
+      const { weight, eps } = norm;
+      rmsnorm(recorder, { x: joined.buffer, weight, out: h, rows, width: k, eps });
     }
     if (isGated(form)) {
       const [gate, up] = parts.map((part) => output(gpu, [rows, part]));
@@ -143,7 +168,7 @@ export class StackedProduct {
         this.#share(recorder, h, p, y);
       });
       glu(recorder, gate.buffer, up.buffer, rows * n / 2, form);
-      return { h, out: gate };
+      return { joined, h, out: gate };
     }
     const y = output(gpu, [rows, n]);
     const columns = parts.map((_, p) => ({ stride: n, first: sum(parts.slice(0, p)) }));
@@ -152,10 +177,10 @@ export class StackedProduct {
     );
     if (bias) addBias(recorder, { x: y.buffer, bias, rows, width: n });
     matrices.forEach((_, p) => this.#share(recorder, h, p, y.buffer, columns[p]));
-    if (form === "store") return { h, out: y };
+    if (form === "store") return { joined, h, out: y };
     const out = this.out();
     addInPlace(recorder, out.buffer, y.buffer, rows * n);
-    return { h, out };
+    return { joined, h, out };
   }
 
   /** Adds what the adapter has for a matrix to its product. */
@@ -173,6 +198,12 @@ export class StackedProduct {
   reference(): Reference {
     const { rows, k, form } = this.one;
     return fewRowsReference(this.#inputs, [rows, this.n, k], form);
+  }
+
+  /** The input with what is joined to it, in float64. */
+  joinedReference(): Reference {
+    const { rows, k } = this.one;
+    return joinedReference(this.#inputs, [rows, k]);
   }
 
   /** Frees the matrices. */

@@ -1,7 +1,7 @@
 /** A model whose weights are brought layer by layer computes what a resident one does, to the last bit. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { InterruptedError } from "../engine/errors.ts";
+import { InterruptedError, OutOfMemoryError } from "../engine/errors.ts";
 import { generate } from "../engine/generation/generate.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
 import { unembeddingRows } from "../engine/head.ts";
@@ -94,6 +94,30 @@ Deno.test("single tokens on streamed weights take no more dispatches on GPUs, an
       assertSameRun(runs[2 * each + i], runs[i], `${which.name}, streamed`);
       assertEquals(dispatches[2 * each + i], dispatches[each + i], which.name);
     }
+  }
+});
+
+Deno.test("what a sublayer leaves to the next product is done while its weights are there", async () => {
+  for (const name of ["gemma2", "gemma3_text"]) {
+    // Where nobody looks in between, the norm after a layer goes with the next one's first product.
+    const request = { capture: ["logits"] };
+    const { model } = await open(await sharedGpu(), { name }, false);
+    const resident = await run(model, [[3], [7]], request);
+    model.destroy();
+    const slots = new Set<number>();
+    for (const kib of [64, 96, 128, 192, 256, 384, 512, 1024]) {
+      using gpu = await Gpu.open({ memoryBudget: kib << 10, profile: "software" });
+      try {
+        const { model } = await open(gpu, { name }, true);
+        const [[first], [second]] = model.weights.blocks.map(({ stages }) => stages!);
+        assertSameRun(await run(model, [[3], [7]], request), resident, `${name}, ${kib} KiB`);
+        slots.add(first.sharesSlotWith(second) ? 1 : 2);
+      } catch (error) {
+        // Some are too small.
+        if (!(error instanceof OutOfMemoryError)) throw error;
+      }
+    }
+    assertEquals([...slots].sort(), [1, 2], name);
   }
 });
 

@@ -5,7 +5,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import type { PackedMatrix } from "../weights/packed.ts";
-import { CHUNK } from "./grid.ts";
+import { CHUNK, MOST_TURNS } from "./grid.ts";
 import type { Activation } from "./rows.ts";
 
 /** Rows up to which {@link fewRows} is the fastest way; more of them go by `manyRows`, with the norm apart. */
@@ -27,10 +27,22 @@ export function isGated(form: Form): form is Activation {
   return form !== "store" && form !== "add";
 }
 
+/** What a sublayer adds to the residual stream through a norm of its own; all `[rows, columns of W]` f32. */
+export interface Join {
+  /** What goes through the norm. */
+  y: GPUBuffer;
+  /** The norm's. */
+  weight: GPUBuffer;
+  /** Gets the residual stream with it. */
+  sum: GPUBuffer;
+}
+
 /** What {@link fewRows} reads and writes. */
 export interface FewRowsArgs {
   /** `[rows, columns of W]` f32. */
   x: GPUBuffer;
+  /** What is added to `x` before all else, with the `eps` of `norm`. */
+  join?: Join;
   /** Of `x`, before the product. */
   norm?: { weight: GPUBuffer; eps: number };
   weight: PackedMatrix;
@@ -42,29 +54,74 @@ export interface FewRowsArgs {
 
 /** `rmsnorm`, `matmul`, `addBias`, and `addInPlace` or `glu`, as far as they are asked for: the same bits. */
 export function fewRows(recorder: Recorder, args: FewRowsArgs): void {
-  const { x, norm, weight: { texture, dtype, rows: n, columns: k, bias }, out, rows, form } = args;
+  const { gpu } = recorder;
+  const { x, join, norm, weight: { texture, dtype, rows: n, columns: k, bias }, out, rows, form } =
+    args;
+  if (join && !norm) throw new Error("What is joined to a residual stream has the norm's eps");
   const gated = isGated(form);
   const ROWS = rows <= 1 ? 1 : rows <= 2 ? 2 : 4;
   const high = Math.ceil(rows / ROWS);
-  const SIDES = recorder.gpu.lanes / 8;
+  const SIDES = gpu.lanes / 8;
   const across = (blocks: number) => Math.ceil(n / (32 * blocks * SIDES));
   // With more of them a thread loads less, but every core should have some.
   const BLOCKS = [4, 2].find((blocks) => high * across(blocks) >= LEAST_GROUPS) ?? (gated ? 2 : 1);
-  const kernel = recorder.gpu.kernels.get("few_rows", fewRowsCode, {
+  const PARTIALS = norm ? 2 ** Math.ceil(Math.log2(ROWS * Math.ceil(k / CHUNK))) : 1;
+  const { turns, segment } = turnsOf(gpu, {
+    ROWS,
+    PARTIALS,
+    high,
+    across: across(BLOCKS),
+    k,
+    norm,
+  });
+  const kernel = gpu.kernels.get("few_rows", fewRowsCode, {
     ROWS,
     SIDES,
     BLOCKS,
     WEIGHT_DTYPE: dtype,
     NORM: norm ? 1 : 0,
+    JOIN: join ? 1 : 0,
     BIAS: bias && form === "store" ? 1 : 0,
     FORM: FORMS[form],
-    PARTIALS: norm ? 2 ** Math.ceil(Math.log2(ROWS * Math.ceil(k / CHUNK))) : 1,
+    PARTIALS,
+    ...segment && { SEGMENT: segment },
   });
+  const { unused } = gpu;
   // What is not read must be bound all the same.
-  const buffers = [x, norm?.weight ?? x, bias ?? x, texture, out];
-  const params = [u32(rows), u32(n), u32(k), f32(norm?.eps ?? 0)];
-  recorder.dispatch(kernel, buffers, params, foldGrid(high * across(BLOCKS)));
+  const buffers = [
+    ...[x, norm?.weight ?? x, bias ?? x, texture, out],
+    ...[join?.y ?? x, join?.weight ?? x, join?.sum ?? unused.write],
+  ];
+  const params = [u32(rows), u32(n), u32(k), f32(norm?.eps ?? 0), u32(turns), u32(0)];
+  recorder.dispatch(kernel, buffers, params, foldGrid(high * Math.ceil(across(BLOCKS) / turns)));
 }
 
 /** Workgroups that keep the cores of a small machine busy. */
 const LEAST_GROUPS = 4;
+/** Workgroups a core that are enough where each takes several groups of columns in turn. */
+const GROUPS_OF_CORE = 4;
+
+/**
+ * How many groups of columns a workgroup takes in turn, so that what it makes of the rows first serves them all; and how many
+ * numbers of each row it then keeps, where those are not the kernel's own.
+ */
+function turnsOf(
+  { cores, limits }: Gpu,
+  { ROWS, PARTIALS, high, across, k, norm }: {
+    ROWS: number;
+    PARTIALS: number;
+    high: number;
+    across: number;
+    k: number;
+    norm?: unknown;
+  },
+): { turns: number; segment?: number } {
+  const whole = Math.ceil(k / CHUNK) * CHUNK;
+  const fits = 4 * (ROWS * whole + PARTIALS + 8) <= limits.maxComputeWorkgroupStorageSize;
+  if (!fits && !norm) return { turns: 1 };
+  // Of the loops over columns, and over the rows where they are brought again for each group.
+  const loops = 2 + k / 8 + Math.ceil(k / CHUNK) + (fits ? 0 : ROWS * k / 32 + k / 128);
+  const wanted = Math.ceil(high * across / (GROUPS_OF_CORE * cores));
+  const turns = Math.max(1, Math.min(across, wanted, Math.floor(MOST_TURNS / loops)));
+  return turns > 1 && fits ? { turns, segment: whole } : { turns };
+}

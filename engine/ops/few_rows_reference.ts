@@ -8,6 +8,8 @@ import { gluReference, rmsnormReference } from "./rows_reference.ts";
 export interface FewRowsInputs {
   x: Float32Array;
   norm?: { weight: Float32Array; eps: number };
+  /** What is added to `x` first, through a norm with the same `eps`. */
+  join?: { y: Float32Array; weight: Float32Array };
   w: Float32Array;
   bias?: Float32Array;
   /** Adapters' shares of some columns, see many_rows.wgsl. */
@@ -30,11 +32,14 @@ const STEEPEST = 1.13;
 
 /** What few_rows.wgsl must give, and how far it may be from it. */
 export function fewRowsReference(
-  { x, norm, w, bias, shares = [], before }: FewRowsInputs,
+  { x, join, norm, w, bias, shares = [], before }: FewRowsInputs,
   [m, n, k]: readonly [number, number, number],
   form: Form,
 ): Reference {
-  const h = norm ? rmsnormReference(x, norm.weight, m, k, norm.eps) : exact(x);
+  const alone = norm ? rmsnormReference(x, norm.weight, m, k, norm.eps) : exact(x);
+  const h = join
+    ? normedReference(joinedReference({ x, join, norm }, [m, k]), norm!.weight, [m, k], norm!.eps)
+    : alone;
   const y = product(h, w, [m, n, k]);
   if (bias) { for (let at = 0; at < m * n; at++) plus(y, at, bias[at % n]); }
   for (const share of shares) addShare(y, h, share, [m, n, k]);
@@ -54,6 +59,14 @@ export function fewRowsReference(
     out.bound[i] += STEEPEST * gateOff[i] * (Math.abs(up[i]) + upOff[i]) + passed * upOff[i];
   });
   return out;
+}
+
+/** few_rows.wgsl's second result, `[m, k]`: `x` with what is joined to it. */
+export function joinedReference(
+  { x, join, norm }: Pick<FewRowsInputs, "x" | "join" | "norm">,
+  [m, k]: readonly [number, number],
+): Reference {
+  return rmsnormReference(join!.y, join!.weight, m, k, norm!.eps, x);
 }
 
 /** many_rows_norm.wgsl's second result: rmsnorm.wgsl of rows `[m, n]` that are themselves within a bound. */

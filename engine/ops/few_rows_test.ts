@@ -23,30 +23,46 @@ const CASES: StackedCase[] = [
   { rows: 1, parts: [512, 512], k: 576, dtype: "BF16", form: "gelu_tanh", norm: true },
   { rows: 17, parts: [32, 32], k: 128, dtype: "F16", form: "silu" },
   { rows: 64, parts: [300], k: 64, dtype: "BF16", form: "store" },
+  // In turn, where there is one core: the last workgroup has fewer groups of columns; then with rows that are brought again for each.
+  { rows: 1, parts: [1312], k: 72, dtype: "BF16", form: "add" },
+  { rows: 2, parts: [704, 704], k: 136, dtype: "F16", form: "silu", norm: true },
+  { rows: 4, parts: [1312], k: 2112, dtype: "BF16", form: "store", norm: true },
+  // What a sublayer adds.
+  { rows: 1, parts: [640, 640], k: 192, dtype: "BF16", form: "gelu_tanh", norm: true, join: true },
+  { rows: 3, parts: [64, 100], k: 328, dtype: "F32", form: "store", norm: true, join: true },
+  { rows: 5, parts: [96, 96], k: 584, dtype: "F16", form: "silu", norm: true, join: true },
+  { rows: 4, parts: [1312], k: 2112, dtype: "BF16", form: "store", norm: true, join: true },
 ];
+
+/** Lanes side by side, and cores. */
+const MACHINES = [[8, 64], [16, 64], [8, 1], [16, 1]] as const;
 
 Deno.test("products of packed weights are within their bound and have the bits of their steps", async () => {
   const gpu = await testGpu("software");
+  const { lanes, cores } = gpu;
   for (const [i, one] of CASES.entries()) {
-    const { rows, parts, form } = one;
+    const { rows, parts, k, form } = one;
     const product = await StackedProduct.create(gpu, one, 10 * i);
     const { n } = product;
     const textures: GPUTexture[] = [];
-    const [fused, doubly, stepped, many, ...apart] = await compute(gpu, (recorder) => {
+    const results = await compute(gpu, (recorder) => {
       const placed = product.place();
-      const { x, norm, bias } = placed;
+      const { x, join, norm, bias } = placed;
       const packed = packer(recorder, textures)(product.matrices);
       const weight = { ...packed, bias };
-      const [fused, doubly, many] = [product.out(), product.out(), product.out()];
-      for (const [lanes, out] of [[8, fused], [16, doubly]] as const) {
-        gpu.lanes = lanes;
-        fewRows(recorder, { x, norm, out: out.buffer, rows, form, weight });
-      }
-      const { h, out: stepped } = product.steps(recorder, placed);
+      const many = product.out();
+      const fused = MACHINES.flatMap(([lanes, cores]) => {
+        Object.assign(gpu, { lanes, cores });
+        const [sum, out] = [output(gpu, [rows, k]), product.out()];
+        const joined = join && { ...join, sum: sum.buffer };
+        fewRows(recorder, { x, join: joined, norm, out: out.buffer, rows, form, weight });
+        return [sum, out];
+      });
+      const { joined: sum, h, out: stepped } = product.steps(recorder, placed);
       const whole = [{ out: many.buffer }];
       const done = manyRows(recorder, { x: h, weight, rows, form, products: whole });
       assertEquals(done, n % 4 === 0);
-      if (!done) return [fused, doubly, stepped, stepped];
+      if (!done) return [sum, stepped, stepped, ...fused];
       // Of what is stacked, each part by itself.
       const apart = form === "store" ? parts.map((part) => output(gpu, [rows, part])) : [];
       let first = 0;
@@ -56,11 +72,17 @@ Deno.test("products of packed weights are within their bound and have the bits o
         return product;
       });
       assert(manyRows(recorder, { x: h, weight, rows, form, products }));
-      return [fused, doubly, stepped, many, ...apart];
+      return [sum, stepped, many, ...fused, ...apart];
     });
+    Object.assign(gpu, { lanes, cores });
+    const [sum, stepped, many] = results;
+    const apart = results.slice(3 + 2 * MACHINES.length);
     const name = JSON.stringify(one);
-    assertSameBits(fused, stepped, name);
-    assertSameBits(doubly, stepped, `two groups side by side, ${name}`);
+    MACHINES.forEach((machine, i) => {
+      const [joined, fused] = results.slice(3 + 2 * i);
+      assertSameBits(fused, stepped, `${machine}, ${name}`);
+      if (one.join) assertSameBits(joined, sum, `${machine}, what is joined, ${name}`);
+    });
     assertSameBits(many, stepped, `many rows, ${name}`);
     let first = 0;
     apart.forEach((values, p) => {
@@ -71,7 +93,8 @@ Deno.test("products of packed weights are within their bound and have the bits o
       assertSameBits(values, columns, `part ${p}, ${name}`);
       first += parts[p];
     });
-    assertWithin(fused, product.reference(), name);
+    assertWithin(stepped, product.reference(), name);
+    if (one.join) assertWithin(sum, product.joinedReference(), `what is joined, ${name}`);
     for (const texture of textures) gpu.texels.destroy(texture);
     product.destroy();
   }

@@ -10,7 +10,7 @@ import { CHUNK } from "./grid.ts";
 import { LANE_ROWS, laneShape, THREADS } from "./matmul.ts";
 
 /** What {@link matvecFused} reads and writes. */
-export interface MatvecFusedArgs extends Omit<FewRowsArgs, "weight"> {
+export interface MatvecFusedArgs extends Omit<FewRowsArgs, "weight" | "join"> {
   /** One to three with the same columns and dtype, stacked; gates and ups where an activation is asked for. */
   weights: readonly WeightMatrix[];
   /** `[rows of all weights]` f32, for `store`. */

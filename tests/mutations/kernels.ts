@@ -143,6 +143,24 @@ const NAMED: readonly Named[] = [
     "x[i] = soft_tanh",
   ],
   ["the norm is squared", "row_norm", "out[row] = sqrt(total);", "out[row] = total;"],
+  [
+    "what a sublayer adds goes without its norm",
+    "few_rows",
+    "join_norm[i] * (joined[at] / roots[4u + row])",
+    "joined[at]",
+  ],
+  [
+    "the norm is that of the stream before what is joined",
+    "few_rows",
+    "var v = x[at]; if (JOIN) {",
+    "var v = x[at]; if (JOIN && roots[row] != 0.0) {",
+  ],
+  [
+    "each workgroup takes the first of the groups that it has in turn",
+    "few_rows",
+    "let group = (part * p.turns + turn) * SIDES",
+    "let group = part * p.turns * SIDES",
+  ],
   ["chunks are left out", "row_norm_vec4", "c += LANES", "c += LANES + 1u"],
   [
     "the norm divides by the width plus one",

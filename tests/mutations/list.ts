@@ -184,7 +184,7 @@ export const MUTATIONS: readonly Mutation[] = [
     find: "const v = cached?.v ?? freshV;",
     replace: `const v = cached?.v ?? freshV;
     if (block.kNorm) {
-      const again = this.#normOrSame(block, "attentionIn", resid);
+      const again = this.#normOrSame(block, "attentionIn", resid.buffer);
       const plain = this.#products.linear(again, block.linears["self_attn.k_proj"]);
       const turned = scratch.take(kvHeads * headDim);
       rope(recorder, { ...turn, x: plain, out: turned, heads: kvHeads, toCache: true });
@@ -357,12 +357,12 @@ export const MUTATIONS: readonly Mutation[] = [
   {
     what: "the residual is captured after the final norm",
     file: PASS,
-    find: 'return at("hook_resid_post", resid);',
+    find: 'return at("hook_resid_post");',
     replace: `if (layer === this.model.spec.layers - 1) {
-      const { buffer } = finalNorm(this.model, this.recorder, { buffer: resid, shape: [this.batch.tokens, this.model.spec.hiddenSize] } as never);
-      this.recorder.copy(buffer, 0, resid, 0, 4 * count);
+      const { buffer } = finalNorm(this.model, this.recorder, { buffer: resid.buffer, shape: [this.batch.tokens, this.model.spec.hiddenSize] } as never);
+      this.recorder.copy(buffer, 0, resid.buffer, 0, 4 * count);
     }
-    return at("hook_resid_post", resid);`,
+    return at("hook_resid_post");`,
     caughtBy: "llama2_mha, config.json",
   },
   {

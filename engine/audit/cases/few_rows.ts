@@ -14,24 +14,28 @@ export const fewRowsCase = kernelCase({
   shapes: [
     shape([9, 192, 72], "BF16", "silu", { norm: true }),
     shape([3, 37, 264], "F16", "store", { norm: true, bias: true }),
+    shape([3, 128, 328], "BF16", "gelu_tanh", { norm: true, join: true }),
     shape([1, 320, 192], "BF16", "store", { norm: true }),
+    shape([1, 96, 1160], "F32", "store", { norm: true, join: true }),
     shape([1, 33, 8], "F32", "add"),
     shape([2, 64, 520], "F32", "gelu_tanh", { norm: true }),
     shape([4, 130, 64], "BF16", "add"),
     shape([8, 128, 200], "F16", "silu"),
     shape([64, 192, 512], "BF16", "add"),
     shape([1, 1024, 2048], "BF16", "silu", { norm: true }),
+    shape([1, 13824, 1152], "BF16", "gelu_tanh", { norm: true, join: true, distributions: LARGE }),
     shape([2, 37, 8192], "BF16", "add", { distributions: LARGE }),
     shape([1, 151936, 64], "BF16", "store", { distributions: LARGE }),
   ],
-  quick: 3,
+  quick: 4,
   random(draw) {
     const form = FORMS[draw.below(4)];
     const n = isGated(form) ? 64 * (1 + draw.below(4)) : 1 + draw.below(200);
     const dtype = STORED_DTYPES[draw.below(3)];
     const bias = form === "store" && draw.below(2) === 1;
     const sizes = [1 + draw.below(20), n, 8 * (1 + draw.below(60))] as const;
-    return shape(sizes, dtype, form, { norm: draw.below(2) === 1, bias });
+    const norm = draw.below(2) === 1;
+    return shape(sizes, dtype, form, { norm, join: norm && draw.below(2) === 1, bias });
   },
   make: (sizes, draw, picked) => make(sizes, draw, picked ?? allRows(sizes.rows), packed(fewRows)),
 });

@@ -3,7 +3,11 @@
 import type { Recorder } from "../../gpu/recorder.ts";
 import { ROW_TEXELS, TEXEL_BYTES } from "../../gpu/texels.ts";
 import { type FewRowsArgs, type Form, isGated } from "../../ops/few_rows.ts";
-import { fewRowsReference, normedReference } from "../../ops/few_rows_reference.ts";
+import {
+  fewRowsReference,
+  joinedReference,
+  normedReference,
+} from "../../ops/few_rows_reference.ts";
 import type { Share } from "../../ops/many_rows.ts";
 import type { WeightMatrix } from "../../weights/matrix.ts";
 import { packedRows, planPacked, recordPacking } from "../../weights/packed.ts";
@@ -13,6 +17,8 @@ import { asStored, largestExponent, type StoredDtype } from "../stored.ts";
 
 interface Choices {
   norm?: boolean;
+  /** Whether something is joined to the rows before their norm, which is a result too. */
+  join?: boolean;
   bias?: boolean;
   /** Of an adapter on it, and how its factors are stored (default: not at all). */
   rank?: number;
@@ -31,12 +37,13 @@ export function shape(
   form: Form,
   choices: Choices = {},
 ) {
-  const { norm = false, bias = false, rank = 0, factors = "BF16", texels = false } = choices;
-  const { after = false, distributions } = choices;
+  const { norm = false, join = false, bias = false, rank = 0, factors = "BF16" } = choices;
+  const { texels = false, after = false, distributions } = choices;
   const size = `[${rows}, ${k}] · [${n}, ${k}]ᵀ, ${dtype.toLowerCase()}, ${form}`;
   const adapter = `an adapter of rank ${rank}, ${factors.toLowerCase()}`;
   const label = [
     size,
+    ...(join ? ["joined"] : []),
     ...(norm ? ["normed"] : []),
     ...(bias ? ["with bias"] : []),
     ...(rank > 0 ? [adapter] : []),
@@ -51,6 +58,7 @@ export function shape(
     dtype,
     form,
     norm,
+    join,
     bias,
     rank,
     factors,
@@ -132,6 +140,9 @@ export function make(
   const wide = widthOf({ n, form });
   const before = form === "add" ? rowsOf(draw.values(rows * n, n, 60), n, picked) : undefined;
   const norm = choices.norm ? { weight: draw.normals(k), eps: 1e-5 } : undefined;
+  const join = choices.join
+    ? { y: rowsOf(draw.values(rows * k, k, 20), k, picked), weight: draw.normals(k) }
+    : undefined;
   const bias = choices.bias ? draw.normals(n) : undefined;
   const matrices: NonNullable<Job["matrices"]> = {};
   let first = 0;
@@ -153,7 +164,7 @@ export function make(
     firstShare += count;
     return { a, b, scale: SCALE, first, count };
   });
-  const inputs = { x, norm, w, bias, shares, before };
+  const inputs = { x, join, norm, w, bias, shares, before };
   const sum = () => fewRowsReference(inputs, [picked.length, n, k], form);
   const after = choices.after ? { weight: draw.normals(n), eps: 1e-5 } : undefined;
   return {
@@ -162,12 +173,15 @@ export function make(
       norm: norm?.weight ?? new Float32Array(1),
       bias: bias ?? new Float32Array(1),
       out: before ?? { words: picked.length * wide },
+      ...(join && { y: join.y, joined: join.weight, sum: { words: picked.length * k } }),
       ...(after && { after: after.weight, normed: { words: picked.length * n } }),
     },
     matrices,
     record(recorder, at, matrices) {
       op(recorder, parts.map((_, i) => matrices[`w${i}`]), {
         x: at.x.buffer,
+        join: join &&
+          { y: at.y.buffer, weight: at.joined.buffer, sum: at.sum.buffer },
         norm: norm && { weight: at.norm.buffer, eps: norm.eps },
         bias: bias && at.bias.buffer,
         out: at.out.buffer,
@@ -183,6 +197,9 @@ export function make(
     },
     expect: {
       out: { rowWords: wide, reference: sum },
+      ...(join && {
+        sum: { rowWords: k, reference: () => joinedReference(inputs, [picked.length, k]) },
+      }),
       ...(after && {
         normed: {
           rowWords: n,
