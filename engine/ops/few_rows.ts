@@ -66,14 +66,8 @@ export function fewRows(recorder: Recorder, args: FewRowsArgs): void {
   // With more of them a thread loads less, but every core should have some.
   const BLOCKS = [4, 2].find((blocks) => high * across(blocks) >= LEAST_GROUPS) ?? (gated ? 2 : 1);
   const PARTIALS = norm ? 2 ** Math.ceil(Math.log2(ROWS * Math.ceil(k / CHUNK))) : 1;
-  const { turns, segment } = turnsOf(gpu, {
-    ROWS,
-    PARTIALS,
-    high,
-    across: across(BLOCKS),
-    k,
-    norm,
-  });
+  const groups = { high, across: across(BLOCKS) };
+  const { turns, segment } = columnTurns(gpu, { ROWS, PARTIALS, k, normed: !!norm, ...groups });
   const kernel = gpu.kernels.get("few_rows", fewRowsCode, {
     ROWS,
     SIDES,
@@ -101,24 +95,27 @@ const LEAST_GROUPS = 4;
 /** Workgroups a core that are enough where each takes several groups of columns in turn. */
 const GROUPS_OF_CORE = 4;
 
+/** A product of {@link fewRows}: `high` times `across` groups of rows and columns. */
+interface Groups {
+  ROWS: number;
+  PARTIALS: number;
+  k: number;
+  normed: boolean;
+  high: number;
+  across: number;
+}
+
 /**
  * How many groups of columns a workgroup takes in turn, so that what it makes of the rows first serves them all; and how many
  * numbers of each row it then keeps, where those are not the kernel's own.
  */
-function turnsOf(
-  { cores, limits }: Gpu,
-  { ROWS, PARTIALS, high, across, k, norm }: {
-    ROWS: number;
-    PARTIALS: number;
-    high: number;
-    across: number;
-    k: number;
-    norm?: unknown;
-  },
+export function columnTurns(
+  { cores, limits }: Pick<Gpu, "cores" | "limits">,
+  { ROWS, PARTIALS, k, normed, high, across }: Groups,
 ): { turns: number; segment?: number } {
   const whole = Math.ceil(k / CHUNK) * CHUNK;
   const fits = 4 * (ROWS * whole + PARTIALS + 8) <= limits.maxComputeWorkgroupStorageSize;
-  if (!fits && !norm) return { turns: 1 };
+  if (!fits && !normed) return { turns: 1 };
   // Of the loops over columns, and over the rows where they are brought again for each group.
   const loops = 2 + k / 8 + Math.ceil(k / CHUNK) + (fits ? 0 : ROWS * k / 32 + k / 128);
   const wanted = Math.ceil(high * across / (GROUPS_OF_CORE * cores));

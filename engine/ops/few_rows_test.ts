@@ -8,7 +8,7 @@ import {
   output,
   testGpu,
 } from "../../tests/test_gpu.ts";
-import { fewRows } from "./few_rows.ts";
+import { columnTurns, fewRows } from "./few_rows.ts";
 import { manyRows } from "./many_rows.ts";
 
 Deno.test.afterAll(closeTestGpus);
@@ -98,4 +98,33 @@ Deno.test("products of packed weights are within their bound and have the bits o
     for (const texture of textures) gpu.texels.destroy(texture);
     product.destroy();
   }
+});
+
+Deno.test("columns in turn: as many as one core wants, and no thread's loops turn more often than llvmpipe lets them", () => {
+  const limits = { maxComputeWorkgroupStorageSize: 32768 } as GPUSupportedLimits;
+  for (const k of [64, 640, 1152, 2304, 5376, 8192]) {
+    for (const ROWS of [1, 2, 4]) {
+      const chunks = Math.ceil(k / 64);
+      const across = 262_144 / 256;
+      const PARTIALS = 2 ** Math.ceil(Math.log2(ROWS * chunks));
+      const groups = { ROWS, PARTIALS, k, normed: true, high: 1, across };
+      const { turns, segment = ROWS < 4 ? 512 : 256 } = columnTurns({ cores: 1, limits }, groups);
+      // As the shader has them, of eight lanes: two norms, then for each group the rows' numbers, chunks and eights.
+      const norms = 2 * (Math.ceil(ROWS * chunks / 8) * 17 + 1 + chunks);
+      let loops = norms;
+      for (let turn = 0; turn < turns; turn++) {
+        loops++;
+        for (let base = 0; base < k; base += segment) {
+          const width = Math.min(segment, k - base);
+          loops += 1 + Math.ceil(width / 64) + width / 8;
+          if (turn === 0 || k > segment) loops += Math.ceil(ROWS * width / 4 / 8);
+        }
+      }
+      const name = `${ROWS} rows of ${k}: ${turns} turns, ${loops} loops`;
+      assert(loops < 65_535, name);
+      assert(turns === across / 4 || loops > 50_000, name);
+    }
+  }
+  const fits = { ROWS: 1, PARTIALS: 1, k: 8192, normed: false, high: 1, across: 1024 };
+  assertEquals(columnTurns({ cores: 1, limits }, fits), { turns: 1 }, "nothing is kept");
 });
