@@ -109,7 +109,7 @@ export class ForwardPass {
     return start.layer > 0 && this.#hooks.visit(`blocks.${start.layer - 1}.hook_resid_post`, resid);
   }
 
-  /** One block, on the residual stream in place. Tells whether the pass ends within it. */
+  /** One block, on the residual stream. Tells whether the pass ends within it. */
   #block(layer: number, resid: Residual, stores: KeyStores): boolean {
     const count = this.batch.tokens * this.model.spec.hiddenSize;
     const at = (point: string, x?: GPUBuffer) => {
