@@ -43,7 +43,7 @@ export class BlockPass {
 
   /**
    * Attention's share of the residual stream `[tokens, hidden]`, in a buffer of its own; or, where nobody else wants it, added to
-   * `resid` at once, as far as that takes no other sums.
+   * `resid` at once, as far as that takes no other sums, or left for it to get.
    */
   attention(layer: number, resid: Residual, keys: KeyStore, add: boolean): GPUBuffer | undefined {
     const block = this.model.weights.blocks[layer];
@@ -308,8 +308,8 @@ export class BlockPass {
   }
 
   /**
-   * The last product of a sublayer and the norm after it, and `x` goes: a buffer of its own, or nothing when it was added to `resid`,
-   * which goes through the norm `next` then, if nobody looks at it or changes it.
+   * The last product of a sublayer and the norm after it, and `x` goes: a buffer of its own, or nothing when `resid` has it or is to get
+   * it. That goes through the norm `next` then, if nobody looks at it or changes it.
    */
   #output(
     block: BlockWeights,

@@ -1,20 +1,14 @@
 /** The residual stream of a pass. */
 
-/** What a sublayer adds through a norm of its own. */
-export interface Pending {
-  /** `[tokens, hidden]` f32. */
-  y: GPUBuffer;
-  /** The norm's weight. */
-  weight: GPUBuffer;
-}
+import type { Join } from "./ops/few_rows.ts";
 
 /**
  * The residual stream, `[tokens, hidden]` f32. The norm after a sublayer may be left to the dispatch that reads the stream next:
  * whoever else wants it settles it first, see BlockPass.
  */
 export class Residual {
-  /** What `buffer` does not have yet. */
-  pending?: Pending;
+  /** What a sublayer adds through a norm of its own, and `buffer` does not have yet. */
+  pending?: Omit<Join, "sum">;
 
   constructor(public buffer: GPUBuffer) {}
 }

@@ -36,10 +36,11 @@ export function fewRowsReference(
   [m, n, k]: readonly [number, number, number],
   form: Form,
 ): Reference {
-  const alone = norm ? rmsnormReference(x, norm.weight, m, k, norm.eps) : exact(x);
   const h = join
     ? normedReference(joinedReference({ x, join, norm }, [m, k]), norm!.weight, [m, k], norm!.eps)
-    : alone;
+    : norm
+    ? rmsnormReference(x, norm.weight, m, k, norm.eps)
+    : exact(x);
   const y = product(h, w, [m, n, k]);
   if (bias) { for (let at = 0; at < m * n; at++) plus(y, at, bias[at % n]); }
   for (const share of shares) addShare(y, h, share, [m, n, k]);
