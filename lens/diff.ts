@@ -68,10 +68,10 @@ export async function meanDifference(gpu: Gpu, options: DiffOptions): Promise<Me
       new ActivationSums(gpu, positions, models.spec.hiddenSize, resume?.[side][i])
     );
   const sums = { base: begin("base"), finetuned: begin("finetuned") };
-  const state = async (): Promise<DiffState> => ({
-    base: await Promise.all(sums.base.map((sum) => sum.state())),
-    finetuned: await Promise.all(sums.finetuned.map((sum) => sum.state())),
-  });
+  const state = async (): Promise<DiffState> => {
+    const states = await ActivationSums.states(gpu, SIDES.flatMap((side) => sums[side]));
+    return { base: states.slice(0, layers.length), finetuned: states.slice(layers.length) };
+  };
   const reached = (side: Side) => sums[side][0].documents;
   // An interrupted run of the other kind has brought one model further than the other.
   const together = models.together && reached("base") === reached("finetuned");
