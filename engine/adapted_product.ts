@@ -21,23 +21,23 @@ export function adaptedProduct(
   scratch: Scratch,
   { stack, x, join, norm, out, rows, form }: FusedProduct,
 ): boolean {
-  if (join) return false;
   const stored = { x, norm, rows, form: "store" } as const;
   const lowering = loweringOf(stack.linears);
   const { parts } = lowering;
   const columns = parts.reduce((sum, { count }) => sum + count, 0);
   const { gpu } = recorder;
   const fits = 4 * rows * columns <= gpu.limits.maxStorageBufferBindingSize &&
-    fitsShares({ parts, form }) && fitsProduct(gpu, { ...stored, stack }) &&
-    (lowering.packed || takesFused({ ...stored, weights: lowering.factors }));
+    fitsShares({ parts, form }) && fitsProduct(gpu, { ...stored, join, stack }) &&
+    (lowering.packed || takesFused(gpu, { ...stored, weights: lowering.factors }));
   if (!fits) return false;
   const own = form === "store" ? undefined : scratch.take(columns);
   const products = own ?? out;
-  fusedProduct(recorder, { ...stored, stack, out: products });
+  fusedProduct(recorder, { ...stored, join, stack, out: products });
   const { packed, factors, width } = lowering;
   const low = scratch.take(width);
-  if (packed) fewRows(recorder, { ...stored, weight: packed, out: low });
-  else matvecFused(recorder, { ...stored, weights: factors, out: low });
+  const lowered = { ...stored, x: join?.sum ?? x, out: low };
+  if (packed) fewRows(recorder, { ...lowered, weight: packed });
+  else matvecFused(recorder, { ...lowered, weights: factors });
   addShares(recorder, { x: products, low, lowWidth: width, parts, out, rows, form });
   for (const buffer of own ? [own, low] : [low]) scratch.drop(buffer);
   return true;

@@ -329,7 +329,7 @@ export class BlockPass {
       this.#products.forget();
       resid.pending = { y: this.#products.linear(x, linear), weight: norm };
       // The next layer's weights may come to where this one's norm lies.
-      const leaves = this.#products.few && !(place === "mlpOut" && block.stages);
+      const leaves = this.#products.join && !(place === "mlpOut" && block.stages);
       if (!leaves) this.settle(resid);
     } else if (!added) out = this.#normed(block, place, this.#products.linear(x, linear));
     scratch.drop(x);

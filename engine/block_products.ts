@@ -1,7 +1,7 @@
 /** The products of a block's linear layers, each by the quickest way there is for so many rows: with the norm before, adapters' shares, and what is done after. */
 
 import { adaptedProduct } from "./adapted_product.ts";
-import { fusedProduct, type Stack } from "./fused_product.ts";
+import { fusedProduct, joinsRows, type Stack } from "./fused_product.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import { isTexture } from "./gpu/texels.ts";
 import { type Form, type Join, takesFew } from "./ops/few_rows.ts";
@@ -30,6 +30,8 @@ export function isAdapted(linears: readonly Linear[]): boolean {
 export class BlockProducts {
   /** Whether there are too few rows for manyRows, which takes adapters' shares with the products. */
   readonly few: boolean;
+  /** Whether the products of {@link fused} may take what joins the rows first. */
+  readonly join: boolean;
   /** The buffer whose rows lie in a texture too, as they are now or normed: the residual stream after a product was added to it. */
   #copied: { buffer: GPUBuffer; texels: GPUTexture; normed?: GPUBuffer } | undefined;
   #roomForCopy: GPUTexture | undefined;
@@ -41,6 +43,7 @@ export class BlockProducts {
     private readonly normEps: number,
   ) {
     this.few = takesFew(recorder.gpu, rows);
+    this.join = joinsRows(recorder.gpu, rows);
   }
 
   /** A texture for what goes into a linear layer, where its product is sure to be one that takes it. */

@@ -2,7 +2,9 @@
 
 import type { Gpu } from "./gpu/gpu.ts";
 import type { Recorder } from "./gpu/recorder.ts";
+import type { Choice } from "./gpu/tuning.ts";
 import { fewRows, type FewRowsArgs, takesFew } from "./ops/few_rows.ts";
+import { LANE_ROWS } from "./ops/matmul.ts";
 import { fitsFused, matvecFused } from "./ops/matvec_fused.ts";
 import type { Linear } from "./weights/model_weights.ts";
 import type { PackedMatrix } from "./weights/packed.ts";
@@ -24,10 +26,15 @@ export interface FusedProduct extends Omit<FewRowsArgs, "weight"> {
 /** What decides whether a kernel can do it at once. */
 type Asked = Pick<FusedProduct, "stack" | "rows" | "join" | "norm" | "form">;
 
+/** Whether so many rows are few enough for what joins the residual stream to be left to the next product. */
+export function joinsRows(gpu: Gpu, rows: number): boolean {
+  return gpu.profile === "software" ? takesFew(gpu, rows) : rows <= LANE_ROWS;
+}
+
 /** Whether {@link fusedProduct} does this: from textures on software adapters, from the weights as they are stored on GPUs. */
 export function fitsProduct(gpu: Gpu, { stack, rows, join, norm, form }: Asked): boolean {
+  if (join && joins(gpu, stack, rows) === "apart") return false;
   if (gpu.profile === "software") return stack.packed !== undefined && takesFew(gpu, rows);
-  if (join) return false;
   // Biases that do not lie together, or before an activation, are added by themselves.
   const biased = stack.linears.some(({ bias }) => bias);
   if (biased && (!biasOf(stack) || form !== "store")) return false;
@@ -48,6 +55,12 @@ export function fusedProduct(recorder: Recorder, { stack, ...args }: FusedProduc
     matvecFused(recorder, { ...args, weights, bias: biasOf(stack) });
   }
   return true;
+}
+
+/** What was tuned, or else the rule. */
+function joins({ tuning }: Gpu, { linears }: Stack, rows: number): Choice<"sublayer_norm"> {
+  const weights = linears.reduce((sum, { weight }) => sum + weight.rows * weight.columns, 0);
+  return tuning.choice("sublayer_norm", rows, weights) ?? "joined";
 }
 
 /** The biases of all, where there are some and they lie together. */

@@ -1,42 +1,43 @@
 // Products of one row of activations, or a few, with up to three stored matrices, and what stands before and after them in a block:
 // RMSNorm, bias, residual stream, gated activation. For decoding on GPUs, as matvec.wgsl; few_rows.wgsl is the sibling for software adapters.
 //
-//   y[m, n] = Σ_k h[m, k] · w[n, k]                h = x, or rmsnorm(x) with NORM: see rmsnorm.wgsl; w = w0, w1, w2 one after the other
+//   y[m, n] = Σ_k h[m, k] · w[n, k]     w = w0, w1, w2 one after the other; h = r, or rmsnorm(r) with NORM: see rmsnorm.wgsl
+//                                       r = x, or with JOIN sum = x + rmsnorm(joined)
 //   FORM 0:    out[m, n] = y[m, n]                 (+ bias[n] with BIAS)
 //   FORM 1:    out[m, n] ← out[m, n] + y[m, n]
 //   FORM 2, 3: out[m, j] = act(y[m, j]) · y[m, n0 + j], act silu (2) or gelu_tanh (3): see glu.wgsl; n1 = n0, n2 = 0
 //
-// x [m, k] f32, k a multiple of 8; norm [k], bias [n] f32, read with NORM and BIAS only; w0 [n0, k], w1 [n1, k], w2 [n2, k] f32, f16
-// or bf16 as stored; out [m, n0 + n1 + n2] f32, [m, n0] with FORM 2 and 3
+// x, joined, sum [m, k] f32, k a multiple of 8; norm, join_norm [k], bias [n] f32; what NORM, JOIN and BIAS name is there with them only
+// w0 [n0, k], w1 [n1, k], w2 [n2, k] f32, f16 or bf16 as stored; out [m, n0 + n1 + n2] f32, [m, n0] with FORM 2 and 3
 // Sums:  those of rmsnorm.wgsl, and of matvec.wgsl: chunks of 64 k's, each from 0 with fma in rising k by one lane, then the chunks in
 //        order from 0. The same bits as step by step, whatever ROWS and LANES.
-// Error: of y γ(64 + ⌈k/64⌉)·Σ|h||w| + Σ|δh||w|, u = 2^-24, δh as in rmsnorm.wgsl; FORM 0 with BIAS and 1 round the sum;
-//        FORM 2, 3: the errors of gate and up through glu.wgsl, and its own.
+// Error: of y γ(64 + ⌈k/64⌉)·Σ|h||w| + Σ|δh||w|, u = 2^-24, δh as in rmsnorm.wgsl, of sum as there with ADD, which then goes through the
+//        norm; FORM 0 with BIAS and 1 round the sum; FORM 2, 3: the errors of gate and up through glu.wgsl, and its own.
 //
 // A workgroup of 128 threads takes ROWS rows by 128 / LANES columns, laid out as in matvec.wgsl. With FORM 2 and 3 the first half of its
 // columns are gates, the second the ups that they let pass, whose sums go through workgroup memory at the end. Every workgroup
-// takes the norm's sums for itself: x comes from a cache, and a dispatch of its own would take longer.
+// takes the norms' sums for itself: the rows come from a cache, and a dispatch of its own would take longer.
 
 const CHUNK = 64u; const THREADS = 128u;
 const C1 = 1.5957691216057308; const C3 = 0.07135481627260025; // glu.wgsl
 
 override WEIGHT_DTYPE: u32 = 2u; // 0 f32, 1 f16, 2 bf16
 override ROWS: u32 = 1u; override LANES: u32 = 32u; // 1, 4 or 8; a power of 2, at most 32 / ROWS
-override NORM: bool; override BIAS: bool; override FORM: u32;
+override NORM: bool; override JOIN: bool; override BIAS: bool; override FORM: u32;
 override PARTIALS: u32; // at least ROWS × THREADS, and with NORM ROWS × chunks
 
-struct Params { m: u32, k: u32, n0: u32, n1: u32, n2: u32, eps: f32 }
+struct Params { m: u32, k: u32, n0: u32, n1: u32, n2: u32, eps: f32, zero: u32 } // zero is 0, which no compiler knows: see rmsnorm.wgsl
 @group(0) @binding(0) var<storage, read> x: array<vec4<f32>>; @group(0) @binding(1) var<storage, read> norm: array<vec4<f32>>;
 @group(0) @binding(2) var<storage, read> w0: array<vec4<u32>>; @group(0) @binding(3) var<storage, read> w1: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read> w2: array<vec4<u32>>; @group(0) @binding(5) var<storage, read> bias: array<f32>;
-@group(0) @binding(6) var<storage, read_write> out: array<f32>; @group(0) @binding(7) var<uniform> p: Params;
+@group(0) @binding(6) var<storage, read_write> out: array<f32>; @group(0) @binding(10) var<uniform> p: Params;
+@group(0) @binding(7) var<storage, read> joined: array<vec4<f32>>; @group(0) @binding(8) var<storage, read> join_norm: array<vec4<f32>>;
+@group(0) @binding(9) var<storage, read_write> sum: array<vec4<f32>>;
 
-var<workgroup> tile: array<vec4<f32>, ROWS * LANES * 16u>;
-var<workgroup> partials: array<f32, PARTIALS>; var<workgroup> roots: array<f32, ROWS>;
+var<workgroup> tile: array<vec4<f32>, ROWS * LANES * 16u>; var<workgroup> partials: array<f32, PARTIALS>;
+var<workgroup> roots: array<f32, 2u * ROWS>; // of r, then of joined
 var<private> acc: array<f32, 8>;
-
 fn slot(row: u32, chunk: u32, q: u32) -> u32 { return (row * 16u + q) * LANES + (chunk ^ (q % LANES)); }
-
 // Eight vec4s of w0, w1 or w2 from the i-th on; zeros from the row's end on, which is `left` further.
 fn load(part: u32, i: u32, left: u32) -> array<vec4<u32>, 8> {
   var u: array<vec4<u32>, 8>;
@@ -45,7 +46,6 @@ fn load(part: u32, i: u32, left: u32) -> array<vec4<u32>, 8> {
   if (part == 2u) { for (var j = 0u; j < 8u; j++) { if (j < left) { u[j] = w2[i + j]; } } }
   return u;
 }
-
 // Four k's of the lane's chunk: the q-th vec4 of each row, in rising k.
 fn step(chunk: u32, q: u32, v: vec4<f32>) {
   for (var r = 0u; r < ROWS; r++) {
@@ -53,13 +53,11 @@ fn step(chunk: u32, q: u32, v: vec4<f32>) {
     acc[r] = fma(a.w, v.w, fma(a.z, v.z, fma(a.y, v.y, fma(a.x, v.x, acc[r]))));
   }
 }
-
 // Two pairs as f32, exactly.
 fn two(u: vec2<u32>) -> vec4<f32> {
   if (WEIGHT_DTYPE == 1u) { return vec4(unpack2x16float(u.x), unpack2x16float(u.y)); }
   return bitcast<vec4<f32>>(vec4(u.x << 16u, u.x & 0xffff0000u, u.y << 16u, u.y & 0xffff0000u));
 }
-
 // The chunk that begins at k, of a row of one matrix: 128 bytes at a time.
 fn sum_chunk(chunk: u32, part: u32, row: u32, k: u32) {
   let per = select(8u, 4u, WEIGHT_DTYPE == 0u); // k's in a vec4<u32>
@@ -72,17 +70,29 @@ fn sum_chunk(chunk: u32, part: u32, row: u32, k: u32) {
     }
   }
 }
-
-// The sum of one chunk's squares, of the row of x that begins at start.
-fn squares(start: u32, chunk: u32) -> f32 {
-  var sum = 0.0;
-  for (var d = chunk * 16u; d < min(chunk * 16u + 16u, p.k / 4u); d++) {
-    let v = x[start + d];
-    sum = fma(v.w, v.w, fma(v.z, v.z, fma(v.y, v.y, fma(v.x, v.x, sum))));
-  }
-  return sum;
+// The i-th vec4 of the row-th row from the first on: of r, or of joined where side is 1. Rows past m repeat the last one.
+fn input(side: u32, first: u32, row: u32, i: u32) -> vec4<f32> {
+  let at = min(first + row, p.m - 1u) * p.k / 4u + i;
+  if (side == 1u) { return joined[at]; }
+  var v = x[at]; if (JOIN) { v += bitcast<vec4<f32>>(bitcast<vec4<u32>>(join_norm[i] * (joined[at] / roots[ROWS + row])) ^ vec4(p.zero)); }
+  return v;
 }
-
+fn take_roots(side: u32, first: u32, thread: u32) {
+  let chunks = (p.k + CHUNK - 1u) / CHUNK;
+  for (var i = thread; i < ROWS * chunks; i += THREADS) {
+    var squares = 0.0;
+    for (var d = i % chunks * 16u; d < min(i % chunks * 16u + 16u, p.k / 4u); d++) {
+      let v = input(side, first, i / chunks, d); squares = fma(v.w, v.w, fma(v.z, v.z, fma(v.y, v.y, fma(v.x, v.x, squares))));
+    }
+    partials[i] = squares;
+  }
+  workgroupBarrier();
+  if (thread < ROWS) {
+    var total = 0.0; for (var c = 0u; c < chunks; c++) { total += partials[thread * chunks + c]; }
+    roots[side * ROWS + thread] = sqrt(total / f32(p.k) + p.eps);
+  }
+  workgroupBarrier();
+}
 fn act(gate: f32) -> f32 {
   if (FORM == 2u) { let a = select(gate, -80.0, gate < -80.0); return a / (1.0 + exp(-a)); }
   let a = select(gate, -9.7, gate < -9.7); let b = select(a, 9.7, a > 9.7);
@@ -91,23 +101,12 @@ fn act(gate: f32) -> f32 {
 
 @compute @workgroup_size(THREADS)
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups: vec3<u32>, @builtin(local_invocation_index) thread: u32) {
-  let n = p.n0 + p.n1 + p.n2;
-  let width = select(n, p.n0, FORM >= 2u);
+  let width = select(p.n0 + p.n1 + p.n2, p.n0, FORM >= 2u);
   let columns = THREADS / LANES / select(1u, 2u, FORM >= 2u); // of out
   let across = (width + columns - 1u) / columns; let id = group.y * groups.x + group.x;
   let row = id / across * ROWS;
   if (row >= p.m) { return; } // the same for the whole workgroup
-  if (NORM) {
-    let chunks = (p.k + CHUNK - 1u) / CHUNK;
-    for (var i = thread; i < ROWS * chunks; i += THREADS) { partials[i] = squares(min(row + i / chunks, p.m - 1u) * p.k / 4u, i % chunks); }
-    workgroupBarrier();
-    if (thread < ROWS) {
-      var total = 0.0;
-      for (var c = 0u; c < chunks; c++) { total += partials[thread * chunks + c]; }
-      roots[thread] = sqrt(total / f32(p.k) + p.eps);
-    }
-    workgroupBarrier();
-  }
+  if (JOIN) { take_roots(1u, row, thread); } if (NORM) { take_roots(0u, row, thread); }
   let side = thread / LANES; let lane = thread % LANES;
   let column = id % across * columns + side % columns;
   let w = min(column, width - 1u) + select(0u, p.n0, side >= columns); // the row of the stacked matrices
@@ -119,8 +118,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       let r = i / (LANES * 16u); let k = i % (LANES * 16u) * 4u;
       var v = vec4<f32>();
       if (start + k < p.k) {
-        v = x[(min(row + r, p.m - 1u) * p.k + start + k) / 4u];
-        if (NORM) { v = norm[(start + k) / 4u] * (v / roots[r]); }
+        let at = (start + k) / 4u; v = input(0u, row, r, at);
+        if (JOIN && id % across == 0u && row + r < p.m) { sum[(row + r) * p.k / 4u + at] = v; }
+        if (NORM) { v = norm[at] * (v / roots[r]); }
       }
       tile[slot(r, k / CHUNK, k % CHUNK / 4u)] = v;
     }

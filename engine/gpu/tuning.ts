@@ -44,6 +44,12 @@ export const KNOBS = {
       "staged 64",
     ],
   },
+  /** A norm after a sublayer, and the sum with it, in the dispatch of the next product of few rows, or in one of its own. */
+  sublayer_norm: {
+    kernels: ["few_rows", "matvec_fused", "rmsnorm_vec4"],
+    sizes: { rows: [1, 2, 4], weights: [1 << 22] },
+    choices: ["joined", "apart"],
+  },
   /** Tokens in blocks of one sequence, through textures, or each by itself. */
   attention: {
     kernels: ["attention", "attention_texel", "attention_workgroup"],

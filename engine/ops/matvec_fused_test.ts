@@ -6,6 +6,7 @@ import {
   assertWithin,
   closeTestGpus,
   compute,
+  output,
   testGpu,
 } from "../../tests/test_gpu.ts";
 import type { WeightMatrix } from "../weights/matrix.ts";
@@ -24,26 +25,37 @@ const CASES: StackedCase[] = [
   { rows: 3, parts: [35, 35], k: 72, dtype: "F32", form: "silu", norm: true },
   { rows: 1, parts: [17, 17], k: 584, dtype: "BF16", form: "gelu_tanh", norm: true },
   { rows: 7, parts: [33, 33], k: 1096, dtype: "F16", form: "silu" },
+  // What a sublayer adds.
+  { rows: 1, parts: [70, 3, 9], k: 328, dtype: "BF16", form: "store", norm: true, join: true },
+  { rows: 3, parts: [35, 35], k: 72, dtype: "F32", form: "gelu_tanh", norm: true, join: true },
+  { rows: 6, parts: [70], k: 1096, dtype: "F16", form: "store", norm: true, join: true },
+  { rows: 2, parts: [17, 17], k: 2120, dtype: "BF16", form: "silu", norm: true, join: true },
 ];
 
 Deno.test("fused products of stored weights are within their bound and have the bits of their steps", async () => {
   const gpu = await testGpu("discrete");
   for (const [i, one] of CASES.entries()) {
-    const { rows, form } = one;
+    const { rows, k, form } = one;
     const product = await StackedProduct.create(gpu, one, 10 * i);
     const name = JSON.stringify(one);
-    const [fused, stepped] = await compute(gpu, (recorder) => {
+    const [fused, stepped, sum, joined] = await compute(gpu, (recorder) => {
       const placed = product.place();
-      const fused = product.out();
-      const args = { ...placed, weights: product.matrices, out: fused.buffer, rows, form };
+      const [fused, sum] = [product.out(), output(gpu, [rows, k])];
+      const join = placed.join && { ...placed.join, sum: sum.buffer };
+      const args = { ...placed, join, weights: product.matrices, out: fused.buffer, rows, form };
       assert(fitsFused(gpu, args), name);
       const earlier = recorder.dispatches;
       matvecFused(recorder, args);
       assertEquals(recorder.dispatches - earlier, 1);
-      return [fused, product.steps(recorder, placed).out];
+      const { joined, out } = product.steps(recorder, placed);
+      return [fused, out, sum, joined];
     });
     assertSameBits(fused, stepped, name);
     assertWithin(fused, product.reference(), name);
+    if (one.join) {
+      assertSameBits(sum, joined, `what is joined, ${name}`);
+      assertWithin(sum, product.joinedReference(), `what is joined, ${name}`);
+    }
     product.destroy();
   }
 });
@@ -80,7 +92,15 @@ Deno.test("what the fused kernel cannot do, or others do faster, goes step by st
   assert(!fits(wide), "more sums of a norm than workgroup memory holds");
   assert(fits({ ...wide, norm: undefined }) && fits({ ...wide, rows: 4 }));
   assert(!fits({}, await testGpu("software")));
-  const device = { profile: "discrete", precision: "f32" } as const;
+  const { limits } = gpu;
+  const device = { profile: "discrete", precision: "f32", limits } as const;
+  const binds = (maxStorageBuffersPerShaderStage: number) =>
+    fits({}, {
+      ...device,
+      tuning: Tuning.none,
+      limits: { ...limits, maxStorageBuffersPerShaderStage },
+    });
+  assert(binds(10) && !binds(9), "as many buffers as the adapter binds");
   const tuned = (choice: Choice<"matmul">) =>
     fits({}, { ...device, tuning: Tuning.always("matmul", choice) });
   assert(tuned("subgroups") && !tuned("rows 8"));

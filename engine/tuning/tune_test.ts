@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { closeTestGpus, run, testGpu } from "../../tests/test_gpu.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Clock } from "../gpu/measure.ts";
@@ -81,17 +81,21 @@ Deno.test("the tuning ends when it is told to, with what there is", async () => 
   assertEquals(trials.length, 2);
 });
 
-Deno.test("every class of every knob has a workload, on each kind of adapter its own", () => {
+Deno.test("every class of every knob has a workload, on each kind of adapter its own", async () => {
+  const { limits } = await testGpu("software");
   for (const profile of DEVICE_PROFILES) {
-    const keys = workloads({ profile }).map(({ key }) => key);
+    const keys = workloads({ profile, limits }).map(({ key }) => key);
     assertEquals(new Set(keys).size, keys.length);
+    const less = workloads({ profile, limits: { ...limits, maxStorageBuffersPerShaderStage: 8 } });
+    assert(less.every(({ knob }) => knob !== "sublayer_norm"));
     const classes = Object.entries(KNOBS).flatMap(([knob, { sizes }]) =>
       Object.values<readonly number[]>(sizes).reduce(
         (keys, ends) => keys.flatMap((key) => [...ends, "max"].map((end) => `${key}/${end}`)),
         [knob],
       )
     );
-    const wanted = classes.filter((key) => profile === "software" || !key.startsWith("attention"));
+    const others = profile === "software" ? "sublayer_norm" : "attention";
+    const wanted = classes.filter((key) => !key.startsWith(others));
     assertEquals(keys.toSorted(), wanted.toSorted());
   }
   assertEquals(classKey("matmul", 24, 1), "matmul/31/1048576");

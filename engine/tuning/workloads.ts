@@ -2,12 +2,14 @@
 
 import { storedMatrix } from "../audit/stored.ts";
 import { packBatch } from "../batch.ts";
+import { fusedProduct } from "../fused_product.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { DeviceTensor } from "../gpu/tensor.ts";
 import { classKey, type KnobName } from "../gpu/tuning.ts";
 import { attention } from "../ops/attention.ts";
 import { matmul } from "../ops/matmul.ts";
+import { bindsFused } from "../ops/matvec_fused.ts";
 import { kthLargest, softmaxRows } from "../ops/ranking.ts";
 import { rmsnorm } from "../ops/rows.ts";
 import { queryRuns } from "../query_runs.ts";
@@ -31,20 +33,28 @@ export interface Prepared {
 }
 
 /** Everything that is tuned on a device, what matters most first; `quick` is a few of them, to see that it works. */
-export function workloads({ profile }: Pick<Gpu, "profile">, quick = false): Workload[] {
+export function workloads(
+  { profile, limits }: Pick<Gpu, "profile" | "limits">,
+  quick = false,
+): Workload[] {
+  const joins = profile !== "software" && bindsFused(limits);
   if (quick) {
     const tokens = profile === "software" ? [queries(96)] : [];
-    return [product(96, [512, 512]), ...tokens, norms(192), vocabulary(4096)];
+    const joined = joins ? [afterSublayer(1, [512, 512])] : [];
+    return [product(96, [512, 512]), ...joined, ...tokens, norms(192), vocabulary(4096)];
   }
   // A CPU takes seconds for what fills a GPU.
   const large: [number, number] = profile === "software" ? [1536, 1024] : [4096, 2048];
   const rows = [256, 1, 96, 48, 24, 16, 8, 4, 2];
+  const few = joins ? [1, 4, 8, 2] : [];
   return [
     ...rows.map((count) => product(count, [512, 512])),
     ...(profile === "software" ? [512, 192, 96, 48, 24].map(queries) : []),
+    ...few.map((count) => afterSublayer(count, [1536, 1152])),
     ...[192, 768, 2048].map(norms),
     ...[4096, 32_768, 151_936].map(vocabulary),
     ...rows.map((count) => product(count, large)),
+    ...few.map((count) => afterSublayer(count, [13_824, 1152])),
   ];
 }
 
@@ -62,6 +72,43 @@ function product(rows: number, [n, k]: [number, number]): Workload {
         results: [y],
         release() {
           for (const tensor of [x, y]) tensor.release();
+          for (const buffer of owned) gpu.buffers.destroy(buffer);
+        },
+      };
+    },
+  };
+}
+
+/** What stands between a sublayer's last product and the next one where a norm comes after the sublayer, on GPUs. */
+function afterSublayer(rows: number, [n, k]: [number, number]): Workload {
+  return {
+    knob: "sublayer_norm",
+    key: classKey("sublayer_norm", rows, n * k),
+    label: `${rows} × ${n} × ${k}`,
+    async prepare(gpu) {
+      const owned: GPUBuffer[] = [];
+      const weight = await storedMatrix(gpu, values(n * k), [n, k], "BF16", owned);
+      const [before, y] = [1, 2].map(() => gpu.tensorFrom(values(rows * k), [rows, k]));
+      const [after, norm] = [1, 2].map(() => gpu.tensorFrom(values(k), [k]));
+      const [x, sum, out] = [k, k, n].map((width) => gpu.tensor([rows, width]));
+      const eps = 1e-5;
+      const stack = { linears: [{ weight }] };
+      const product = {
+        ...{ stack, norm: { weight: norm.buffer, eps }, out: out.buffer, rows },
+        form: "store",
+      } as const;
+      const join = { y: y.buffer, weight: after.buffer, sum: sum.buffer };
+      return {
+        record(recorder) {
+          recorder.copy(before.buffer, 0, x.buffer, 0, 4 * rows * k);
+          if (fusedProduct(recorder, { ...product, x: x.buffer, join })) return;
+          const summed = { x: y.buffer, weight: after.buffer, out: x.buffer, add: true };
+          rmsnorm(recorder, { ...summed, rows, width: k, eps });
+          fusedProduct(recorder, { ...product, x: x.buffer });
+        },
+        results: [out],
+        release() {
+          for (const tensor of [before, y, after, norm, x, sum, out]) tensor.release();
           for (const buffer of owned) gpu.buffers.destroy(buffer);
         },
       };

@@ -156,6 +156,24 @@ const NAMED: readonly Named[] = [
     "var v = x[at]; if (JOIN && roots[row] != 0.0) {",
   ],
   [
+    "what a sublayer adds goes without its norm's weight",
+    "matvec_fused",
+    "join_norm[i] * (joined[at] / roots[ROWS + row])",
+    "joined[at] / roots[ROWS + row]",
+  ],
+  [
+    "the root of what is joined is that of the stream",
+    "matvec_fused",
+    "roots[side * ROWS + thread] = ",
+    "roots[thread] = ",
+  ],
+  [
+    "the last row of the stream is not stored",
+    "matvec_fused",
+    "id % across == 0u && row + r < p.m",
+    "id % across == 0u && row + r + 1u < p.m",
+  ],
+  [
     "each workgroup takes the first of the groups that it has in turn",
     "few_rows",
     "let group = (part * p.turns + turn) * SIDES",

@@ -104,9 +104,30 @@ const BUGS: readonly NamedBug[] = [
   [
     "what a streamed layer adds is left to the next one",
     "engine/block_pass.ts",
-    'this.#products.few && !(place === "mlpOut" && block.stages)',
-    "this.#products.few",
+    'this.#products.join && !(place === "mlpOut" && block.stages)',
+    "this.#products.join",
     ["tests/streaming_test.ts"],
+  ],
+  [
+    "an adapter's factors get the stream without what a sublayer adds",
+    "engine/adapted_product.ts",
+    "x: join?.sum ?? x",
+    "x",
+    ["tests/sublayer_norm_test.ts"],
+  ],
+  [
+    "a norm after a sublayer goes with the next product whatever was tuned",
+    "engine/fused_product.ts",
+    'if (join && joins(gpu, stack, rows) === "apart") return false;',
+    "",
+    ["tests/sublayer_norm_test.ts"],
+  ],
+  [
+    "a kernel runs that binds more buffers than the adapter",
+    "engine/ops/matvec_fused.ts",
+    "return limits.maxStorageBuffersPerShaderStage >= STORAGE_BUFFERS;",
+    "return true;",
+    ["engine/ops/matvec_fused_test.ts"],
   ],
   [
     "a hook sees the stream without what is still to be added",

@@ -46,13 +46,16 @@ export const matvecFusedCase = kernelCase({
     shape([9, 130, 72], "BF16", "silu", { norm: true }),
     shape([4, 37, 264], "F16", "store", { norm: true, bias: true }),
     shape([1, 33, 8], "F32", "add"),
+    shape([3, 66, 328], "BF16", "gelu_tanh", { norm: true, join: true }),
     shape([1, 70, 2120], "BF16", "store", { norm: true }),
     shape([3, 66, 520], "F32", "gelu_tanh", { norm: true }),
     shape([8, 134, 200], "F16", "silu"),
     shape([5, 320, 576], "BF16", "store", { norm: true, bias: true }),
     shape([1, 1024, 4160], "BF16", "silu", { norm: true }),
+    shape([8, 134, 1160], "F16", "store", { norm: true, join: true }),
     shape([2, 37, 8192], "BF16", "add", { distributions: LARGE }),
     shape([1, 16000, 4096], "BF16", "store", { norm: true, distributions: LARGE }),
+    shape([1, 13824, 1152], "BF16", "gelu_tanh", { norm: true, join: true, distributions: LARGE }),
   ],
   quick: 4,
   random(draw) {
@@ -61,7 +64,8 @@ export const matvecFusedCase = kernelCase({
     const dtype = STORED_DTYPES[draw.below(3)];
     const bias = form === "store" && draw.below(2) === 1;
     const sizes = [1 + draw.below(12), n, 8 * (1 + draw.below(80))] as const;
-    return shape(sizes, dtype, form, { norm: draw.below(2) === 1, bias });
+    const norm = draw.below(2) === 1;
+    return shape(sizes, dtype, form, { norm, join: norm && draw.below(2) === 1, bias });
   },
   make: (sizes, draw, picked) =>
     make(

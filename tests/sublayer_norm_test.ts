@@ -1,0 +1,90 @@
+/** A norm after a sublayer goes with the next product of few rows, or is a dispatch of its own: the bits are the same, under an adapter too. */
+
+import { assertEquals } from "@std/assert";
+import { withAdapter } from "../engine/adapter.ts";
+import { Gpu } from "../engine/gpu/gpu.ts";
+import { Tuning } from "../engine/gpu/tuning.ts";
+import { blockModules, type ModelSpec } from "../engine/model_spec.ts";
+import type { Transformer } from "../engine/transformer.ts";
+import { memorySource } from "../engine/weights/byte_source.ts";
+import { Checkpoint } from "../engine/weights/checkpoint.ts";
+import { loadLora } from "../engine/weights/lora.ts";
+import { parseAdapterConfig } from "../engine/weights/lora_config.ts";
+import { encodeSafetensors } from "../engine/weights/safetensors_writer.ts";
+import { assertSameRun, fixtureModel, type Run, run } from "./helpers.ts";
+import { recorded } from "./hooks_helpers.ts";
+import { normals } from "./test_gpu.ts";
+
+/** A whole eight, so that an adapted product is three dispatches. */
+const RANK = 8;
+
+/** An adapter on all linear layers. */
+async function adapter(spec: ModelSpec) {
+  const modules = blockModules(spec);
+  const tensors = Array.from(
+    { length: spec.layers },
+    (_, layer) =>
+      modules.flatMap(({ module, shape: [rows, columns] }, i) =>
+        ([["A", [RANK, columns]], ["B", [rows, RANK]]] as const).map(([factor, shape]) => ({
+          name: `base_model.model.model.layers.${layer}.${module}.lora_${factor}.weight`,
+          dtype: "F32" as const,
+          shape: [...shape],
+          data: normals(100 * layer + 2 * i + (factor === "A" ? 0 : 1), shape[0] * shape[1])
+            .map((value) => 0.1 * value),
+        }))
+      ),
+  ).flat();
+  const config = parseAdapterConfig({
+    peft_type: "LORA",
+    r: RANK,
+    lora_alpha: RANK,
+    target_modules: modules.map(({ module }) => module.split(".").at(-1)!),
+  }, "all");
+  const checkpoint = await Checkpoint.open(memorySource("all", encodeSafetensors(tensors)));
+  return loadLora(config, checkpoint, spec);
+}
+
+for (const profile of ["software", "discrete"] as const) {
+  Deno.test(`a norm after a sublayer costs no dispatch, and changes no bit by where it is done (${profile})`, async () => {
+    using gpu = await Gpu.open({ profile });
+    // Those of four are few for software adapters, those of eight for GPUs.
+    const most = profile === "software" ? 4 : 8;
+    for (const name of ["gemma2", "gemma3_text"]) {
+      const base = await fixtureModel(gpu, name);
+      const tuned = await withAdapter(base, await adapter(base.spec));
+      const { layers } = base.spec;
+      for (const model of [base, tuned]) {
+        for (const sequences of [1, 3, most, most + 1]) {
+          const [joined, apart] = await bothWays(gpu, model, sequences);
+          const what = `${name}, ${model === tuned ? "adapted" : "base"}, ${sequences}`;
+          assertSameRun(joined.results, apart.results, what);
+          // All but the last, after which no product comes that takes it.
+          const saved = sequences > most ? 0 : 2 * layers - 1;
+          assertEquals(apart.dispatches - joined.dispatches, saved, what);
+          if (sequences > most) continue;
+          const each = model === tuned ? 13 : 5;
+          assertEquals(apart.dispatches - outside(model), (each + 2) * layers, what);
+        }
+      }
+      for (const model of [tuned, base]) model.destroy();
+    }
+  });
+}
+
+/** Embedding; final norm and head, and what caps logits. */
+function outside({ spec: { finalSoftcap } }: Transformer): number {
+  return finalSoftcap === null ? 3 : 4;
+}
+
+async function bothWays(gpu: Gpu, model: Transformer, sequences: number) {
+  const texts = Array.from({ length: sequences }, (_, s) => [3 + s]);
+  const request = { capture: ["logits"] };
+  const ways: { dispatches: number; results: Run }[] = [];
+  for (const choice of ["joined", "apart"] as const) {
+    gpu.tuning = Tuning.always("sublayer_norm", choice);
+    const { dispatches } = recorded(model, model.batch(texts), request);
+    ways.push({ dispatches, results: await run(model, texts, request) });
+  }
+  gpu.tuning = Tuning.none;
+  return ways;
+}
