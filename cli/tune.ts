@@ -123,7 +123,9 @@ function print(
     key,
     label,
     ms(rule),
-    Object.entries(times).map(([choice, time]) => `${choice}: ${ms(time)}`).join(", "),
+    // The fastest first, as a narrow terminal cuts the rest.
+    Object.entries(times).sort(([, a], [, b]) => a - b)
+      .map(([choice, time]) => `${choice}: ${ms(time)}`).join(", "),
     chosen ?? "as it is",
     chosen === undefined ? "" : `${(rule / times[chosen]).toFixed(2)}×`,
   ]);
