@@ -88,3 +88,32 @@ async function bothWays(gpu: Gpu, model: Transformer, sequences: number) {
   gpu.tuning = Tuning.none;
   return ways;
 }
+
+Deno.test("an adapter that binds no more than WebGPU promises goes step by step, with the same bits", async () => {
+  const results: Run[] = [];
+  const kernels: string[][] = [];
+  for (const maxStorageBuffersPerShaderStage of [8, 10]) {
+    using gpu = await Gpu.open({
+      profile: "discrete",
+      limits: { maxStorageBuffersPerShaderStage },
+    });
+    const model = await fixtureModel(gpu, "gemma3_text");
+    const request = { capture: ["logits"] };
+    const texts = [[3], [7]];
+    kernels.push(recorded(model, model.batch(texts), request).kernels);
+    results.push(await run(model, texts, request));
+    model.destroy();
+  }
+  assertSameRun(results[0], results[1], "8 and 10 buffers");
+  assertEquals(kernels.map((names) => names.includes("matvec_fused")), [false, true]);
+});
+
+Deno.test("no other kernel binds more storage buffers than WebGPU promises", async () => {
+  const folder = `${import.meta.dirname}/../shaders`;
+  const over: string[] = [];
+  for (const { name } of Deno.readDirSync(folder)) {
+    const code = await Deno.readTextFile(`${folder}/${name}`);
+    if (code.split("var<storage").length - 1 > 8) over.push(name);
+  }
+  assertEquals(over, ["matvec_fused.wgsl"]);
+});

@@ -121,7 +121,7 @@ export async function auditKernels(
     let first: Record<string, Uint32Array<ArrayBuffer>> | undefined;
     for (const device of devices) {
       if (device.ops && !device.ops.includes(one.op)) continue;
-      if (one.half && !device.gpu.half) continue;
+      if (one.runsOn && !one.runsOn(device.gpu)) continue;
       const run = await runJob(device.gpu, job);
       for (const kernel of run.kernels) kernels.set(keyOf(kernel), kernel);
       const result = resultOf(found, one.op, device.name, run.kernels);

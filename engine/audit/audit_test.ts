@@ -1,12 +1,12 @@
 import { assert, assertEquals, assertStringIncludes } from "@std/assert";
-import { HAS_HALF, openBoth } from "../../tests/fast_gpu.ts";
+import { openBoth } from "../../tests/fast_gpu.ts";
 import { DEFAULTS, Tuning } from "../gpu/tuning.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import { elementGrid } from "../ops/grid.ts";
 import { type AuditDevice, auditKernels, type AuditPlan, keyOf } from "./audit_kernels.ts";
-import { allRows, kernelCase } from "./case.ts";
+import { allRows, type KernelCase, kernelCase } from "./case.ts";
 import { KERNEL_CASES, SHAPED_OPS } from "./cases.ts";
 import { Draw, rowsOf } from "./inputs.ts";
 import { runJob } from "./run_job.ts";
@@ -46,11 +46,23 @@ const PLAN: Omit<AuditPlan, "cases"> = {
   randomBatches: 1,
 };
 
+const software = await testGpu("software");
+
+/** Whether the adapter has what a case takes. */
+function runs({ runsOn }: KernelCase): boolean {
+  return !runsOn || runsOn(software);
+}
+
+/** The ops, named as their kernels are, that the adapter has not what it takes for. */
+function leftOut(): string[] {
+  return KERNEL_CASES.filter((one) => !runs(one)).map(({ op }) => op);
+}
+
 /** The kernels that the tests have run. */
 const ran = new Set<string>();
 
 for (const one of KERNEL_CASES) {
-  Deno.test(`audit: ${one.op}`, { ignore: one.half && !HAS_HALF }, async () => {
+  Deno.test(`audit: ${one.op}`, { ignore: !runs(one) }, async () => {
     const shapes = one.shapes.slice(0, one.quick ?? 2)
       .map((shape) => ({ ...shape, distributions: ["normal", "outliers"] as const }));
     const plan = { ...PLAN, cases: [{ ...one, shapes }] };
@@ -64,8 +76,7 @@ Deno.test("what is not audited on every class of GPUs has the same kernels on al
   assertEquals(DEFAULTS.apple, DEFAULTS.discrete);
   const [discrete, integrated] = [await testGpu("discrete"), await testGpu("integrated")];
   const shaped: string[] = [];
-  for (const { op, shapes, make, half, quick = 2 } of KERNEL_CASES) {
-    if (half && !HAS_HALF) continue;
+  for (const { op, shapes, make, quick = 2 } of KERNEL_CASES.filter(runs)) {
     const kernelsOf = async (gpu: Gpu) => {
       const all: string[] = [];
       for (const shape of shapes.slice(0, quick)) {
@@ -76,16 +87,16 @@ Deno.test("what is not audited on every class of GPUs has the same kernels on al
     };
     if (await kernelsOf(discrete) !== await kernelsOf(integrated)) shaped.push(op);
   }
-  assertEquals(shaped, SHAPED_OPS.filter((op) => HAS_HALF || op !== "matmul_half"));
+  const left = leftOut();
+  assertEquals(shaped, SHAPED_OPS.filter((op) => !left.includes(op)));
 });
 
 // Comes after the others, and fails where they were filtered.
-Deno.test("every .wgsl file is audited", async () => {
-  const hasSubgroups = (await testGpu("software")).subgroupSize > 0;
+Deno.test("every .wgsl file is audited", () => {
+  const left = [...leftOut(), ...(software.subgroupSize > 0 ? [] : ["matvec_subgroup"])];
   const files = [...Deno.readDirSync(`${import.meta.dirname}/../../shaders`)];
   const shaders = files.map(({ name }) => name.replace(/\.wgsl$/, ""))
-    .filter((name) => HAS_HALF || name !== "matmul_half")
-    .filter((name) => hasSubgroups || name !== "matvec_subgroup").sort();
+    .filter((name) => !left.includes(name)).sort();
   assertEquals([...ran].sort(), shaders);
 });
 

@@ -1,5 +1,6 @@
 /** What an audit runs: a kernel's op on inputs of some shape and distribution, and what must come out. */
 
+import type { Gpu } from "../gpu/gpu.ts";
 import type { Recorder } from "../gpu/recorder.ts";
 import type { DeviceTensor } from "../gpu/tensor.ts";
 import type { Reference } from "../ops/reference.ts";
@@ -59,8 +60,8 @@ export interface Shape {
 export interface KernelCase<S extends Shape = Shape> {
   /** Its name, that of its main kernel where there is one. */
   op: string;
-  /** Whether it needs a device that was opened for fast mode. */
-  half?: boolean;
+  /** Whether a device has what it takes; all have, where this is absent. */
+  runsOn?(gpu: Gpu): boolean;
   /** The first is small, and what a quick audit takes; the last the largest that a model needs. */
   shapes: readonly S[];
   /** How many of the shapes a quick audit takes (default: 2). */

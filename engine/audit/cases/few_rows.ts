@@ -3,7 +3,7 @@
 import { addShares } from "../../ops/add_shares.ts";
 import { fewRows, isGated } from "../../ops/few_rows.ts";
 import { matmul } from "../../ops/matmul.ts";
-import { matvecFused } from "../../ops/matvec_fused.ts";
+import { bindsFused, matvecFused } from "../../ops/matvec_fused.ts";
 import type { WeightMatrix } from "../../weights/matrix.ts";
 import { allRows, kernelCase } from "../case.ts";
 import { STORED_DTYPES } from "../stored.ts";
@@ -42,6 +42,7 @@ export const fewRowsCase = kernelCase({
 
 export const matvecFusedCase = kernelCase({
   op: "matvec_fused",
+  runsOn: ({ limits }) => bindsFused(limits),
   shapes: [
     shape([9, 130, 72], "BF16", "silu", { norm: true }),
     shape([4, 37, 264], "F16", "store", { norm: true, bias: true }),

@@ -8,7 +8,7 @@ import { productJob, shape } from "./matmul.ts";
 
 export const matmulHalfCase = kernelCase({
   op: "matmul_half",
-  half: true,
+  runsOn: ({ half }) => half,
   shapes: [
     shape([9, 17, 67], "BF16"),
     shape([3, 130, 203], "F16", -0.7),
