@@ -62,6 +62,21 @@ export const SHAPES = {
     rms_norm_eps: 1e-6,
     rope_theta: 1_000_000,
   },
+  /** Gemma 3 1B's. */
+  "Gemma-1B": {
+    ...LLAMA,
+    architectures: ["Gemma3ForCausalLM"],
+    model_type: "gemma3_text",
+    ...sizes(1152, 6912, 26, 4, 1, 256, 262_144),
+    max_position_embeddings: 32_768,
+    rms_norm_eps: 1e-6,
+    rope_theta: 1_000_000,
+    rope_local_base_freq: 10_000,
+    query_pre_attn_scalar: 256,
+    sliding_window: 512,
+    sliding_window_pattern: 6,
+    hidden_activation: "gelu_pytorch_tanh",
+  },
   /** Llama 3.1 8B's. */
   "8B": {
     ...LLAMA,

@@ -4,6 +4,7 @@ import { EMBEDDED_ROOT } from "../../models/embedded.ts";
 
 /** What is written as config.json, as far as tensors depend on it. */
 export interface RandomConfig {
+  /** `llama`, `qwen3` or `gemma3_text`. */
   model_type: string;
   hidden_size: number;
   intermediate_size: number;
@@ -45,6 +46,19 @@ function linears(config: RandomConfig): Record<string, [number, number]> {
   };
 }
 
+/** The norms of a block: where they stand, and their sizes. */
+function norms({ model_type, hidden_size: hidden, head_dim: head }: RandomConfig) {
+  const all: [string, number][] = [["input_layernorm", hidden], [
+    "post_attention_layernorm",
+    hidden,
+  ]];
+  if (model_type === "gemma3_text") {
+    all.push(["pre_feedforward_layernorm", hidden], ["post_feedforward_layernorm", hidden]);
+  }
+  if (model_type !== "llama") all.push(["self_attn.q_norm", head], ["self_attn.k_norm", head]);
+  return all;
+}
+
 /** Writes `config.json`, `model.safetensors` (bf16) and the embedded base's tokenizer into a folder. */
 export async function writeRandomModel(folder: string, config: RandomConfig, seed: number) {
   await Deno.mkdir(folder, { recursive: true });
@@ -62,18 +76,13 @@ export async function writeRandomModel(folder: string, config: RandomConfig, see
   const norm = (name: string, size = hidden): RandomTensor => ({
     name: `${name}.weight`,
     shape: [size],
-    mean: 1,
+    mean: config.model_type === "gemma3_text" ? 0 : 1, // Gemma's multiply by 1 + w
     deviation: 0.1,
   });
   const tensors = [weight("model.embed_tokens", [vocab, hidden]), norm("model.norm")];
   if (!config.tie_word_embeddings) tensors.push(weight("lm_head", [vocab, hidden]));
   for (let i = 0; i < config.num_hidden_layers; i++) {
-    tensors.push(norm(block(i, "input_layernorm")), norm(block(i, "post_attention_layernorm")));
-    if (config.model_type === "qwen3") {
-      const head = config.head_dim;
-      tensors.push(norm(block(i, "self_attn.q_norm"), head));
-      tensors.push(norm(block(i, "self_attn.k_norm"), head));
-    }
+    for (const [name, size] of norms(config)) tensors.push(norm(block(i, name), size));
     for (const [name, shape] of Object.entries(linears(config))) {
       tensors.push(weight(block(i, name), shape));
     }
