@@ -139,6 +139,7 @@ Deno.test("closest() suggests what was meant, and nothing far-fetched", () => {
   assertEquals(closest("docs", ["documents", "seed"]), undefined);
   assertEquals(closest("doc", ["documents", "seed"]), "documents");
   assertEquals(closest("sead", ["documents", "seed"]), "seed");
+  assertEquals(closest("max-tokens", ["tokens", "max-new-tokens"]), "max-new-tokens");
   assertEquals(closest("x".repeat(100_000), ["documents"]), undefined);
 });
 

@@ -22,7 +22,8 @@ export function closest(word: string, candidates: readonly string[]): string | u
   const limit = Math.ceil(word.length / 3);
   const ranked = candidates
     .map((candidate) => ({ candidate, distance: editDistance(word, candidate) }))
-    .sort((x, y) => x.distance - y.distance);
+    // Something is left out more often than made up: "max-tokens" is meant for "max-new-tokens" and not for "tokens".
+    .sort((x, y) => x.distance - y.distance || y.candidate.length - x.candidate.length);
   if (ranked.length > 0 && ranked[0].distance <= limit) return ranked[0].candidate;
   return word.length >= 3 ? candidates.find((candidate) => candidate.startsWith(word)) : undefined;
 }
