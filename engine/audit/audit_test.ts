@@ -157,7 +157,7 @@ Deno.test("an audit finds what is wrong with a kernel, and nothing in a right on
     ["if (i <= params.count) { out[i] = params.two * x[i]; }", /written 1 words past its end/],
     // Sixty-four to a workgroup, of which one is enough.
     [
-      "if (i < params.count || group.y == 1u && i == 64u) { out[min(i, params.count)] = params.two * x[i % 64u]; }",
+      "if (i < params.count || (group.y == 1u && i == 64u)) { out[min(i, params.count)] = params.two * x[i % 64u]; }",
       /written 1 words past its end, with workgroups to spare/,
     ],
     // The last row of a batch, whichever it is.
