@@ -2,6 +2,7 @@
 
 import type { Gpu } from "./gpu/gpu.ts";
 import type { ModelSpec } from "./model_spec.ts";
+import type { ModelWeights } from "./weights/model_weights.ts";
 
 /** Tokens a pass: enough to keep any adapter busy. */
 const BATCH_TOKENS = 2048;
@@ -34,6 +35,8 @@ function activationBytes({ hiddenSize, intermediateSize, heads, headDim }: Model
 
 /** Logits held at once: far below the smallest adapter's binding size, and enough to keep any busy. */
 const LOGIT_BYTES = 64 << 20;
+/** The same where every batch has the unembedding read once more. */
+const STREAMED_LOGIT_BYTES = 512 << 20;
 
 /**
  * How many single tokens, in groups of `multiple`, go through blocks, the unembedding and a ranking in one pass: what fits into half
@@ -41,14 +44,18 @@ const LOGIT_BYTES = 64 << 20;
  */
 export function rankedRowsPerBatch(
   { limits, buffers }: Gpu,
-  { spec }: { readonly spec: ModelSpec },
+  { spec, weights }: {
+    readonly spec: ModelSpec;
+    readonly weights: Pick<ModelWeights, "stream">;
+  },
   multiple: number,
 ): number {
+  const most = weights.stream ? STREAMED_LOGIT_BYTES : LOGIT_BYTES;
   const logits = 4 * spec.vocabSize;
   const keys = 8 * spec.kvHeads * spec.headDim * spec.layers;
   const rows = Math.min(
     BATCH_TOKENS,
-    Math.floor(Math.min(LOGIT_BYTES, limits.maxStorageBufferBindingSize) / logits),
+    Math.floor(Math.min(most, limits.maxStorageBufferBindingSize) / logits),
     // A group's means are as long as the logits of one row.
     Math.floor(roomFor(buffers) / (2 * logits + keys + activationBytes(spec))),
   );

@@ -34,10 +34,10 @@ export class ForwardPass {
     private readonly request: ForwardRequest,
   ) {
     const { spec, gpu } = model;
-    const { capture, edits, cache, start } = request;
+    const { capture, edits, cache, start, partial } = request;
     if (start) checkStart(start, spec, batch);
     // A cache wants the keys of its last layer, which are there once that layer's attention is.
-    const least = cache ? (spec.layers - 1) * BLOCK_HOOKS.length + 1 : undefined;
+    const least = cache && !partial ? (spec.layers - 1) * BLOCK_HOOKS.length + 1 : undefined;
     this.#scratch = new Scratch(gpu, batch.tokens);
     this.#hooks = new HookPoints(spec, batch, recorder, {
       capture,

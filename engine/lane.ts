@@ -81,7 +81,7 @@ export class Lane {
     const before = this.kept;
     await this.#record((recorder, resid) => {
       const start = { layer: this.layer, resid };
-      const request = { start, cache: this.cache, capture: [hook] };
+      const request = { start, cache: this.cache, capture: [hook], partial: true };
       const after = this.model.record(recorder, this.batch, request).get(hook);
       this.kept = after;
       use?.(recorder, after);

@@ -26,6 +26,8 @@ export interface ForwardRequest {
    * `hook_resid_post` of the layer before and the `hook_resid_pre` of this one; at `layers`, only the former.
    */
   start?: { layer: number; resid: DeviceTensor };
+  /** End after the last hook that is captured, though the cache does not have the keys of the layers after it then. */
+  partial?: boolean;
 }
 
 /** A model that can run. Made by `loadModel` of `models/`. */

@@ -61,17 +61,19 @@ export interface PatchscopeOptions {
   prompts: readonly (readonly number[])[];
   /** Norm to which a vector is rescaled before it is multiplied by a scale. */
   norm: number;
-  scales?: readonly number[];
+  /** All vectors', or each vector's own (default: {@link PATCHSCOPE_SCALES}). */
+  scales?: readonly number[] | ((vector: number) => readonly number[]);
   k?: number;
   intersection?: number;
-  /** Called after each group of vectors with the share that is done. */
+  /** Called with what is done, of all readings: after each group of them, and of streamed weights as they go through the layers. */
   progress?: (done: number, total: number) => void;
   /** Ends the work; a group that is being computed is not waited for. */
   signal?: AbortSignal;
 }
 
 /**
- * Reads vectors `[hidden]` at every scale.
+ * Reads vectors `[hidden]` at every scale. What is read together costs the prompts once, and of streamed weights one way through the
+ * layers.
  *
  * @returns for each vector the tokens at each scale
  * @throws {UsageError} for a vector of length 0 or not finite
@@ -83,8 +85,11 @@ export async function patchscope(
 ): Promise<ScaleTokens[][]> {
   const { prompts, layer, scales = PATCHSCOPE_SCALES } = options;
   const P = prompts.length;
+  const own = vectors.map((_, v) => typeof scales === "function" ? scales(v) : scales);
   // One row for each (vector, scale); each of them runs once a prompt.
-  const rows = vectors.flatMap((v) => scales.map((scale) => rescaled(v, scale * options.norm)));
+  const rows = vectors.flatMap((vector, v) =>
+    own[v].map((scale) => rescaled(vector, scale * options.norm))
+  );
   const size = rankedRowsPerBatch(model.gpu, model, P) / P;
   const prefixTokens = prompts.reduce((sum, prompt) => sum + prompt.length - 1, 0);
   const capacity = prefixTokens + Math.min(size, rows.length) * P;
@@ -96,7 +101,11 @@ export async function patchscope(
     for (let first = 0; first < rows.length; first += size) {
       groups.push(groupOf(model, cache, prefixes, rows.slice(first, first + size), options));
     }
-    const lanes = model.weights.stream && await advance(model, cache, groups, options);
+    // The last step of a group is its ranking.
+    const steps = groups.length * (model.spec.layers - layer);
+    const report = (step: number) =>
+      options.progress?.(Math.floor(rows.length * step / steps), rows.length);
+    const lanes = model.weights.stream && await advance(model, cache, groups, options, report);
     for (const [g, group] of groups.entries()) {
       options.signal?.throwIfAborted();
       const rank = (recorder: Recorder, captured: Captured) =>
@@ -106,14 +115,14 @@ export async function patchscope(
         : await runGroup(model, cache, group, options.layer, rank);
       lanes?.[g].release();
       ranked.push(...await readTop(top, options.signal));
-      options.progress?.(ranked.length, rows.length);
+      if (lanes) report(steps - groups.length + g + 1);
+      else options.progress?.(ranked.length, rows.length);
     }
   } finally {
     cache.destroy();
   }
-  return vectors.map((_, v) =>
-    scales.map((scale, s) => ({ scale, tokens: ranked[v * scales.length + s] }))
-  );
+  const lists = ranked.values();
+  return own.map((each) => each.map((scale) => ({ scale, tokens: lists.next().value! })));
 }
 
 /** Runs every prompt but for its last token; the keys and values stay in the cache. */
@@ -178,8 +187,10 @@ async function advance(
   cache: KvCache,
   groups: readonly Group[],
   { layer: replaced, signal }: PatchscopeOptions,
+  report: (step: number) => void,
 ): Promise<Lane[]> {
   const first = replaced + 1;
+  let done = 0;
   const lanes = groups.map(({ batch, resid }) =>
     Lane.from(model, batch, { layer: first, resid }, cache)
   );
@@ -193,7 +204,7 @@ async function advance(
         await lane.step();
         spillOver(lanes, most);
         if (g === 0) model.prefetch(layer + 1);
-        await flight.add();
+        await flight.add(() => report(++done));
       }
     }
     await flight.drain();

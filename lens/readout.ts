@@ -206,7 +206,7 @@ function entriesAt(
   return entries;
 }
 
-/** Patchscope of every entry, in their order; those of one model and one set of scales run together. */
+/** Patchscope of every entry, in their order; those of one model run together. */
 async function patchscopeAll(
   entries: readonly Entry[],
   { models, tokenizer, layer, means, firstPosition, progress, signal }: ReadoutOptions,
@@ -214,33 +214,30 @@ async function patchscopeAll(
   const norm = typicalNorm(means.finetunedNorm, firstPosition);
   const prompts = PATCHSCOPE_PROMPTS.map((prompt) => tokenizer.encode(prompt, { special: true }));
   const both = [...PATCHSCOPE_SCALES, ...PATCHSCOPE_SCALES.map((scale) => -scale)];
-  const results: ScaleTokens[][] = new Array(entries.length);
-  const total = entries.reduce(
-    (sum, entry) => sum + PATCHSCOPE_SCALES.length * (entry.bothSigns ? 2 : 1),
-    0,
-  );
+  const scalesOf = ({ bothSigns }: Entry) => bothSigns ? both : PATCHSCOPE_SCALES;
+  const readings = (some: readonly Entry[]) =>
+    some.reduce((sum, entry) => sum + scalesOf(entry).length, 0);
+  const results = new Map<Entry, ScaleTokens[]>();
+  const total = readings(entries);
   progress?.(0, total);
   let done = 0;
   // The finetuned model last: it is the one that is wanted next, should only one be on the device.
   for (const inBase of [true, false]) {
-    for (const bothSigns of [true, false]) {
-      const chosen = entries.keys().filter((i) =>
-        entries[i].inBase === inBase && entries[i].bothSigns === bothSigns
-      ).toArray();
-      if (chosen.length === 0) continue;
-      const scales = bothSigns ? both : PATCHSCOPE_SCALES;
-      const report = (rows: number) => progress?.(done + rows, total);
-      const run = { layer, prompts, norm, scales, progress: report, signal };
-      const read = await patchscope(
-        await (inBase ? models.base() : models.finetuned()),
-        chosen.map((i) => entries[i].vector),
-        run,
-      );
-      chosen.forEach((i, place) => results[i] = read[place]);
-      done += chosen.length * scales.length;
-    }
+    const chosen = entries.filter((entry) => entry.inBase === inBase);
+    if (chosen.length === 0) continue;
+    const read = await patchscope(
+      await (inBase ? models.base() : models.finetuned()),
+      chosen.map(({ vector }) => vector),
+      {
+        ...{ layer, prompts, norm, signal },
+        scales: (v) => scalesOf(chosen[v]),
+        progress: (rows) => progress?.(done + rows, total),
+      },
+    );
+    chosen.forEach((entry, place) => results.set(entry, read[place]));
+    done += readings(chosen);
   }
-  return results;
+  return entries.map((entry) => results.get(entry)!);
 }
 
 /** One vector's lists, before a grader has seen them. */

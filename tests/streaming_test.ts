@@ -1,5 +1,6 @@
 /** A model whose weights are brought layer by layer computes what a resident one does, to the last bit. */
 
+import { WeightStream } from "../engine/weights/stage.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { InterruptedError, OutOfMemoryError } from "../engine/errors.ts";
 import { generate } from "../engine/generation/generate.ts";
@@ -175,6 +176,39 @@ Deno.test("Patchscope and the logit lens on streamed weights", async () => {
     gpu.close();
   }
   assertEquals(results[1], results[0]);
+});
+
+Deno.test("Patchscope on streamed weights goes through the layers once for the prompts and once for all readings", async () => {
+  const gpu = await sharedGpu();
+  const source = await resolveSource("embedded:base");
+  const { transformer: model } = await loadModel(gpu, source, { stream: true });
+  const { layers, hiddenSize } = model.spec;
+  const vectors = [1, 2].map((seed) => someVector(hiddenSize, seed));
+  const { run: bring } = WeightStream.prototype;
+  // The prompts' keys of the layers to come take their rows of the embedding and every layer. Then the readings go through the layers after
+  // their own; of three the second is still there. At last the unembedding, which stays.
+  const expected = [[0, 1 + layers + (layers - 1) + 1], [2, 1 + layers + 3 - 1], [layers - 1, 0]];
+  for (const [layer, stages] of expected) {
+    let brought = 0;
+    const steps: number[] = [];
+    WeightStream.prototype.run = function (transfers) {
+      brought++;
+      return bring.call(this, transfers);
+    };
+    try {
+      await patchscope(model, vectors, {
+        ...{ prompts: [[1, 40, 300], [1, 77]], norm: 3, layer },
+        scales: (v) => Array.from({ length: v === 0 ? 8 : 4 }, (_, s) => s + 1),
+        progress: (done, total) => steps.push(done / total),
+      });
+    } finally {
+      WeightStream.prototype.run = bring;
+    }
+    const after = layers - 1 - layer;
+    assertEquals(brought, stages, `layer ${layer}`);
+    assertEquals(steps, Array.from({ length: after + 1 }, (_, i) => (i + 1) / (after + 1)));
+  }
+  model.destroy();
 });
 
 Deno.test("a pair computes once what lies before the first layer that the adapter changes", async () => {
