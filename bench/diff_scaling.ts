@@ -27,8 +27,8 @@ const flags = parseArgs(Deno.args, {
   string: ["documents", "tokens"],
   default: { documents: "1000,2000,5000,10000", tokens: "128" },
 });
-/** Documents that the ratio is taken of. */
-const IN_TURNS = 64;
+/** Documents that the ratio is taken of: so many that what a run begins and ends with is little of it. */
+const IN_TURNS = 256;
 
 const counts = flags.documents.split(",").map(Number);
 const tokens = Number(flags.tokens);
