@@ -40,12 +40,16 @@ export async function decodeOnce(
 }
 
 /** Each token must be the likeliest after those before it, in a pass over them all without a cache. */
-async function checkGreedy(model: Transformer, promptTokens: number, ids: readonly number[]) {
+async function checkGreedy(
+  model: Transformer,
+  { promptTokens, edits }: DecodeRun,
+  ids: readonly number[],
+): Promise<void> {
   const prompt = someTokens(promptTokens, model.spec.vocabSize, 2);
   const tokens = [...prompt, ...ids.slice(0, 4)];
   const positions = ids.slice(0, 4).map((_, i) => promptTokens - 1 + i);
   const capture = [{ hook: "logits", positions }];
-  const captured = await model.forward(model.batch([tokens]), { capture });
+  const captured = await model.forward(model.batch([tokens]), { capture, edits });
   const logits = await captured.get("logits").read();
   captured.release();
   positions.forEach((_, i) => {
@@ -82,7 +86,7 @@ export async function decodeSpeeds(
 ): Promise<number[]> {
   for (const { model, run } of subjects) {
     const { ids } = await decodeOnce(model, run);
-    await checkGreedy(model, run.promptTokens, ids);
+    await checkGreedy(model, run, ids);
   }
   const speeds: number[][] = subjects.map(() => []);
   const end = performance.now() + 1000 * seconds;

@@ -2,9 +2,9 @@
 
 import type { Edit, ForwardRequest, Transformer } from "../engine/transformer.ts";
 import { type BenchContext, someTokens } from "./context.ts";
-import { decodeOnce } from "./decode.ts";
+import { decodeEffort, decodeSpeeds } from "./decode.ts";
 import { expect } from "./kernels/case.ts";
-import { median, medians } from "../engine/gpu/measure.ts";
+import { medians } from "../engine/gpu/measure.ts";
 import { row } from "./row.ts";
 
 const LAST_LOGITS = { hook: "logits", positions: [-1] };
@@ -94,14 +94,8 @@ async function benchEditedDecode(
 ): Promise<void> {
   const { quick } = context.options;
   const run = { sequences: 1, promptTokens: quick ? 64 : 256, newTokens: quick ? 17 : 49 };
-  const speeds: number[][] = [[], []];
-  for (let turn = 0; turn <= (quick ? 1 : 7); turn++) {
-    for (const [i, edits] of [[], [edit]].entries()) {
-      const { speed } = await decodeOnce(model, { ...run, edits });
-      if (turn > 0) speeds[i].push(speed);
-    }
-  }
-  const [plain, edited] = speeds.map(median);
+  const subjects = [[], [edit]].map((edits) => ({ model, run: { ...run, edits } }));
+  const [plain, edited] = await decodeSpeeds(subjects, decodeEffort(context));
   const timed = "wall";
   context.add(row("hooks/decode/none", plain, "tokens/s", { timed }));
   context.add(row("hooks/decode/edit", edited, "tokens/s", { timed, ceiling: plain }));
