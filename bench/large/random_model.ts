@@ -47,16 +47,17 @@ function linears(config: RandomConfig): Record<string, [number, number]> {
 }
 
 /** The norms of a block: where they stand, and their sizes. */
-function norms({ model_type, hidden_size: hidden, head_dim: head }: RandomConfig) {
-  const all: [string, number][] = [["input_layernorm", hidden], [
-    "post_attention_layernorm",
-    hidden,
-  ]];
+function norms(config: RandomConfig): [string, number][] {
+  const { model_type, hidden_size: hidden, head_dim: head } = config;
+  const names = ["input_layernorm", "post_attention_layernorm"];
   if (model_type === "gemma3_text") {
-    all.push(["pre_feedforward_layernorm", hidden], ["post_feedforward_layernorm", hidden]);
+    names.push("pre_feedforward_layernorm", "post_feedforward_layernorm");
   }
-  if (model_type !== "llama") all.push(["self_attn.q_norm", head], ["self_attn.k_norm", head]);
-  return all;
+  const ofHeads = model_type === "llama" ? [] : ["self_attn.q_norm", "self_attn.k_norm"];
+  return [
+    ...names.map((name): [string, number] => [name, hidden]),
+    ...ofHeads.map((name): [string, number] => [name, head]),
+  ];
 }
 
 /** Writes `config.json`, `model.safetensors` (bf16) and the embedded base's tokenizer into a folder. */
