@@ -39,7 +39,7 @@ export async function decodeOnce(
   return { speed: sequences * (newTokens - 1) / seconds, ids: results[0].ids };
 }
 
-/** Each token must be the likeliest after those before it, in a pass over them all without a cache. */
+/** Each token must be the likeliest after those before it, in a pass over them all without a cache, with the same edits. */
 async function checkGreedy(
   model: Transformer,
   { promptTokens, edits }: DecodeRun,

@@ -89,12 +89,6 @@ export class ActivationSums {
     }));
   }
 
-  /** Brings the raw sums back. */
-  async state(): Promise<MeansState> {
-    const [state] = await ActivationSums.states(this.gpu, [this]);
-    return state;
-  }
-
   /** Gives the buffers back. */
   release(): void {
     this.#sum.release();

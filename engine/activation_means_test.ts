@@ -37,7 +37,7 @@ async function accumulated(
     await run(gpu, (recorder) => sums.add(recorder, x, documents));
     from += documents;
   }
-  const state = await sums.state();
+  const [state] = await ActivationSums.states(gpu, [sums]);
   sums.release();
   return state;
 }

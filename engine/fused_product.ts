@@ -33,7 +33,7 @@ export function joinsRows(gpu: Gpu, rows: number): boolean {
 
 /** Whether {@link fusedProduct} does this: from textures on software adapters, from the weights as they are stored on GPUs. */
 export function fitsProduct(gpu: Gpu, { stack, rows, join, norm, form }: Asked): boolean {
-  if (join && joins(gpu, stack, rows) === "apart") return false;
+  if (join && sublayerNorm(gpu, stack, rows) === "apart") return false;
   if (gpu.profile === "software") return stack.packed !== undefined && takesFew(gpu, rows);
   // Biases that do not lie together, or before an activation, are added by themselves.
   const biased = stack.linears.some(({ bias }) => bias);
@@ -57,8 +57,8 @@ export function fusedProduct(recorder: Recorder, { stack, ...args }: FusedProduc
   return true;
 }
 
-/** What was tuned, or else the rule. */
-function joins({ tuning }: Gpu, { linears }: Stack, rows: number): Choice<"sublayer_norm"> {
+/** Where a norm after a sublayer is done: as it was tuned, or else by the rule. */
+function sublayerNorm({ tuning }: Gpu, { linears }: Stack, rows: number): Choice<"sublayer_norm"> {
   const weights = linears.reduce((sum, { weight }) => sum + weight.rows * weight.columns, 0);
   return tuning.choice("sublayer_norm", rows, weights) ?? "joined";
 }

@@ -1,6 +1,5 @@
 /** A model whose weights are brought layer by layer computes what a resident one does, to the last bit. */
 
-import { WeightStream } from "../engine/weights/stage.ts";
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { InterruptedError, OutOfMemoryError } from "../engine/errors.ts";
 import { generate } from "../engine/generation/generate.ts";
@@ -11,6 +10,7 @@ import { logitLens } from "../lens/logit_lens.ts";
 import { patchscope } from "../lens/patchscope.ts";
 import { sharedLayers } from "../engine/shared_layers.ts";
 import { Transformer } from "../engine/transformer.ts";
+import { WeightStream } from "../engine/weights/stage.ts";
 import { loadFinetuned, loadModel } from "../models/load_model.ts";
 import { loadedPair } from "../models/model_shelf.ts";
 import { resolveSource } from "../models/source.ts";

@@ -1,47 +1,30 @@
 /** A norm after a sublayer goes with the next product of few rows, or is a dispatch of its own: the bits are the same, under an adapter too. */
 
 import { assertEquals } from "@std/assert";
-import { withAdapter } from "../engine/adapter.ts";
+import { writeRandomAdapter } from "../bench/large/random_model.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
 import { Tuning } from "../engine/gpu/tuning.ts";
-import { blockModules, type ModelSpec } from "../engine/model_spec.ts";
 import type { Transformer } from "../engine/transformer.ts";
-import { memorySource } from "../engine/weights/byte_source.ts";
-import { Checkpoint } from "../engine/weights/checkpoint.ts";
-import { loadLora } from "../engine/weights/lora.ts";
-import { parseAdapterConfig } from "../engine/weights/lora_config.ts";
-import { encodeSafetensors } from "../engine/weights/safetensors_writer.ts";
-import { assertSameRun, fixtureModel, type Run, run } from "./helpers.ts";
+import { loadFinetuned, loadModel } from "../models/load_model.ts";
+import { resolveSource } from "../models/source.ts";
+import { assertSameRun, fixtureModel, FIXTURES, readJson, type Run, run } from "./helpers.ts";
 import { recorded } from "./hooks_helpers.ts";
-import { normals } from "./test_gpu.ts";
 
 /** A whole eight, so that an adapted product is three dispatches. */
 const RANK = 8;
 
-/** An adapter on all linear layers. */
-async function adapter(spec: ModelSpec) {
-  const modules = blockModules(spec);
-  const tensors = Array.from(
-    { length: spec.layers },
-    (_, layer) =>
-      modules.flatMap(({ module, shape: [rows, columns] }, i) =>
-        ([["A", [RANK, columns]], ["B", [rows, RANK]]] as const).map(([factor, shape]) => ({
-          name: `base_model.model.model.layers.${layer}.${module}.lora_${factor}.weight`,
-          dtype: "F32" as const,
-          shape: [...shape],
-          data: normals(100 * layer + 2 * i + (factor === "A" ? 0 : 1), shape[0] * shape[1])
-            .map((value) => 0.1 * value),
-        }))
-      ),
-  ).flat();
-  const config = parseAdapterConfig({
-    peft_type: "LORA",
-    r: RANK,
-    lora_alpha: RANK,
-    target_modules: modules.map(({ module }) => module.split(".").at(-1)!),
-  }, "all");
-  const checkpoint = await Checkpoint.open(memorySource("all", encodeSafetensors(tensors)));
-  return loadLora(config, checkpoint, spec);
+/** A fixture's model, and that under a random adapter on all linear layers. */
+async function pair(gpu: Gpu, name: string): Promise<[Transformer, Transformer]> {
+  const folder = await Deno.makeTempDir();
+  try {
+    const source = await resolveSource(`${FIXTURES}/${name}`);
+    const base = await loadModel(gpu, source);
+    await writeRandomAdapter(folder, await readJson(`${FIXTURES}/${name}/config.json`), RANK, 1);
+    const tuned = await loadFinetuned(gpu, base, await resolveSource(folder));
+    return [base.transformer, tuned.transformer];
+  } finally {
+    await Deno.remove(folder, { recursive: true });
+  }
 }
 
 for (const profile of ["software", "discrete"] as const) {
@@ -50,8 +33,7 @@ for (const profile of ["software", "discrete"] as const) {
     // Those of four are few for software adapters, those of eight for GPUs.
     const most = profile === "software" ? 4 : 8;
     for (const name of ["gemma2", "gemma3_text"]) {
-      const base = await fixtureModel(gpu, name);
-      const tuned = await withAdapter(base, await adapter(base.spec));
+      const [base, tuned] = await pair(gpu, name);
       const { layers } = base.spec;
       for (const model of [base, tuned]) {
         for (const sequences of [1, 3, most, most + 1]) {

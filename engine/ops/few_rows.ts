@@ -52,7 +52,7 @@ export interface FewRowsArgs {
   form: Form;
 }
 
-/** `rmsnorm`, `matmul`, `addBias`, and `addInPlace` or `glu`, as far as they are asked for: the same bits. */
+/** What joins the rows, `rmsnorm`, `matmul`, `addBias`, and `addInPlace` or `glu`, as far as they are asked for: the same bits. */
 export function fewRows(recorder: Recorder, args: FewRowsArgs): void {
   const { gpu } = recorder;
   const { x, join, norm, weight: { texture, dtype, rows: n, columns: k, bias }, out, rows, form } =

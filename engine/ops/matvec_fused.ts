@@ -60,7 +60,7 @@ export function bindsFused(limits: Gpu["limits"]): boolean {
   return limits.maxStorageBuffersPerShaderStage >= STORAGE_BUFFERS;
 }
 
-/** `rmsnorm`, `matmul`, `addBias`, and `addInPlace` or `glu`, as far as they are asked for, where {@link takesFused}: the same bits. */
+/** What joins the rows, `rmsnorm`, `matmul`, `addBias`, and `addInPlace` or `glu`, as far as they are asked for, where {@link takesFused}: the same bits. */
 export function matvecFused(recorder: Recorder, args: MatvecFusedArgs): void {
   const { x, join, norm, weights, bias, out, rows, form } = args;
   if (join && !norm) throw new Error("What is joined to a residual stream has the norm's eps");

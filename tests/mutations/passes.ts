@@ -125,7 +125,7 @@ const BUGS: readonly NamedBug[] = [
   [
     "a norm after a sublayer goes with the next product whatever was tuned",
     "engine/fused_product.ts",
-    'if (join && joins(gpu, stack, rows) === "apart") return false;',
+    'if (join && sublayerNorm(gpu, stack, rows) === "apart") return false;',
     "",
     ["tests/sublayer_norm_test.ts"],
   ],

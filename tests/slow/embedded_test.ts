@@ -48,7 +48,7 @@ async function sumsOf(gpu: Gpu, model: Transformer, batches: Uint32Array[][]): P
     pass.release();
     await recorder.submit();
   }
-  const state = await sums.state();
+  const [state] = await ActivationSums.states(gpu, [sums]);
   sums.release();
   return state;
 }
