@@ -4,11 +4,13 @@ import attention from "../../shaders/attention.wgsl" with { type: "text" };
 import attentionTexel from "../../shaders/attention_texel.wgsl" with { type: "text" };
 import attentionWorkgroup from "../../shaders/attention_workgroup.wgsl" with { type: "text" };
 import kthLargest from "../../shaders/kth_largest.wgsl" with { type: "text" };
+import fewRows from "../../shaders/few_rows.wgsl" with { type: "text" };
 import matmul from "../../shaders/matmul.wgsl" with { type: "text" };
 import matmulTexel from "../../shaders/matmul_texel.wgsl" with { type: "text" };
 import matmulStaged from "../../shaders/matmul_staged.wgsl" with { type: "text" };
 import matmulTiled from "../../shaders/matmul_tiled.wgsl" with { type: "text" };
 import matvec from "../../shaders/matvec.wgsl" with { type: "text" };
+import matvecFused from "../../shaders/matvec_fused.wgsl" with { type: "text" };
 import matvecSubgroup from "../../shaders/matvec_subgroup.wgsl" with { type: "text" };
 import rmsnorm from "../../shaders/rmsnorm.wgsl" with { type: "text" };
 import rmsnormVec4 from "../../shaders/rmsnorm_vec4.wgsl" with { type: "text" };
@@ -21,16 +23,21 @@ import { adapterName } from "../gpu/profile.ts";
 import { type Choices, type KnobName, KNOBS, Tuning } from "../gpu/tuning.ts";
 import { parseSchema } from "../schema.ts";
 
-const SOURCES: Record<string, string> = {
+/** The kernels that a knob's choices are among. */
+type Tuned = typeof KNOBS[KnobName]["kernels"][number];
+
+const SOURCES: Readonly<Record<Tuned, string>> = {
   attention,
   attention_texel: attentionTexel,
   attention_workgroup: attentionWorkgroup,
+  few_rows: fewRows,
   kth_largest: kthLargest,
   matmul,
   matmul_staged: matmulStaged,
   matmul_texel: matmulTexel,
   matmul_tiled: matmulTiled,
   matvec,
+  matvec_fused: matvecFused,
   matvec_subgroup: matvecSubgroup,
   rmsnorm,
   rmsnorm_vec4: rmsnormVec4,

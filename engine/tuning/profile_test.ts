@@ -1,6 +1,7 @@
 import { assertEquals, assertStringIncludes, assertThrows } from "@std/assert";
 import { UsageError } from "../errors.ts";
 import { adapterName } from "../gpu/profile.ts";
+import { KNOBS } from "../gpu/tuning.ts";
 import { applicable, readProfile, shaderHashes, type TuningProfile } from "./profile.ts";
 import { SHIPPED } from "./shipped.ts";
 
@@ -36,6 +37,12 @@ Deno.test("what is said of kernels that have changed since does not count, the r
   const { tuning, ignored } = await applicable(GPU, changed);
   assertEquals(tuning.choices, { "long_row/max": "64" });
   assertEquals(ignored, "shaders have changed since, of which it says matmul");
+});
+
+Deno.test("a profile has the hash of every kernel that some choice is among", async () => {
+  const hashes = await shaderHashes();
+  const named = new Set(Object.values(KNOBS).flatMap(({ kernels }) => kernels));
+  assertEquals(Object.keys(hashes).sort(), [...named].sort());
 });
 
 Deno.test("what is no profile is refused, with what is wrong", async () => {
