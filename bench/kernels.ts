@@ -7,6 +7,7 @@ import { copyCase, fmaCase } from "./kernels/ceilings.ts";
 import {
   FEW_ROW_SHAPES,
   firstMatmulCase,
+  LARGE_MATMUL_SHAPE,
   MATMUL_SHAPES,
   matmulCase,
   MATVEC_SHAPES,
@@ -33,8 +34,9 @@ function ceilingCases({ gpu, options: { quick } }: BenchContext): KernelCase[] {
 /** The kernels' cases, in groups that are measured one after the other. */
 async function groups(context: BenchContext): Promise<KernelCase[][]> {
   const firsts = await Promise.all(YARDSTICKS.map(firstMatmulCase));
+  const large = context.gpu.profile === "software" ? [] : [LARGE_MATMUL_SHAPE];
   const all = [
-    [...firsts, ...MATMUL_SHAPES.map(matmulCase)],
+    [...firsts, ...[...MATMUL_SHAPES, ...large].map(matmulCase)],
     FEW_ROW_SHAPES.map(matmulCase),
     MATVEC_SHAPES.map(matmulCase),
     [...ATTENTION_CASES, ...ATTENTION_DECODE_CASES, ...RMSNORM_CASES],

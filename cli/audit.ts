@@ -1,7 +1,7 @@
 /** `deno task audit`: every kernel against float64, and whole models for results that repeat. */
 
 import { type AuditDevice, auditKernels, trialsOf } from "../engine/audit/audit_kernels.ts";
-import { KERNEL_CASES, SHAPED_OPS } from "../engine/audit/cases.ts";
+import { KERNEL_CASES, SHAPED_OPS, TUNED_PRODUCTS } from "../engine/audit/cases.ts";
 import { type AuditDocument, auditDocument } from "../engine/audit/document.ts";
 import { auditName, matchesGlob } from "../engine/audit/names.ts";
 import { UsageError } from "../engine/errors.ts";
@@ -81,9 +81,6 @@ const OTHERS: Record<DeviceProfile, { kernels: DeviceProfile; shapes: DeviceProf
   apple: { kernels: "software", shapes: "integrated" },
 };
 
-/** Products by the variant that no class of adapters begins with. */
-const SUBGROUPS = Tuning.always("matmul", "subgroups");
-
 async function runAudit(
   flags: AuditFlags,
   cases: typeof KERNEL_CASES,
@@ -97,10 +94,13 @@ async function runAudit(
   using third = await Gpu.open({ backend, profile: others.shapes, both: true });
   const devices: AuditDevice[] = [first, second].map((gpu) => ({ name: gpu.profile, gpu }));
   const shaped = { name: third.profile, gpu: third, ops: SHAPED_OPS };
-  using grouped = await Gpu.open({ backend, profile: "discrete", tuning: SUBGROUPS });
-  const more = grouped.subgroupSize > 0
-    ? [{ name: "subgroups", gpu: grouped, ops: ["matmul"] }]
-    : [];
+  using opened = new DisposableStack();
+  const tuned: AuditDevice[] = [];
+  for (const name of TUNED_PRODUCTS) {
+    const tuning = Tuning.always("matmul", name);
+    const gpu = opened.use(await Gpu.open({ backend, profile: "discrete", tuning }));
+    if (name !== "subgroups" || gpu.subgroupSize > 0) tuned.push({ name, gpu, ops: ["matmul"] });
+  }
   const extent = flags.quick ? PLANS.quick : PLANS.full;
   const plan = { cases, quick: flags.quick, ...extent };
   const bar = startProgress({
@@ -109,7 +109,7 @@ async function runAudit(
     unit: "inputs",
     quiet: flags.json,
   });
-  const kernels = await auditKernels([...devices, shaped, ...more], plan, {
+  const kernels = await auditKernels([...devices, shaped, ...tuned], plan, {
     progress: bar.update,
     signal,
   })

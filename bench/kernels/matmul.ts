@@ -24,6 +24,9 @@ export const MATMUL_SHAPES: readonly MatmulShape[] = [
   [512, 576, 1536],
 ];
 
+/** One that fills every core of a large GPU some times over: seconds on CPU cores. */
+export const LARGE_MATMUL_SHAPE: MatmulShape = [4096, 4096, 4096];
+
 /** Products of few rows, as in batched decoding. */
 export const FEW_ROW_SHAPES: readonly MatmulShape[] = [
   [8, 2048, 2048],

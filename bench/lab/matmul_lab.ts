@@ -9,6 +9,7 @@
  *   rows R   shaders/matmul.wgsl, R × 16 outputs a thread
  *   tiled    shaders/matmul_tiled.wgsl, 64 × 64 tiles in workgroup memory
  *   staged   shaders/matmul_staged.wgsl, the same, the next tile on its way while one is multiplied
+ *   block N  shaders/matmul_blocked.wgsl, 8 × 8 outputs a thread, in tiles of N × N
  *
  * The others, and what was tried and dropped, are in README.md with their numbers. The uniform and the texel version are not timed
  * here, as the host cuts or copies their inputs: `deno task bench` times the latter.
@@ -50,6 +51,13 @@ const VERSIONS: Version[] = [
     takes: (k) => k % 8 === 0,
     groups: (m, n) => Math.ceil(m / 64) * Math.ceil(n / 64),
   },
+  ...[64, 128].map((tile) => ({
+    name: `block ${tile}`,
+    file: shader("../../shaders/matmul_blocked.wgsl"),
+    constants: { SIDE: tile / 8 },
+    takes: (k: number) => k % 8 === 0,
+    groups: (m: number, n: number) => Math.ceil(m / tile) * Math.ceil(n / tile),
+  })),
 ];
 const DTYPES = ["f32", "f16", "bf16"];
 const CHUNK = 64;

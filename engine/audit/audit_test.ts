@@ -7,14 +7,23 @@ import { f32, u32 } from "../gpu/uniforms.ts";
 import { elementGrid } from "../ops/grid.ts";
 import { type AuditDevice, auditKernels, type AuditPlan, keyOf } from "./audit_kernels.ts";
 import { allRows, type KernelCase, kernelCase } from "./case.ts";
-import { KERNEL_CASES, SHAPED_OPS } from "./cases.ts";
+import { KERNEL_CASES, SHAPED_OPS, TUNED_PRODUCTS } from "./cases.ts";
 import { Draw, rowsOf } from "./inputs.ts";
 import { runJob } from "./run_job.ts";
 
-const opened = new Map<DeviceProfile, Promise<Gpu>>();
+const opened = new Map<string, Promise<Gpu>>();
 
 function testGpu(profile: DeviceProfile): Promise<Gpu> {
-  return opened.getOrInsertComputed(profile, openBoth);
+  return opened.getOrInsertComputed(profile, () => openBoth(profile));
+}
+
+/** A device for GPUs' kernels, with one variant of products for all sizes. */
+function tunedGpu(choice: typeof TUNED_PRODUCTS[number]): Promise<Gpu> {
+  return opened.getOrInsertComputed(choice, async () => {
+    const gpu = await openBoth("discrete");
+    gpu.tuning = Tuning.always("matmul", choice);
+    return gpu;
+  });
 }
 
 Deno.test.afterAll(async () => {
@@ -30,10 +39,9 @@ const devices = async () => {
     gpu: await testGpu(name),
     ops: name === "integrated" ? SHAPED_OPS : undefined,
   })));
-  if (found[0].gpu.subgroupSize > 0) {
-    const gpu = await testGpu("apple");
-    gpu.tuning = Tuning.always("matmul", "subgroups");
-    found.push({ name: "subgroups", gpu, ops: ["matmul"] });
+  for (const name of TUNED_PRODUCTS) {
+    if (name === "subgroups" && found[0].gpu.subgroupSize === 0) continue;
+    found.push({ name, gpu: await tunedGpu(name), ops: ["matmul"] });
   }
   return found;
 };

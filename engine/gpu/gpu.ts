@@ -13,6 +13,7 @@ import {
   type DeviceProfile,
   lanesOf,
   profileOf,
+  registersOf,
 } from "./profile.ts";
 import { Readback } from "./readback.ts";
 import { type Bound, Recorder } from "./recorder.ts";
@@ -72,6 +73,8 @@ export class Gpu {
   readonly subgroupSize: number;
   /** Lanes that a software adapter computes side by side, 8 or 16, for kernels to which it matters; 8 where that is not known. */
   lanes: 8 | 16;
+  /** Registers that a thread may have before some go to memory. */
+  registers: number;
   /** Cores of the machine, for kernels that would leave some of many idle; where that is not known, more than most have. */
   cores = globalThis.navigator?.hardwareConcurrency ?? 64;
   /** Whether the device was opened for `fast`: the scales of weights are then measured when they are brought. */
@@ -110,6 +113,7 @@ export class Gpu {
     this.half = device.features.has("shader-f16");
     const { subgroupMinSize } = device.adapterInfo ?? {};
     this.lanes = lanesOf(adapter);
+    this.registers = registersOf(adapter);
     this.subgroupSize = device.features.has("subgroups") ? subgroupMinSize ?? 0 : 0;
     this.buffers = new BufferPool(device, {
       limits,

@@ -49,6 +49,16 @@ export function lanesOf({ device, description }: AdapterDescription): 8 | 16 {
   return /\b512[ -]bits\b/.test(`${device} ${description}`) ? 16 : 8;
 }
 
+/**
+ * Registers of 32 bits that a thread may have before some of them go to memory: 255 on Nvidia's and 256 on AMD's GPUs, 128 on Apple's and,
+ * with eight lanes a thread, on Intel's, as far as is published. CPU cores have what is left over in their caches.
+ */
+export function registersOf(adapter: AdapterDescription): 128 | 255 {
+  if (adapter.software) return 255;
+  const words = wordsOf(adapter);
+  return /\b(nvidia|amd|radeon)\b/.test(words) ? 255 : 128;
+}
+
 /** PCI ids of vendors, by which Deno names them, as decimal numbers. Apple has none there: its adapters are known by their names. */
 const VENDORS: Record<string, string> = {
   "4098": "amd",
@@ -77,13 +87,17 @@ const AMD_PROCESSOR = new RegExp(
  */
 export function profileOf(adapter: AdapterDescription): DeviceProfile {
   if (adapter.software) return "software";
-  const { vendor, architecture, device, description } = adapter;
-  const words = [VENDORS[vendor] ?? vendor, architecture, device, description].join(" ")
-    .toLowerCase().replace(/[^a-z0-9]+/g, " ");
+  const words = wordsOf(adapter);
   const has = (word: string) => ` ${words} `.includes(` ${word} `);
   if (has("apple")) return "apple";
   if (has("nvidia")) return TEGRA.test(words) ? "integrated" : "discrete";
   if (has("intel")) return INTEL_CARD.test(words) ? "discrete" : "integrated";
   if (has("amd") || has("radeon")) return AMD_PROCESSOR.test(words) ? "integrated" : "discrete";
   return "integrated";
+}
+
+/** What an adapter says of itself, in lower case, with a space between two words. */
+function wordsOf({ vendor, architecture, device, description }: AdapterDescription): string {
+  return [VENDORS[vendor] ?? vendor, architecture, device, description].join(" ")
+    .toLowerCase().replace(/[^a-z0-9]+/g, " ");
 }

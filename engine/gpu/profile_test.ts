@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { describeAdapter, type DeviceProfile, lanesOf, profileOf } from "./profile.ts";
+import { describeAdapter, type DeviceProfile, lanesOf, profileOf, registersOf } from "./profile.ts";
 
 /**
  * [vendor, architecture, device, description] as Deno, Dawn or a browser gives them. Those of lavapipe and SwiftShader were read
@@ -72,6 +72,18 @@ for (const [profile, adapters] of Object.entries(ADAPTERS)) {
 Deno.test("an adapter that says it stands in for a real one computes in software, whatever its name", () => {
   const info = { vendor: "nvidia", isFallbackAdapter: true } as unknown as GPUAdapterInfo;
   assertEquals(profileOf(describeAdapter({ info })), "software");
+});
+
+Deno.test("registersOf() tells the GPUs of Nvidia and AMD from the others", () => {
+  const registers = (profile: DeviceProfile) =>
+    ADAPTERS[profile].map(([vendor, architecture, device, description]) => {
+      const info = { vendor, architecture, device, description } as GPUAdapterInfo;
+      return registersOf(describeAdapter({ info }));
+    });
+  assertEquals(registers("apple"), ADAPTERS.apple.map(() => 128));
+  assertEquals(registers("software"), ADAPTERS.software.map(() => 255));
+  const intel = ADAPTERS.discrete.map((words) => words.join().match(/intel/i) ? 128 : 255);
+  assertEquals(registers("discrete"), intel);
 });
 
 Deno.test("lanesOf() reads the width of an adapter's vectors, where its words tell it", () => {

@@ -17,18 +17,20 @@ export const KNOBS = {
   /**
    * `rows N`: matmul.wgsl with blocks of N rows; `texel`: through textures; `lanes`: matvec.wgsl, several lanes a column; `subgroups`:
    * the same with matvec_subgroup.wgsl, on devices that have them; `tile N`: tiles of N × N in workgroup memory;
-   * `staged N`: the same with matmul_staged.wgsl, the next tile on its way meanwhile.
+   * `staged N`: the same with matmul_staged.wgsl, the next tile on its way meanwhile; `block N`: the same with matmul_blocked.wgsl,
+   * four times as many outputs a thread.
    */
   matmul: {
     kernels: [
       "matmul",
+      "matmul_blocked",
       "matmul_staged",
       "matmul_texel",
       "matmul_tiled",
       "matvec",
       "matvec_subgroup",
     ],
-    sizes: { rows: [1, 2, 4, 8, 16, 31, 63, 127], weights: [1 << 20] },
+    sizes: { rows: [1, 2, 4, 8, 16, 31, 63, 127, 511], weights: [1 << 20] },
     choices: [
       "rows 1",
       "rows 2",
@@ -42,6 +44,8 @@ export const KNOBS = {
       "tile 64",
       "staged 32",
       "staged 64",
+      "block 64",
+      "block 128",
     ],
   },
   /** A norm after a sublayer, and the sum with it, in the dispatch of the next product of few rows, or in one of its own. */
@@ -84,6 +88,9 @@ export type Choice<K extends KnobName = KnobName> = typeof KNOBS[K]["choices"][n
  *   threads with 16 KiB each: tiles of 64 × 64, and 32 threads a row.
  * - Cores of integrated GPUs run 8 to 32 wide (Intel 8, 16 or 32; Mali 16; Adreno 64 or 128) and have fewer registers for each
  *   thread, and on some of them workgroup memory is a part of the cache: tiles of 32 × 32 by 64 threads in 8 KiB, 8 threads a row.
+ * - Workgroup memory brings a core of Nvidia's 128 bytes while it multiplies 128 times: 4 × 4 outputs a thread are bound by that, 8 × 8 are
+ *   not. They want some 208 registers, which Nvidia's and AMD's threads have: there products of enough tiles have them
+ *   (`block`, see `matmul.ts`).
  * - Everywhere memory answers after hundreds of cycles: the next tile is asked for before the one that is there is multiplied.
  */
 export const DEFAULTS: Readonly<

@@ -31,6 +31,7 @@ Deno.test("every shader has the chunk sizes of grid.ts", () => {
     "attention_workgroup.wgsl CHUNK4",
     "attention_workgroup.wgsl KEYS",
     "matmul.wgsl CHUNK",
+    "matmul_blocked.wgsl CHUNK",
     "matmul_half.wgsl CHUNK",
     "matmul_staged.wgsl CHUNK",
     "matmul_texel.wgsl CHUNK",

@@ -1,6 +1,7 @@
 /** Matrix products with weights as they are stored. */
 
 import matmulCode from "../../shaders/matmul.wgsl" with { type: "text" };
+import matmulBlockedCode from "../../shaders/matmul_blocked.wgsl" with { type: "text" };
 import matmulStagedCode from "../../shaders/matmul_staged.wgsl" with { type: "text" };
 import matmulTexelCode from "../../shaders/matmul_texel.wgsl" with { type: "text" };
 import matmulTiledCode from "../../shaders/matmul_tiled.wgsl" with { type: "text" };
@@ -43,17 +44,37 @@ export function matmul(recorder: Recorder, args: MatmulArgs): void {
   const size = weight.rows * weight.columns;
   const texels = gpu.profile === "software" && rows >= TEXEL_ROWS && rows * size >= TEXEL_WORK;
   const choice = gpu.tuning.choice("matmul", rows, size) ??
-    (texels ? "texel" : onStorage(gpu, rows));
+    (texels ? "texel" : onStorage(gpu, rows, weight.rows));
   if (choice !== "texel") return storageMatmul(recorder, args, variant(gpu, args, choice));
   if (fitsTexels(gpu, args) && texelMatmul(recorder, args)) return;
-  return storageMatmul(recorder, args, variant(gpu, args, onStorage(gpu, rows)));
+  return storageMatmul(recorder, args, variant(gpu, args, onStorage(gpu, rows, weight.rows)));
 }
 
+/** Tiles from which on every core of a large GPU, which has one to two hundred, has one at least. */
+const TILES = 256;
+
+/** What a thread of matmul_blocked.wgsl has in registers: 128 sums, and what it multiplies and fetches meanwhile. */
+const BLOCK_REGISTERS = 208;
+
 /** The variant without textures, where nothing was tuned. A thread's block of rows costs the same however many of them there are. */
-function onStorage({ profile }: Gpu, rows: number): Exclude<Choice<"matmul">, "texel"> {
+function onStorage(
+  { profile, registers }: Gpu,
+  rows: number,
+  columns: number,
+): Exclude<Choice<"matmul">, "texel"> {
   const { matmul } = DEFAULTS[profile];
-  if (matmul !== "texel") return rows <= LANE_ROWS ? "lanes" : rows <= 32 ? "staged 32" : matmul;
-  return rows <= 1 ? "rows 1" : rows <= 2 ? "rows 2" : rows <= 4 ? "rows 4" : "rows 8";
+  if (matmul === "texel") {
+    return rows <= 1 ? "rows 1" : rows <= 2 ? "rows 2" : rows <= 4 ? "rows 4" : "rows 8";
+  }
+  if (rows <= LANE_ROWS) return "lanes";
+  if (rows <= 32) return "staged 32";
+  const occupies = (size: number) => tileCount(rows, columns, size) >= TILES;
+  if (matmul !== "staged 64" || registers < BLOCK_REGISTERS || !occupies(64)) return matmul;
+  return occupies(128) ? "block 128" : "block 64";
+}
+
+function tileCount(rows: number, columns: number, size: number): number {
+  return Math.ceil(rows / size) * Math.ceil(columns / size);
 }
 
 /** Rows up to which reading the weights takes longer on a GPU than multiplying by them, one lane a chunk. */
@@ -76,20 +97,36 @@ function variant(
   const { kernels } = gpu;
   const { weight, rows } = args;
   const [kind, size] = choice.split(" ");
-  if (kind === "tile" || kind === "staged") {
-    const constants = { WEIGHT_DTYPE: weight.dtype, SIDE: Number(size) / 4 };
-    // Rows of whole vec4s can be fetched ahead.
-    const kernel = kind === "staged" && weight.columns % 8 === 0
-      ? kernels.get("matmul_staged", matmulStagedCode, constants)
-      : kernels.get("matmul_tiled", matmulTiledCode, constants);
-    const tiles = (length: number) => Math.ceil(length / Number(size));
-    return { kernel, groups: (n) => tiles(rows) * tiles(n) };
+  if (kind === "tile" || kind === "staged" || kind === "block") {
+    return tiles(gpu, args, kind, Number(size));
   }
   if (kind === "lanes" || kind === "subgroups") return lanes(gpu, args, kind === "subgroups");
   const ROWS = Number(size);
   const ALIGNED = weight.columns % 4 === 0 ? 1 : 0;
   const kernel = kernels.get("matmul", matmulCode, { WEIGHT_DTYPE: weight.dtype, ROWS, ALIGNED });
   return { kernel, groups: (n) => Math.ceil(Math.ceil(rows / ROWS) * Math.ceil(n / 16) / 8) };
+}
+
+/** Tiles in workgroup memory. */
+function tiles(
+  gpu: Gpu,
+  args: MatmulArgs,
+  kind: "tile" | "staged" | "block",
+  size: number,
+): Variant {
+  const { kernels } = gpu;
+  const { weight, rows } = args;
+  // Rows of whole vec4s can be fetched ahead.
+  if (kind !== "tile" && weight.columns % 8 !== 0) {
+    return tiles(gpu, args, "tile", Math.min(size, 64));
+  }
+  const constants = { WEIGHT_DTYPE: weight.dtype, SIDE: size / (kind === "block" ? 8 : 4) };
+  const kernel = kind === "block"
+    ? kernels.get("matmul_blocked", matmulBlockedCode, constants)
+    : kind === "staged"
+    ? kernels.get("matmul_staged", matmulStagedCode, constants)
+    : kernels.get("matmul_tiled", matmulTiledCode, constants);
+  return { kernel, groups: (n) => tileCount(rows, n, size) };
 }
 
 /** Rows of a workgroup and lanes of a column, of matvec.wgsl and its kin. */

@@ -1,5 +1,6 @@
 import { assert, assertEquals } from "@std/assert";
 import { Gpu } from "../gpu/gpu.ts";
+import type { Kernel } from "../gpu/kernel.ts";
 import type { DeviceProfile } from "../gpu/profile.ts";
 import type { DeviceTensor } from "../gpu/tensor.ts";
 import {
@@ -91,6 +92,40 @@ Deno.test("matmul is within its bound, and all variants give the same bits", asy
     assertWithin(actual[i], matmulReference(x, weights[i], [m, n, k], add), name(one));
     assertSameBits(others[i], actual[i], `the variant for GPUs, ${name(one)}`);
   });
+});
+
+Deno.test("on GPUs with many registers products of many tiles have 8 × 8 outputs a thread", async () => {
+  const [software, gpu] = [await testGpu("software"), await testGpu("discrete")];
+  const k = 8;
+  const kernelFor = async (rows: number, n: number) => {
+    const values = normals(1, n * k);
+    const x = withOutlier(normals(2, rows * k), k);
+    const product = async (gpu: Gpu) => {
+      const { matrix: weight } = await testMatrix(gpu, values, [n, k], "BF16");
+      let kernels: Kernel[] = [];
+      const [y] = await compute(gpu, (recorder) => {
+        const y = output(gpu, [rows, n]);
+        matmul(recorder, { x: input(gpu, x).buffer, weight, y: y.buffer, rows });
+        ({ kernels } = recorder);
+        return [y];
+      });
+      for (const { buffer } of weight.windows) gpu.buffers.destroy(buffer);
+      return { y, kernels: kernels.map(({ name, constants }) => `${name} ${constants.SIDE}`) };
+    };
+    const [expected, found] = [await product(software), await product(gpu)];
+    assertSameBits(found.y, expected.y, `[${rows}, ${n}]`);
+    return found.kernels.join();
+  };
+  const { registers } = gpu;
+  try {
+    assertEquals(await kernelFor(2017, 2040), "matmul_blocked 16");
+    assertEquals(await kernelFor(1000, 1030), "matmul_blocked 8");
+    assertEquals(await kernelFor(1000, 900), "matmul_staged 16"); // fewer tiles than cores
+    gpu.registers = 128;
+    assertEquals(await kernelFor(1000, 1030), "matmul_staged 16");
+  } finally {
+    gpu.registers = registers;
+  }
 });
 
 for (const profile of PROFILES) {

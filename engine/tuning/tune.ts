@@ -70,11 +70,10 @@ const fastest = (times: readonly number[]) => Math.min(...times);
 /** The choices of a knob, without those that would be others on this device, or are made for GPUs. */
 function worthTrying({ profile, subgroupSize }: Gpu, knob: KnobName): readonly string[] {
   const { choices } = KNOBS[knob];
-  return choices.filter((choice) =>
-    choice === "lanes"
-      ? profile !== "software"
-      : choice !== "subgroups" || (profile !== "software" && subgroupSize > 0)
-  );
+  return choices.filter((choice) => {
+    if (choice === "subgroups" && subgroupSize === 0) return false;
+    return profile !== "software" || !/^(lanes|subgroups|block )/.test(choice);
+  });
 }
 
 async function race(

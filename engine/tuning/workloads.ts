@@ -45,7 +45,7 @@ export function workloads(
   }
   // A CPU takes seconds for what fills a GPU.
   const large: [number, number] = profile === "software" ? [1536, 1024] : [4096, 2048];
-  const rows = [256, 1, 96, 48, 24, 16, 8, 4, 2];
+  const rows = [profile === "software" ? 512 : 2048, 256, 1, 96, 48, 24, 16, 8, 4, 2];
   const few = joins ? [1, 4, 8, 2] : [];
   return [
     ...rows.map((count) => product(count, [512, 512])),

@@ -34,6 +34,7 @@ export const SURVIVORS: readonly Survivor[] = [
     ["matmul", "one element too many: (row >= p.m), 2"],
     ["matmul_tiled", "one element too many: (row >= p.m)"],
     ["matmul_staged", "one element too many: (row >= p.m)"],
+    ["matmul_blocked", "one element too many: (row >= p.m)"],
     ["matmul_half", "one element too many: (row >= p.m)"],
     ["matvec", "one element too many: (row >= p.m)"],
     ["matvec_subgroup", "one element too many: (row >= p.m)"],

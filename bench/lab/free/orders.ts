@@ -59,6 +59,7 @@ const TWO_SUMS: [string, string][] = [
 /** By the name of the kernel. */
 export const FREE_ORDERS: Record<string, FreeOrder[]> = {
   matmul: [oneAccumulator("matmul"), chunksOf("matmul", 256)],
+  matmul_blocked: [oneAccumulator("matmul_blocked"), chunksOf("matmul_blocked", 256)],
   matmul_texel: [oneAccumulator("matmul_texel"), chunksOf("matmul_texel", 256)],
   matmul_staged: [oneAccumulator("matmul_staged"), chunksOf("matmul_staged", 256)],
   matmul_tiled: [oneAccumulator("matmul_tiled"), chunksOf("matmul_tiled", 256)],
