@@ -78,7 +78,7 @@ export const KERNEL_CASES: readonly KernelCase[] = [
 ];
 
 /** Variants of products that no class of adapters begins with, or not at the sizes that are audited: each is audited by itself. */
-export const TUNED_PRODUCTS = ["subgroups", "block 64", "block 128"] as const;
+export const TUNED_PRODUCTS = ["subgroups", "block 64", "block 128", "split 32"] as const;
 
 /** The ops whose kernels for GPUs have other shapes of tiles and blocks from class to class of adapters. */
 export const SHAPED_OPS: readonly string[] = [

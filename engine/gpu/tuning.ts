@@ -18,12 +18,13 @@ export const KNOBS = {
    * `rows N`: matmul.wgsl with blocks of N rows; `texel`: through textures; `lanes`: matvec.wgsl, several lanes a column; `subgroups`:
    * the same with matvec_subgroup.wgsl, on devices that have them; `tile N`: tiles of N × N in workgroup memory;
    * `staged N`: the same with matmul_staged.wgsl, the next tile on its way meanwhile; `block N`: the same with matmul_blocked.wgsl,
-   * four times as many outputs a thread.
+   * four times as many outputs a thread; `split 32`: matmul_split.wgsl, four chunks of k's at once.
    */
   matmul: {
     kernels: [
       "matmul",
       "matmul_blocked",
+      "matmul_split",
       "matmul_staged",
       "matmul_texel",
       "matmul_tiled",
@@ -46,6 +47,7 @@ export const KNOBS = {
       "staged 64",
       "block 64",
       "block 128",
+      "split 32",
     ],
   },
   /** A norm after a sublayer, and the sum with it, in the dispatch of the next product of few rows, or in one of its own. */

@@ -33,6 +33,7 @@ Deno.test("every shader has the chunk sizes of grid.ts", () => {
     "matmul.wgsl CHUNK",
     "matmul_blocked.wgsl CHUNK",
     "matmul_half.wgsl CHUNK",
+    "matmul_split.wgsl CHUNK",
     "matmul_staged.wgsl CHUNK",
     "matmul_texel.wgsl CHUNK",
     "matmul_tiled.wgsl CHUNK",

@@ -2,6 +2,7 @@
 
 import matmulCode from "../../shaders/matmul.wgsl" with { type: "text" };
 import matmulBlockedCode from "../../shaders/matmul_blocked.wgsl" with { type: "text" };
+import matmulSplitCode from "../../shaders/matmul_split.wgsl" with { type: "text" };
 import matmulStagedCode from "../../shaders/matmul_staged.wgsl" with { type: "text" };
 import matmulTexelCode from "../../shaders/matmul_texel.wgsl" with { type: "text" };
 import matmulTiledCode from "../../shaders/matmul_tiled.wgsl" with { type: "text" };
@@ -44,10 +45,10 @@ export function matmul(recorder: Recorder, args: MatmulArgs): void {
   const size = weight.rows * weight.columns;
   const texels = gpu.profile === "software" && rows >= TEXEL_ROWS && rows * size >= TEXEL_WORK;
   const choice = gpu.tuning.choice("matmul", rows, size) ??
-    (texels ? "texel" : onStorage(gpu, rows, weight.rows));
+    (texels ? "texel" : onStorage(gpu, rows, weight));
   if (choice !== "texel") return storageMatmul(recorder, args, variant(gpu, args, choice));
   if (fitsTexels(gpu, args) && texelMatmul(recorder, args)) return;
-  return storageMatmul(recorder, args, variant(gpu, args, onStorage(gpu, rows, weight.rows)));
+  return storageMatmul(recorder, args, variant(gpu, args, onStorage(gpu, rows, weight)));
 }
 
 /** Tiles from which on every core of a large GPU, which has one to two hundred, has one at least. */
@@ -56,20 +57,24 @@ const TILES = 256;
 /** What a thread of matmul_blocked.wgsl has in registers: 128 sums, and what it multiplies and fetches meanwhile. */
 const BLOCK_REGISTERS = 208;
 
+/** Inputs of a product from which on each group of threads of matmul_split.wgsl has a chunk. */
+const SPLIT_COLUMNS = 4 * CHUNK;
+
 /** The variant without textures, where nothing was tuned. A thread's block of rows costs the same however many of them there are. */
 function onStorage(
   { profile, registers }: Gpu,
   rows: number,
-  columns: number,
+  { rows: n, columns: k }: WeightMatrix,
 ): Exclude<Choice<"matmul">, "texel"> {
   const { matmul } = DEFAULTS[profile];
   if (matmul === "texel") {
     return rows <= 1 ? "rows 1" : rows <= 2 ? "rows 2" : rows <= 4 ? "rows 4" : "rows 8";
   }
   if (rows <= LANE_ROWS) return "lanes";
-  if (rows <= 32) return "staged 32";
-  const occupies = (size: number) => tileCount(rows, columns, size) >= TILES;
-  if (matmul !== "staged 64" || registers < BLOCK_REGISTERS || !occupies(64)) return matmul;
+  if (matmul !== "staged 64") return matmul;
+  const occupies = (size: number) => tileCount(rows, n, size) >= TILES;
+  if (!occupies(64)) return k >= SPLIT_COLUMNS ? "split 32" : rows <= 32 ? "staged 32" : matmul;
+  if (registers < BLOCK_REGISTERS) return matmul;
   return occupies(128) ? "block 128" : "block 64";
 }
 
@@ -97,7 +102,7 @@ function variant(
   const { kernels } = gpu;
   const { weight, rows } = args;
   const [kind, size] = choice.split(" ");
-  if (kind === "tile" || kind === "staged" || kind === "block") {
+  if (kind === "tile" || kind === "staged" || kind === "block" || kind === "split") {
     return tiles(gpu, args, kind, Number(size));
   }
   if (kind === "lanes" || kind === "subgroups") return lanes(gpu, args, kind === "subgroups");
@@ -111,7 +116,7 @@ function variant(
 function tiles(
   gpu: Gpu,
   args: MatmulArgs,
-  kind: "tile" | "staged" | "block",
+  kind: "tile" | "staged" | "block" | "split",
   size: number,
 ): Variant {
   const { kernels } = gpu;
@@ -120,9 +125,12 @@ function tiles(
   if (kind !== "tile" && weight.columns % 8 !== 0) {
     return tiles(gpu, args, "tile", Math.min(size, 64));
   }
-  const constants = { WEIGHT_DTYPE: weight.dtype, SIDE: size / (kind === "block" ? 8 : 4) };
+  const WEIGHT_DTYPE = weight.dtype;
+  const constants = { WEIGHT_DTYPE, SIDE: size / (kind === "block" ? 8 : 4) };
   const kernel = kind === "block"
     ? kernels.get("matmul_blocked", matmulBlockedCode, constants)
+    : kind === "split"
+    ? kernels.get("matmul_split", matmulSplitCode, { WEIGHT_DTYPE })
     : kind === "staged"
     ? kernels.get("matmul_staged", matmulStagedCode, constants)
     : kernels.get("matmul_tiled", matmulTiledCode, constants);

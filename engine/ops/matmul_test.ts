@@ -94,10 +94,9 @@ Deno.test("matmul is within its bound, and all variants give the same bits", asy
   });
 });
 
-Deno.test("on GPUs with many registers products of many tiles have 8 × 8 outputs a thread", async () => {
+Deno.test("on large GPUs a product's tiles go by how many there are, and by how many registers a thread has", async () => {
   const [software, gpu] = [await testGpu("software"), await testGpu("discrete")];
-  const k = 8;
-  const kernelFor = async (rows: number, n: number) => {
+  const kernelFor = async (rows: number, n: number, k = 8) => {
     const values = normals(1, n * k);
     const x = withOutlier(normals(2, rows * k), k);
     const product = async (gpu: Gpu) => {
@@ -110,17 +109,20 @@ Deno.test("on GPUs with many registers products of many tiles have 8 × 8 output
         return [y];
       });
       for (const { buffer } of weight.windows) gpu.buffers.destroy(buffer);
-      return { y, kernels: kernels.map(({ name, constants }) => `${name} ${constants.SIDE}`) };
+      return { y, kernels: kernels.map(({ name, constants: { SIDE = "" } }) => `${name} ${SIDE}`) };
     };
     const [expected, found] = [await product(software), await product(gpu)];
     assertSameBits(found.y, expected.y, `[${rows}, ${n}]`);
-    return found.kernels.join();
+    return found.kernels.join().trim();
   };
   const { registers } = gpu;
   try {
     assertEquals(await kernelFor(2017, 2040), "matmul_blocked 16");
     assertEquals(await kernelFor(1000, 1030), "matmul_blocked 8");
     assertEquals(await kernelFor(1000, 900), "matmul_staged 16"); // fewer tiles than cores
+    assertEquals(await kernelFor(20, 900), "matmul_staged 8");
+    assertEquals(await kernelFor(37, 70, 256), "matmul_split");
+    assertEquals(await kernelFor(9, 70, 328), "matmul_split");
     gpu.registers = 128;
     assertEquals(await kernelFor(1000, 1030), "matmul_staged 16");
   } finally {

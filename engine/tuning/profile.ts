@@ -7,6 +7,7 @@ import kthLargest from "../../shaders/kth_largest.wgsl" with { type: "text" };
 import fewRows from "../../shaders/few_rows.wgsl" with { type: "text" };
 import matmul from "../../shaders/matmul.wgsl" with { type: "text" };
 import matmulBlocked from "../../shaders/matmul_blocked.wgsl" with { type: "text" };
+import matmulSplit from "../../shaders/matmul_split.wgsl" with { type: "text" };
 import matmulTexel from "../../shaders/matmul_texel.wgsl" with { type: "text" };
 import matmulStaged from "../../shaders/matmul_staged.wgsl" with { type: "text" };
 import matmulTiled from "../../shaders/matmul_tiled.wgsl" with { type: "text" };
@@ -35,6 +36,7 @@ const SOURCES: Readonly<Record<Tuned, string>> = {
   kth_largest: kthLargest,
   matmul,
   matmul_blocked: matmulBlocked,
+  matmul_split: matmulSplit,
   matmul_staged: matmulStaged,
   matmul_texel: matmulTexel,
   matmul_tiled: matmulTiled,

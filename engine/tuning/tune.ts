@@ -72,7 +72,7 @@ function worthTrying({ profile, subgroupSize }: Gpu, knob: KnobName): readonly s
   const { choices } = KNOBS[knob];
   return choices.filter((choice) => {
     if (choice === "subgroups" && subgroupSize === 0) return false;
-    return profile !== "software" || !/^(lanes|subgroups|block )/.test(choice);
+    return profile !== "software" || !/^(lanes$|subgroups$|block |split )/.test(choice);
   });
 }
 

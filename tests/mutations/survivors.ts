@@ -35,6 +35,7 @@ export const SURVIVORS: readonly Survivor[] = [
     ["matmul_tiled", "one element too many: (row >= p.m)"],
     ["matmul_staged", "one element too many: (row >= p.m)"],
     ["matmul_blocked", "one element too many: (row >= p.m)"],
+    ["matmul_split", "one element too many: (row >= p.m)"],
     ["matmul_half", "one element too many: (row >= p.m)"],
     ["matvec", "one element too many: (row >= p.m)"],
     ["matvec_subgroup", "one element too many: (row >= p.m)"],
