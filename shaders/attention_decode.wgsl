@@ -1,23 +1,23 @@
 // Attention of batches that bring one token a sequence, from the projections on: norm of the heads of q and k, rotation,
 // the key's and the value's way into the cache, causal attention with grouped query heads. One workgroup a (token, key head).
+// For software adapters without room for textures (attention_decode_texel.wgsl); attention_decode_staged.wgsl is the one for GPUs.
 //
 //   q', k' = rope(norm(q), position), rope(norm(k), position)      norm where NORM says so: see rmsnorm.wgsl, rope.wgsl
 //   k[row], v[row] = k', v        out = attention(q', k, v)        row = own_start + position − prefix_length; SOFTCAP as there
 //
 // qkv [tokens, (heads + 2·kv_heads)·head_dim] f32: queries, keys, values; q_norm, k_norm [head_dim] f32, read with NORM only;
 // tables, info as in rope.wgsl; k, v [rows, kv_heads, head_dim], out [tokens, heads, head_dim] f32 as in attention.wgsl
-// Sums:  those of rmsnorm.wgsl, rope.wgsl and attention.wgsl, and the same bits, whatever LANES and HEADS are.
+// Sums:  those of rmsnorm.wgsl, rope.wgsl and attention.wgsl, and the same bits, whatever HEADS is.
 // Error: of the key 2u·(|x·cos| + |y·sin|), u = 2^-24, and the errors of x and y (see rmsnorm.wgsl) turned with them; of out
 //        that of attention.wgsl, with |scale|·Σ(|δq·k| + |q·δk|)/u more in a score's a[j] for the errors of q' and k'.
 //
 // In turns of 64 keys: first every lane takes keys, for HEADS heads at once, then every lane takes dimensions. The heads of a
 // group share what is loaded of keys and values; out holds the sums from one turn to the next.
 
-override LANES: u32; // 8 or 16
+const LANES = 8u;
 override HEADS: u32; // query heads at once: 1 … 4, a divisor of GROUP
 override NORM: bool; override SOFTCAP: bool;
 override GROUP: u32; override QUERIES: u32; // query heads of a key head, and vec4s that they have in all
-override OTHERS: u32 = select(0u, 32u, LANES < 16u); // from a lane's first four keys to its others, if there are any
 
 struct Params { tokens: u32, heads: u32, kv_heads: u32, head_vec4: u32, half: u32, window: u32, scale: f32, eps: f32, cap: f32 }
 @group(0) @binding(0) var<storage, read> qkv: array<f32>;
@@ -120,13 +120,11 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   for (var g = 0u; g < GROUP; g += HEADS) {
     var before = vec4(-3e38); var total = vec4<f32>();
     for (var start = first / 64u * 64u; start < end; start += 64u) {
-      let low = scores(place, start + lane, head, g * width);
-      var high = low; // with eight lanes, of the other 32 keys
-      if (LANES < 16u) { high = scores(place, start + lane + 32u, head, g * width); }
-      maxima[lane] = highest(high, start + lane + OTHERS, first, end, highest(low, start + lane, first, end, before));
+      let low = scores(place, start + lane, head, g * width); let high = scores(place, start + lane + 32u, head, g * width);
+      maxima[lane] = highest(high, start + lane + 32u, first, end, highest(low, start + lane, first, end, before));
       workgroupBarrier(); var top = before;
       for (var i = 0u; i < LANES; i++) { top = max(top, maxima[i]); }
-      put(low, lane, top); put(high, lane + OTHERS, top);
+      put(low, lane, top); put(high, lane + 32u, top);
       workgroupBarrier();
       let shrink = exp(before - top); var sum = total; // without a meaning where a lane has no dimension
       for (var d = lane; d < width; d += LANES) {

@@ -1,6 +1,9 @@
 /** Attention where every sequence brings one token, with what comes between the projections and it, in one dispatch. */
 
 import attentionDecodeCode from "../../shaders/attention_decode.wgsl" with { type: "text" };
+import attentionDecodeStagedCode from "../../shaders/attention_decode_staged.wgsl" with {
+  type: "text",
+};
 import attentionDecodeTexelCode from "../../shaders/attention_decode_texel.wgsl" with {
   type: "text",
 };
@@ -8,7 +11,7 @@ import keyTexelsCode from "../../shaders/key_texels.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/gpu.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
-import { elementGrid, MOST_TURNS } from "./grid.ts";
+import { elementGrid, KEY_CHUNK, MOST_TURNS } from "./grid.ts";
 
 /** Sizes and choices that {@link attentionDecode} is specialised for. */
 export interface DecodeShape {
@@ -42,19 +45,20 @@ export interface AttentionDecodeArgs extends DecodeShape {
 
 /** Whether {@link attentionDecode} can do this on the adapter. */
 export function fitsDecode(
-  gpu: Gpu,
+  { profile, limits }: Pick<Gpu, "profile" | "limits">,
   { heads, kvHeads, headDim, keys, window }: DecodeShape,
 ): boolean {
-  const constants = constantsOf(gpu, heads / kvHeads, headDim);
-  if (sharedBytes(constants) > gpu.limits.maxComputeWorkgroupStorageSize) return false;
-  if (gpu.profile !== "software") return true;
-  const { LANES, HEADS, GROUP } = constants;
+  const group = heads / kvHeads;
+  if (profile !== "software") return headDim <= 4 * MOST_WIDTH;
+  const constants = constantsOf(group, headDim);
+  if (sharedBytes(constants) > limits.maxComputeWorkgroupStorageSize) return false;
   const turns = headDim / 256 + Math.ceil(headDim / 4 / LANES) + (LANES + 1) / 64;
-  return GROUP / HEADS * turns * (Math.min(keys, window ?? Infinity) + 128) <= MOST_TURNS;
+  const rounds = group / constants.HEADS;
+  return rounds * turns * (Math.min(keys, window ?? Infinity) + 128) <= MOST_TURNS;
 }
 
-/** Bytes that the lanes of a token and a key head share. */
-function sharedBytes({ LANES, GROUP, QUERIES }: ReturnType<typeof constantsOf>): number {
+/** Bytes that the lanes of a token and a key head share on software adapters. */
+function sharedBytes({ GROUP, QUERIES }: ReturnType<typeof constantsOf>): number {
   return 4 * (GROUP + 1) + 16 * (QUERIES + LANES + 64);
 }
 
@@ -67,7 +71,7 @@ export function sidesOf(
   { tokens, heads, kvHeads, headDim }: Pick<AttentionDecodeArgs, "tokens" | keyof DecodeShape>,
 ): number {
   const sides = gpu.lanes / 8;
-  const bytes = sides * sharedBytes(constantsOf(gpu, heads / kvHeads, headDim));
+  const bytes = sides * sharedBytes(constantsOf(heads / kvHeads, headDim));
   const fill = kvHeads % sides === 0 && tokens * kvHeads >= 2 * sides &&
     bytes <= gpu.limits.maxComputeWorkgroupStorageSize;
   return fill ? sides : 1;
@@ -81,11 +85,13 @@ export function attentionDecode(recorder: Recorder, args: AttentionDecodeArgs): 
   const { qkv, norms, tables, info, k, v, out, texels, tokens, heads, kvHeads, headDim } = args;
   const { gpu } = recorder;
   const { kernels } = gpu;
+  const group = heads / kvHeads;
+  const software = gpu.profile === "software";
   const params = [
     u32(tokens),
     u32(heads),
     u32(kvHeads),
-    u32(headDim / 4),
+    ...(software ? [u32(headDim / 4)] : []),
     u32(args.rotaryDim / 2),
     u32(Math.min(args.window ?? Infinity, 2 ** 32 - 1)),
     f32(args.scale),
@@ -94,17 +100,20 @@ export function attentionDecode(recorder: Recorder, args: AttentionDecodeArgs): 
   ];
   // What is not read must be bound all the same.
   const buffers = [qkv, norms?.q ?? tables, norms?.k ?? tables, tables, info, k, v, out];
-  const { LANES, ...sizes } = constantsOf(gpu, heads / kvHeads, headDim);
-  const NORM = norms ? 1 : 0;
-  const SOFTCAP = args.softcap ? 1 : 0;
-  if (texels) {
+  const common = { NORM: norms ? 1 : 0, SOFTCAP: args.softcap ? 1 : 0 };
+  if (!software) {
+    const constants = { ...stagedConstants(group, headDim), ...common };
+    const kernel = kernels.get("attention_decode_staged", attentionDecodeStagedCode, constants);
+    recorder.dispatch(kernel, buffers, params, foldGrid(tokens * kvHeads));
+  } else if (texels) {
     const SIDES = sidesOf(gpu, args);
-    const constants = { ...sizes, SIDES, NORM, SOFTCAP, WINDOWED: args.window === null ? 0 : 1 };
+    const WINDOWED = args.window === null ? 0 : 1;
+    const constants = { ...constantsOf(group, headDim), ...common, SIDES, WINDOWED };
     const kernel = kernels.get("attention_decode_texel", attentionDecodeTexelCode, constants);
     const bound = [...buffers, texels.k, texels.v];
     recorder.dispatch(kernel, bound, params, foldGrid(tokens * kvHeads / SIDES));
   } else {
-    const constants = { LANES, ...sizes, NORM, SOFTCAP };
+    const constants = { ...constantsOf(group, headDim), ...common };
     const kernel = kernels.get("attention_decode", attentionDecodeCode, constants);
     recorder.dispatch(kernel, buffers, params, foldGrid(tokens * kvHeads));
   }
@@ -141,9 +150,22 @@ export function headsTogether(group: number): number {
   return [4, 3, 2].find((heads) => group % heads === 0) ?? 1;
 }
 
-function constantsOf(gpu: Gpu, GROUP: number, headDim: number) {
-  // One lane a lane of the CPU's vectors; a barrier is then next to nothing.
-  const LANES = gpu.profile === "software" ? 8 : 16;
+/** Threads of a workgroup of attention_decode.wgsl and attention_decode_texel.wgsl: a lane of the CPU's vectors each, so that a barrier is next to nothing. */
+const LANES = 8;
+
+function constantsOf(GROUP: number, headDim: number) {
+  return { HEADS: headsTogether(GROUP), GROUP, QUERIES: GROUP * headDim / 4 };
+}
+
+/** vec4s of the largest head that attention_decode_staged.wgsl takes: four such heads have a thread for each. */
+const MOST_WIDTH = 64;
+
+/** vec4s of values that attention_decode_staged.wgsl has in workgroup memory: with the rest some 14 of the 16 KiB that every adapter has. */
+const STAGED_VALUES = 512;
+
+function stagedConstants(GROUP: number, headDim: number) {
   const HEADS = headsTogether(GROUP);
-  return { LANES, HEADS, GROUP, QUERIES: GROUP * headDim / 4 };
+  const WIDTH = headDim / 4;
+  const STAGED = Math.min(KEY_CHUNK, 2 ** Math.floor(Math.log2(STAGED_VALUES / WIDTH)));
+  return { LANES: HEADS * WIDTH <= 128 ? 128 : 256, HEADS, STAGED, WIDTH, GROUP };
 }
