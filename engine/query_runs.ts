@@ -5,22 +5,22 @@ import type { Batch } from "./batch.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import { BLOCK_TOKENS, type QueryRuns } from "./ops/attention.ts";
 
-/** Tokens from which on attention goes by runs: fewer are as soon done one by one, without what it takes to fill the textures. */
+/** Tokens from which on attention goes by runs: on software adapters fewer are as soon done one by one, without what it takes to fill the textures. */
 const LEAST_TOKENS = 32;
 
 /**
- * The runs of a batch with this token info, or `undefined` where going by single tokens is as good: on GPUs, in short
- * batches, and where the sequences bring a token or two each.
+ * The runs of a batch with this token info, or `undefined` where going by single tokens is as good: in short batches, and
+ * where the sequences bring a token or two each.
  */
 export function queryRuns(
   recorder: Recorder,
   batch: Pick<Batch, "tokens" | "starts" | "offsets">,
   info: Uint32Array,
 ): QueryRuns | undefined {
-  const { profile, tuning } = recorder.gpu;
+  const { tuning } = recorder.gpu;
   const choice = tuning.choice("attention", batch.tokens) ??
     (batch.tokens < LEAST_TOKENS ? "tokens" : "blocks");
-  if (profile !== "software" || choice === "tokens") return undefined;
+  if (choice === "tokens") return undefined;
   if (batch.tokens < 2 * batch.starts.length) return undefined;
   return allRuns(recorder, batch.offsets, info);
 }

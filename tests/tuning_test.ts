@@ -60,12 +60,13 @@ Deno.test("what a model computes and writes does not depend on the tuning", asyn
   }
 });
 
-Deno.test("without a tuning, attention goes through textures from 32 tokens on where a load from a buffer is dear", async () => {
+Deno.test("without a tuning, attention goes by blocks of tokens from 32 on, through textures where a load from a buffer is dear", async () => {
   for (
     const [profile, tokens, kernel] of [
       ["software", 31, "attention"],
       ["software", 32, "attention_texel"],
-      ["discrete", 32, "attention_workgroup"],
+      ["discrete", 31, "attention_workgroup"],
+      ["discrete", 32, "attention_tiled"],
     ] as const
   ) {
     const gpu = await testGpu(profile);

@@ -56,9 +56,9 @@ export const KNOBS = {
     sizes: { rows: [1, 2, 4], weights: [1 << 22] },
     choices: ["joined", "apart"],
   },
-  /** Tokens in blocks of one sequence, through textures, or each by itself. */
+  /** Tokens in blocks of one sequence (on software adapters through textures), or each by itself. */
   attention: {
-    kernels: ["attention", "attention_texel", "attention_workgroup"],
+    kernels: ["attention", "attention_texel", "attention_tiled", "attention_workgroup"],
     sizes: { tokens: [31, 63, 127, 255] },
     choices: ["blocks", "tokens"],
   },

@@ -2,6 +2,7 @@
 
 import attentionCode from "../../shaders/attention.wgsl" with { type: "text" };
 import attentionTexelCode from "../../shaders/attention_texel.wgsl" with { type: "text" };
+import attentionTiledCode from "../../shaders/attention_tiled.wgsl" with { type: "text" };
 import attentionWorkgroupCode from "../../shaders/attention_workgroup.wgsl" with { type: "text" };
 import ropeCode from "../../shaders/rope.wgsl" with { type: "text" };
 import ropeVec4Code from "../../shaders/rope_vec4.wgsl" with { type: "text" };
@@ -63,7 +64,7 @@ export interface AttentionArgs {
   scale: number;
   window: number | null;
   softcap: number | null;
-  /** Tokens of one sequence that follow one another, where the host knows them: software adapters share the keys' loads. */
+  /** Tokens of one sequence that follow one another, where the host knows them: they share the keys' loads. */
   runs?: QueryRuns;
 }
 
@@ -76,7 +77,7 @@ export interface QueryRuns {
   rows: number;
 }
 
-/** Tokens that a thread of attention_texel.wgsl takes. */
+/** Tokens that a thread of attention_texel.wgsl and a workgroup of attention_tiled.wgsl take. */
 export const BLOCK_TOKENS = 4;
 
 /**
@@ -89,7 +90,10 @@ export function attention(recorder: Recorder, args: AttentionArgs): void {
   const { q, k, v, info, out, tokens, heads, kvHeads, headDim, scale, window, softcap } = args;
   const { gpu } = recorder;
   const keys = Math.min(args.keys, window ?? Infinity);
-  if (args.runs && gpu.profile === "software" && texelAttention(recorder, args, args.runs)) return;
+  if (args.runs) {
+    if (gpu.profile !== "software") return tiledAttention(recorder, args, args.runs);
+    if (texelAttention(recorder, args, args.runs)) return;
+  }
   const params = [
     u32(tokens),
     u32(heads),
@@ -115,6 +119,37 @@ export function attention(recorder: Recorder, args: AttentionArgs): void {
     const kernel = gpu.kernels.get("attention_workgroup", attentionWorkgroupCode, constants);
     recorder.dispatch(kernel, buffers, params, foldGrid(tokens * heads));
   }
+}
+
+/** Attention of blocks of tokens on GPUs. */
+function tiledAttention(
+  recorder: Recorder,
+  { q, k, v, info, out, heads, kvHeads, headDim, scale, window, softcap }: AttentionArgs,
+  { blocks, count }: QueryRuns,
+): void {
+  const HEADS = tiledHeads(heads / kvHeads, headDim / 4);
+  const constants = { HEADS, WIDTH: headDim / 4, SOFTCAP: softcap === null ? 0 : 1 };
+  const kernel = recorder.gpu.kernels.get("attention_tiled", attentionTiledCode, constants);
+  const params = [
+    u32(count),
+    u32(heads),
+    u32(kvHeads),
+    u32(Math.min(window ?? Infinity, 2 ** 32 - 1)),
+    f32(scale),
+    f32(softcap ?? 0),
+  ];
+  const grid = foldGrid(count * heads / HEADS);
+  recorder.dispatch(kernel, [q, k, v, info, blocks, out], params, grid);
+}
+
+/** How many of the heads that read the same keys a workgroup of attention_tiled.wgsl takes: what its arrays have room for. */
+function tiledHeads(group: number, width: number): number {
+  const fits = (heads: number) => {
+    const queries = BLOCK_TOKENS * heads;
+    return group % heads === 0 && queries * width <= 512 &&
+      Math.ceil(queries / Math.min(Math.floor(64 / width), queries)) <= 8;
+  };
+  return [4, 3, 2].find(fits) ?? 1;
 }
 
 /** Attention through textures. Tells whether there was room for them; else it does nothing. */

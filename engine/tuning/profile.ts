@@ -2,6 +2,7 @@
 
 import attention from "../../shaders/attention.wgsl" with { type: "text" };
 import attentionTexel from "../../shaders/attention_texel.wgsl" with { type: "text" };
+import attentionTiled from "../../shaders/attention_tiled.wgsl" with { type: "text" };
 import attentionWorkgroup from "../../shaders/attention_workgroup.wgsl" with { type: "text" };
 import kthLargest from "../../shaders/kth_largest.wgsl" with { type: "text" };
 import fewRows from "../../shaders/few_rows.wgsl" with { type: "text" };
@@ -31,6 +32,7 @@ type Tuned = typeof KNOBS[KnobName]["kernels"][number];
 const SOURCES: Readonly<Record<Tuned, string>> = {
   attention,
   attention_texel: attentionTexel,
+  attention_tiled: attentionTiled,
   attention_workgroup: attentionWorkgroup,
   few_rows: fewRows,
   kth_largest: kthLargest,

@@ -39,9 +39,8 @@ export function workloads(
 ): Workload[] {
   const joins = profile !== "software" && bindsFused(limits);
   if (quick) {
-    const tokens = profile === "software" ? [queries(96)] : [];
     const joined = joins ? [afterSublayer(1, [512, 512])] : [];
-    return [product(96, [512, 512]), ...joined, ...tokens, norms(192), vocabulary(4096)];
+    return [product(96, [512, 512]), ...joined, queries(96), norms(192), vocabulary(4096)];
   }
   // A CPU takes seconds for what fills a GPU.
   const large: [number, number] = profile === "software" ? [1536, 1024] : [4096, 2048];
@@ -49,7 +48,7 @@ export function workloads(
   const few = joins ? [1, 4, 8, 2] : [];
   return [
     ...rows.map((count) => product(count, [512, 512])),
-    ...(profile === "software" ? [512, 192, 96, 48, 24].map(queries) : []),
+    ...[512, 192, 96, 48, 24].map(queries),
     ...few.map((count) => afterSublayer(count, [1536, 1152])),
     ...[192, 768, 2048].map(norms),
     ...[4096, 32_768, 151_936].map(vocabulary),

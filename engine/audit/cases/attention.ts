@@ -17,7 +17,7 @@ interface Sizes {
   softcap?: number;
   /** The length of the prefix that every other sequence shares. */
   prefix?: number;
-  /** Whether software adapters take several tokens of a sequence at a time. */
+  /** Whether several tokens of a sequence are taken at a time. */
   runs?: boolean;
   distributions?: readonly Distribution[];
 }
