@@ -38,8 +38,9 @@ var<workgroup> tile: array<vec4<f32>, ROWS * LANES * 16u>; var<workgroup> partia
 var<workgroup> roots: array<f32, 2u * ROWS>; // of r, then of joined
 var<private> acc: array<f32, 8>;
 fn slot(row: u32, chunk: u32, q: u32) -> u32 { return (row * 16u + q) * LANES + (chunk ^ (q % LANES)); }
-// Eight vec4s of w0, w1 or w2 from the i-th on; zeros from the row's end on, which is `left` further.
-fn load(part: u32, i: u32, left: u32) -> array<vec4<u32>, 8> {
+// 128 bytes of a row of w0, w1 or w2, from k on; zeros from the row's end on.
+fn weights(part: u32, row: u32, k: u32) -> array<vec4<u32>, 8> {
+  let per = select(8u, 4u, WEIGHT_DTYPE == 0u); let i = (row * p.k + k) / per; let left = (p.k - min(p.k, k)) / per; // in vec4s
   var u: array<vec4<u32>, 8>;
   if (part == 0u) { for (var j = 0u; j < 8u; j++) { if (j < left) { u[j] = w0[i + j]; } } }
   if (part == 1u) { for (var j = 0u; j < 8u; j++) { if (j < left) { u[j] = w1[i + j]; } } }
@@ -58,16 +59,11 @@ fn two(u: vec2<u32>) -> vec4<f32> {
   if (WEIGHT_DTYPE == 1u) { return vec4(unpack2x16float(u.x), unpack2x16float(u.y)); }
   return bitcast<vec4<f32>>(vec4(u.x << 16u, u.x & 0xffff0000u, u.y << 16u, u.y & 0xffff0000u));
 }
-// The chunk that begins at k, of a row of one matrix: 128 bytes at a time.
-fn sum_chunk(chunk: u32, part: u32, row: u32, k: u32) {
-  let per = select(8u, 4u, WEIGHT_DTYPE == 0u); // k's in a vec4<u32>
-  for (var d = 0u; d < CHUNK; d += 8u * per) {
-    let u = load(part, (row * p.k + k + d) / per, (p.k - min(p.k, k + d)) / per);
-    for (var j = 0u; j < 8u; j++) {
-      let q = (d + j * per) / 4u;
-      if (WEIGHT_DTYPE == 0u) { step(chunk, q, bitcast<vec4<f32>>(u[j])); continue; }
-      step(chunk, q, two(u[j].xy)); step(chunk, q + 1u, two(u[j].zw));
-    }
+// Their products: of the chunk's k's from the d-th on.
+fn products(chunk: u32, d: u32, u: array<vec4<u32>, 8>) {
+  for (var j = 0u; j < 8u; j++) {
+    if (WEIGHT_DTYPE == 0u) { step(chunk, d / 4u + j, bitcast<vec4<f32>>(u[j])); continue; }
+    step(chunk, d / 4u + 2u * j, two(u[j].xy)); step(chunk, d / 4u + 2u * j + 1u, two(u[j].zw));
   }
 }
 // The i-th vec4 of the row-th row from the first on: of r, or of joined where side is 1. Rows past m repeat the last one.
@@ -106,12 +102,14 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let across = (width + columns - 1u) / columns; let id = group.y * groups.x + group.x;
   let row = id / across * ROWS;
   if (row >= p.m) { return; } // the same for the whole workgroup
-  if (JOIN) { take_roots(1u, row, thread); } if (NORM) { take_roots(0u, row, thread); }
   let side = thread / LANES; let lane = thread % LANES;
   let column = id % across * columns + side % columns;
   let w = min(column, width - 1u) + select(0u, p.n0, side >= columns); // the row of the stacked matrices
   let part = select(select(2u, 1u, w < p.n0 + p.n1), 0u, w < p.n0);
   let w_row = w - select(select(p.n0 + p.n1, p.n0, part == 1u), 0u, part == 0u);
+  // What a lane multiplies first is asked for before everything that it does not wait for.
+  var ahead = weights(part, w_row, lane * CHUNK);
+  if (JOIN) { take_roots(1u, row, thread); } if (NORM) { take_roots(0u, row, thread); }
   var total: array<f32, 8>; // of the rows lane, lane + LANES, …
   for (var start = 0u; start < p.k; start += LANES * CHUNK) {
     for (var i = thread; i < ROWS * LANES * 16u; i += THREADS) {
@@ -126,7 +124,9 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
     }
     workgroupBarrier();
     acc = array<f32, 8>();
-    if (start + lane * CHUNK < p.k) { sum_chunk(lane, part, w_row, start + lane * CHUNK); }
+    let k = start + lane * CHUNK;
+    if (k < p.k) { products(lane, 0u, ahead); if (WEIGHT_DTYPE == 0u) { products(lane, 32u, weights(part, w_row, k + 32u)); } }
+    ahead = weights(part, w_row, k + LANES * CHUNK);
     for (var r = 0u; r < ROWS; r++) { partials[r * THREADS + thread] = acc[r]; }
     workgroupBarrier();
     let chunks = min(LANES, (p.k - start + CHUNK - 1u) / CHUNK);
