@@ -151,10 +151,12 @@ Deno.test("attention is within its bound, and all variants give the same bits", 
   const actual = await attend("software", CASES);
   const workgroup = await attend("discrete", CASES);
   const inRuns = await attend("software", CASES, true);
+  const tiled = await attend("discrete", CASES, true);
   CASES.forEach((one, i) => {
     assertWithin(actual[i], attentionReference(one.q, one.k, one.v, one.info, one), one.name);
     assertSameBits(workgroup[i], actual[i], `the workgroup variant, ${one.name}`);
     assertSameBits(inRuns[i], actual[i], `four queries at a time, ${one.name}`);
+    assertSameBits(tiled[i], actual[i], `four queries of some heads at a time, ${one.name}`);
   });
 });
 
@@ -219,6 +221,18 @@ for (const profile of PROFILES) {
     ]);
     assertSameBits(clean, all.slice(-heads * headDim));
     assertSameBits(spoilt, clean);
+    // Of tokens that are taken together, each sees its own keys only.
+    const four = {
+      ...kept,
+      q: kept.q.slice(-4 * heads * headDim),
+      info: kept.info.slice(-16),
+      offsets: Uint32Array.of(0, 4),
+    };
+    const cases = [four, { ...four, k: spoil(kept.k), v: spoil(kept.v) }];
+    const [together, spoiltOfOthers] = await attend(profile, cases, true);
+    assertSameBits(together, all.slice(-4 * heads * headDim));
+    assertSameBits(spoiltOfOthers.slice(-heads * headDim), clean);
+    assert(spoiltOfOthers.subarray(0, 3 * heads * headDim).every(Number.isNaN));
   });
 
   Deno.test(`a sequence gives the same bits alone and in a batch (${profile})`, async () => {
