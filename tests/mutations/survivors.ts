@@ -20,6 +20,8 @@ export const SURVIVORS: readonly Survivor[] = [
   ...survivors(
     IN_TURN,
     ["attention_decode", "a barrier is dropped: workgroupBarrier();"],
+    ["attention_decode", "a barrier is dropped: workgroupBarrier();, 2"],
+    ["attention_decode_staged", "a barrier is dropped: workgroupBarrier();"],
     ["attention_decode_texel", "a barrier is dropped: workgroupBarrier();"],
     ["attention_decode_texel", "a barrier is dropped: workgroupBarrier();, 2"],
     ["few_rows", "a barrier is dropped: workgroupBarrier();"],
