@@ -91,6 +91,7 @@ const CASES: Case[] = [
   makeCase("one token", ragged(1), [1, 1, 4]),
   makeCase("a ragged batch", ragged(1, 70, 5, 2), [4, 4, 4]),
   makeCase("three query heads a key head", ragged(3, 5), [6, 2, 24]),
+  makeCase("four query heads a key head", ragged(5, 150), [8, 2, 36]),
   makeCase("one key head", ragged(64, 65), [3, 1, 32]),
   makeCase("several chunks of keys", ragged(150), [2, 1, 32]),
   makeCase("large outliers", ragged(70, 3), [4, 2, 64], { outlier: true }),
