@@ -12,6 +12,7 @@ import { DeviceError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
 import { type Choice, DEFAULTS } from "../gpu/tuning.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import type { WeightMatrix, WeightWindow } from "../weights/matrix.ts";
@@ -51,8 +52,8 @@ export function matmul(recorder: Recorder, args: MatmulArgs): void {
   return storageMatmul(recorder, args, variant(gpu, args, onStorage(gpu, rows, weight)));
 }
 
-/** Tiles from which on every core of a large GPU, which has one to two hundred, has one at least. */
-const TILES = 256;
+/** Tiles from which on every core has one at least: large cards have one to two hundred, Apple's GPUs eight to eighty. */
+const tilesFor = (profile: DeviceProfile) => profile === "apple" ? 64 : 256;
 
 /** What a thread of matmul_blocked.wgsl has in registers: 128 sums, and what it multiplies and fetches meanwhile. */
 const BLOCK_REGISTERS = 208;
@@ -72,7 +73,7 @@ function onStorage(
   }
   if (rows <= LANE_ROWS) return "lanes";
   if (matmul !== "staged 64") return matmul;
-  const occupies = (size: number) => tileCount(rows, n, size) >= TILES;
+  const occupies = (size: number) => tileCount(rows, n, size) >= tilesFor(profile);
   if (!occupies(64)) return k >= SPLIT_COLUMNS ? "split 32" : rows <= 32 ? "staged 32" : matmul;
   if (registers < BLOCK_REGISTERS) return matmul;
   return occupies(128) ? "block 128" : "block 64";

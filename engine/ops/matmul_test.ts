@@ -95,8 +95,8 @@ Deno.test("matmul is within its bound, and all variants give the same bits", asy
 });
 
 Deno.test("on large GPUs a product's tiles go by how many there are, and by how many registers a thread has", async () => {
-  const [software, gpu] = [await testGpu("software"), await testGpu("discrete")];
-  const kernelFor = async (rows: number, n: number, k = 8) => {
+  const [software, discrete] = [await testGpu("software"), await testGpu("discrete")];
+  const kernelFor = async (rows: number, n: number, k = 8, gpu = discrete) => {
     const values = normals(1, n * k);
     const x = withOutlier(normals(2, rows * k), k);
     const product = async (gpu: Gpu) => {
@@ -115,7 +115,7 @@ Deno.test("on large GPUs a product's tiles go by how many there are, and by how 
     assertSameBits(found.y, expected.y, `[${rows}, ${n}]`);
     return found.kernels.join().trim();
   };
-  const { registers } = gpu;
+  const { registers } = discrete;
   try {
     assertEquals(await kernelFor(2017, 2040), "matmul_blocked 16");
     assertEquals(await kernelFor(1000, 1030), "matmul_blocked 8");
@@ -123,10 +123,14 @@ Deno.test("on large GPUs a product's tiles go by how many there are, and by how 
     assertEquals(await kernelFor(20, 900), "matmul_staged 8");
     assertEquals(await kernelFor(37, 70, 256), "matmul_split");
     assertEquals(await kernelFor(9, 70, 328), "matmul_split");
-    gpu.registers = 128;
+    discrete.registers = 128;
     assertEquals(await kernelFor(1000, 1030), "matmul_staged 16");
+    const apple = await testGpu("apple");
+    apple.registers = 128;
+    assertEquals(await kernelFor(500, 510, 256, apple), "matmul_staged 16"); // with fewer cores
+    assertEquals(await kernelFor(400, 510, 256, apple), "matmul_split");
   } finally {
-    gpu.registers = registers;
+    discrete.registers = registers;
   }
 });
 
