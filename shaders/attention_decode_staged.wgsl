@@ -17,7 +17,7 @@ override WIDTH: u32; override GROUP: u32; // vec4s of a head; query heads of a k
 override NORM: bool; override SOFTCAP: bool; override QUERIES: u32 = HEADS * WIDTH; override VALUES: u32 = STAGED * WIDTH;
 override EACH: u32 = (HEADS * 64u + LANES - 1u) / LANES; // heads of which a lane has a key's scores: 1 or 2
 
-struct Params { tokens: u32, heads: u32, kv_heads: u32, half: u32, window: u32, scale: f32, eps: f32, cap: f32 }
+struct Params { tokens: u32, heads: u32, kv_heads: u32, head_vec4: u32, half: u32, window: u32, scale: f32, eps: f32, cap: f32 }
 @group(0) @binding(0) var<storage, read> qkv: array<vec4<f32>>;
 @group(0) @binding(1) var<storage, read> q_norm: array<f32>; @group(0) @binding(2) var<storage, read> k_norm: array<f32>;
 @group(0) @binding(3) var<storage, read> tables: array<vec2<f32>>; @group(0) @binding(4) var<storage, read> info: array<vec4<u32>>;
@@ -37,7 +37,7 @@ fn root(first: u32) -> f32 {
     }
     total += sum;
   }
-  return sqrt(total / f32(4u * WIDTH) + p.eps);
+  return sqrt(total / f32(4u * p.head_vec4) + p.eps); // not by WIDTH: what a compiler knows it may multiply by the inverse of
 }
 fn normed(head: u32, i: u32, root: f32, key: bool) -> f32 {
   let x = qkv[head + i / 4u][i % 4u]; if (!NORM) { return x; } return select(q_norm[i], k_norm[i], key) * (x / root);

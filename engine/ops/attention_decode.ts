@@ -86,12 +86,11 @@ export function attentionDecode(recorder: Recorder, args: AttentionDecodeArgs): 
   const { gpu } = recorder;
   const { kernels } = gpu;
   const group = heads / kvHeads;
-  const software = gpu.profile === "software";
   const params = [
     u32(tokens),
     u32(heads),
     u32(kvHeads),
-    ...(software ? [u32(headDim / 4)] : []),
+    u32(headDim / 4),
     u32(args.rotaryDim / 2),
     u32(Math.min(args.window ?? Infinity, 2 ** 32 - 1)),
     f32(args.scale),
@@ -101,7 +100,7 @@ export function attentionDecode(recorder: Recorder, args: AttentionDecodeArgs): 
   // What is not read must be bound all the same.
   const buffers = [qkv, norms?.q ?? tables, norms?.k ?? tables, tables, info, k, v, out];
   const common = { NORM: norms ? 1 : 0, SOFTCAP: args.softcap ? 1 : 0 };
-  if (!software) {
+  if (gpu.profile !== "software") {
     const constants = { ...stagedConstants(group, headDim), ...common };
     const kernel = kernels.get("attention_decode_staged", attentionDecodeStagedCode, constants);
     recorder.dispatch(kernel, buffers, params, foldGrid(tokens * kvHeads));
