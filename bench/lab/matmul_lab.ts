@@ -10,6 +10,7 @@
  *   tiled    shaders/matmul_tiled.wgsl, 64 × 64 tiles in workgroup memory
  *   staged   shaders/matmul_staged.wgsl, the same, the next tile on its way while one is multiplied
  *   block N  shaders/matmul_blocked.wgsl, 8 × 8 outputs a thread, in tiles of N × N
+ *   split    shaders/matmul_split.wgsl, 32 × 32 tiles, four chunks of k's at once
  *
  * The others, and what was tried and dropped, are in README.md with their numbers. The uniform and the texel version are not timed
  * here, as the host cuts or copies their inputs: `deno task bench` times the latter.
@@ -58,6 +59,13 @@ const VERSIONS: Version[] = [
     takes: (k: number) => k % 8 === 0,
     groups: (m: number, n: number) => Math.ceil(m / tile) * Math.ceil(n / tile),
   })),
+  {
+    name: "split",
+    file: shader("../../shaders/matmul_split.wgsl"),
+    constants: {},
+    takes: (k) => k % 8 === 0,
+    groups: (m, n) => Math.ceil(m / 32) * Math.ceil(n / 32),
+  },
 ];
 const DTYPES = ["f32", "f16", "bf16"];
 const CHUNK = 64;

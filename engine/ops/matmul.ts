@@ -103,9 +103,7 @@ function variant(
   const { kernels } = gpu;
   const { weight, rows } = args;
   const [kind, size] = choice.split(" ");
-  if (kind === "tile" || kind === "staged" || kind === "block" || kind === "split") {
-    return tiles(gpu, args, kind, Number(size));
-  }
+  if (isTiled(kind)) return tiles(gpu, args, kind, Number(size));
   if (kind === "lanes" || kind === "subgroups") return lanes(gpu, args, kind === "subgroups");
   const ROWS = Number(size);
   const ALIGNED = weight.columns % 4 === 0 ? 1 : 0;
@@ -113,28 +111,38 @@ function variant(
   return { kernel, groups: (n) => Math.ceil(Math.ceil(rows / ROWS) * Math.ceil(n / 16) / 8) };
 }
 
-/** Tiles in workgroup memory. */
-function tiles(
-  gpu: Gpu,
-  args: MatmulArgs,
-  kind: "tile" | "staged" | "block" | "split",
-  size: number,
-): Variant {
-  const { kernels } = gpu;
+/** The kernels that go by tiles in workgroup memory, and their threads a side of a tile where they ask for it. */
+const TILED = {
+  tile: {
+    name: "matmul_tiled",
+    code: matmulTiledCode,
+    shape: (size: number) => ({ SIDE: size / 4 }),
+  },
+  staged: {
+    name: "matmul_staged",
+    code: matmulStagedCode,
+    shape: (size: number) => ({ SIDE: size / 4 }),
+  },
+  block: {
+    name: "matmul_blocked",
+    code: matmulBlockedCode,
+    shape: (size: number) => ({ SIDE: size / 8 }),
+  },
+  split: { name: "matmul_split", code: matmulSplitCode, shape: () => ({}) },
+};
+
+function isTiled(kind: string): kind is keyof typeof TILED {
+  return Object.hasOwn(TILED, kind);
+}
+
+function tiles(gpu: Gpu, args: MatmulArgs, kind: keyof typeof TILED, size: number): Variant {
   const { weight, rows } = args;
-  // Rows of whole vec4s can be fetched ahead.
+  // Rows of whole vec4s can be fetched ahead; matmul_tiled.wgsl takes the others, in tiles of 64 at most.
   if (kind !== "tile" && weight.columns % 8 !== 0) {
     return tiles(gpu, args, "tile", Math.min(size, 64));
   }
-  const WEIGHT_DTYPE = weight.dtype;
-  const constants = { WEIGHT_DTYPE, SIDE: size / (kind === "block" ? 8 : 4) };
-  const kernel = kind === "block"
-    ? kernels.get("matmul_blocked", matmulBlockedCode, constants)
-    : kind === "split"
-    ? kernels.get("matmul_split", matmulSplitCode, { WEIGHT_DTYPE })
-    : kind === "staged"
-    ? kernels.get("matmul_staged", matmulStagedCode, constants)
-    : kernels.get("matmul_tiled", matmulTiledCode, constants);
+  const { name, code, shape } = TILED[kind];
+  const kernel = gpu.kernels.get(name, code, { WEIGHT_DTYPE: weight.dtype, ...shape(size) });
   return { kernel, groups: (n) => tileCount(rows, n, size) };
 }
 

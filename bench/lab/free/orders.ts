@@ -61,6 +61,8 @@ export const FREE_ORDERS: Record<string, FreeOrder[]> = {
   matmul: [oneAccumulator("matmul"), chunksOf("matmul", 256)],
   matmul_blocked: [oneAccumulator("matmul_blocked"), chunksOf("matmul_blocked", 256)],
   matmul_texel: [oneAccumulator("matmul_texel"), chunksOf("matmul_texel", 256)],
+  // Its chunks are what its groups of threads share out: there is no kernel with one of them.
+  matmul_split: [chunksOf("matmul_split", 256)],
   matmul_staged: [oneAccumulator("matmul_staged"), chunksOf("matmul_staged", 256)],
   matmul_tiled: [oneAccumulator("matmul_tiled"), chunksOf("matmul_tiled", 256)],
   attention_texel: [
