@@ -9,7 +9,7 @@ import { benchAdapted } from "./adapted.ts";
 import { BenchContext } from "./context.ts";
 import { benchDecode } from "./decode.ts";
 import { benchDiff } from "./diff.ts";
-import { benchFast } from "./fast.ts";
+import { benchFast, benchFastProducts } from "./fast.ts";
 import { benchHooks } from "./hooks.ts";
 import { benchKernels } from "./kernels.ts";
 import { copyCase } from "./kernels/ceilings.ts";
@@ -82,6 +82,7 @@ async function bench(args: string[], signal: AbortSignal): Promise<number> {
 async function askAll(context: BenchContext): Promise<void> {
   const { only, models } = context.options;
   await benchKernels(context);
+  await benchFastProducts(context);
   for (const name of models) {
     for (const question of OF_MODELS) await question(context, name);
   }

@@ -89,7 +89,7 @@ for backend in deno dawn; do
 done
 bench() {
   say "bench, $1"
-  limited 115 "$work/bench-$1" "${deno[@]}" run -A bench/bench.ts --backend "$1" --models "$models" \
+  limited 105 "$work/bench-$1" "${deno[@]}" run -A bench/bench.ts --backend "$1" --models "$models" \
     --only "$only" --folder "$work/models" --markdown "${quick[@]}"
 }
 bench deno
@@ -101,6 +101,8 @@ say "audit"
 audit=(--quick)
 [ "$models" = tiny ] && audit=(--quick --only 'matmul*')
 step 85 "$work/audit" "${deno[@]}" task audit "${audit[@]}" --out "$work"
+say "audit of fast mode, dawn"
+step 20 "$work/audit-fast" "${deno[@]}" task audit --quick --only 'matmul_*' --backend dawn --out "$work"
 
 # The last lines of a step, as a block of code.
 code() { printf '```\n%s\n```\n' "$(grep -v '^$' "$1" | tail -n "$2")"; }
@@ -114,6 +116,8 @@ table() { cat "$1"; }
   for backend in deno dawn; do printf '%s:\n\n' "$backend"; code "$work/parity-$backend" 2; printf '\n'; done
   printf '## Audit\n\n'
   code "$work/audit" 12
+  printf '\nOf fast mode, dawn:\n\n'
+  code "$work/audit-fast" 9
   for backend in deno dawn; do printf '\n## Bench, %s\n\n' "$backend"; table "$work/bench-$backend"; done
   printf '\n## The same job by PyTorch\n\n'
   table "$work/torch"

@@ -1,6 +1,7 @@
 /** `deno task doctor`: what this machine offers, whether it works, and what is missing. */
 
 import { type Backend, BACKENDS, requestAdapter } from "../engine/gpu/backend.ts";
+import { type MatrixUnit, matrixUnit } from "../engine/gpu/matrix_unit.ts";
 import { adapterName, describeAdapter, profileOf } from "../engine/gpu/profile.ts";
 import { type Command, type Flags, parseCommand } from "./args.ts";
 import { checkAdapter } from "./doctor_check.ts";
@@ -29,6 +30,8 @@ export interface BackendReport {
   works: boolean;
   adapter?: ReturnType<typeof describeAdapter>;
   features?: string[];
+  /** What products of fast mode go through, if there is such a thing. */
+  matrices?: MatrixUnit;
   limits?: Record<string, number>;
   /** Why it does not work. */
   problem?: string;
@@ -67,6 +70,7 @@ async function examine(backend: Backend): Promise<BackendReport> {
       works: false,
       adapter: describeAdapter(adapter),
       features: [...adapter.features].sort(),
+      matrices: matrixUnit(adapter),
       limits: Object.fromEntries(LIMITS.map((name) => [name, limits[name]])),
     };
     const problem = await checkAdapter(adapter);
@@ -113,7 +117,7 @@ function formatId(id: string): string {
 }
 
 function rows(report: BackendReport): string[][] {
-  const { backend, works, adapter, features, limits, problem } = report;
+  const { backend, works, adapter, features, matrices, limits, problem } = report;
   const out = [[`backend ${backend}`, works ? "works" : `does not work: ${problem}`]];
   if (adapter && features && limits) {
     out.push(["  adapter", `${adapterName(adapter)} (${profileOf(adapter)})`]);
@@ -121,6 +125,10 @@ function rows(report: BackendReport): string[][] {
     out.push(["  vendor, device", ids.map(formatId).join(", ")]);
     const has = (name: string) => `${name} ${features.includes(name) ? "yes" : "no"}`;
     out.push(["  features", FEATURES.map(has).join(", ")]);
+    if (matrices) {
+      const { m, n, k } = matrices;
+      out.push(["  matrix unit", `[${m}, ${k}] · [${k}, ${n}] of f16, for --precision fast`]);
+    }
     for (const name of LIMITS) out.push([`  ${name}`, formatLimit(name, limits[name])]);
   }
   return out;

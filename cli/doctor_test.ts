@@ -49,6 +49,14 @@ Deno.test("formatReport() shows what works and why the rest does not", () => {
   ) assertStringIncludes(text, part);
 });
 
+Deno.test("formatReport() tells of a matrix unit where there is one", () => {
+  const report = (backend: BackendReport) =>
+    formatReport({ deno: "2.9.6", os: "linux", backends: [backend], advice: [] });
+  const matrices = { m: 16, n: 8, k: 32, subgroup: 32 };
+  assertStringIncludes(report({ ...working, matrices }), "[16, 32] · [32, 8] of f16");
+  assert(!report(working).includes("matrix unit"));
+});
+
 Deno.test("checkAdapter() finds that the adapter of the tests computes", async () => {
   const found = await requestAdapter("deno");
   assert(found, "no adapter");

@@ -21,8 +21,18 @@ export async function measurePrecision(
   console.error(
     `Fast mode: on ${found.tokens} tokens ${found.hook} is off from f32 by ${
       each.join(", ")
-    }, relative L2`,
+    }, relative L2. ${howFast(gpu)}`,
   );
+}
+
+/** What a user may expect of the speed. */
+function howFast({ matrices, backend }: Gpu): string {
+  if (matrices) {
+    const { m, n, k } = matrices;
+    return `Products go through the adapter's matrix unit ([${m}, ${k}] · [${k}, ${n}])`;
+  }
+  const hint = backend === "deno" ? "; if the GPU has one, --backend dawn may find it" : "";
+  return `Without a matrix unit products may take as long as in f32, or longer${hint}`;
 }
 
 /** A pair's models, by name. */

@@ -4,7 +4,7 @@ import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { busyShare } from "../bench/busy.ts";
 import { checkModel } from "../bench/check_model.ts";
 import { BenchContext, someTokens } from "../bench/context.ts";
-import { benchFast, compareLogits } from "../bench/fast.ts";
+import { benchFast, benchFastProducts, compareLogits } from "../bench/fast.ts";
 import { UsageError } from "../engine/errors.ts";
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import { type Clock, median, medians } from "../engine/gpu/measure.ts";
@@ -174,11 +174,14 @@ Deno.test("Fast mode is timed where it is asked for and its logits are near thos
       const options = { only, models: [], quick: true, folder };
       const context = new BenchContext(gpu, {} as Clock, options);
       await benchFast(context, "tiny");
+      await benchFastProducts(context);
       return context.rows.map(({ name, unit }) => `${name} ${unit}`);
     };
     // On CPU cores it takes long: other patterns do not bring it.
-    assertEquals([await rowsOf(), await rowsOf("prefill*")], [[], []]);
+    assertEquals([await rowsOf(), await rowsOf("prefill*"), await rowsOf("matmul*")], [[], [], []]);
     assertEquals(await rowsOf("prefill:fast/tiny"), ["prefill:fast/tiny ×"]);
+    const product = "matmul:fast/512x512x512";
+    assertEquals(await rowsOf(product), [`${product} ×`]);
   } finally {
     await Deno.remove(folder, { recursive: true });
   }

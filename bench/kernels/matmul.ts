@@ -1,9 +1,11 @@
 /** Matrix products as the engine runs them, and the first version's kernel as a yardstick. */
 
 import { assertWithin, normals } from "../../tests/test_gpu.ts";
+import type { Gpu, Precision } from "../../engine/gpu/gpu.ts";
 import { foldGrid, type Recorder } from "../../engine/gpu/recorder.ts";
 import { f32, u32 } from "../../engine/gpu/uniforms.ts";
 import { matmul, type MatmulArgs } from "../../engine/ops/matmul.ts";
+import { matmulMatrixReference } from "../../engine/ops/matmul_half_reference.ts";
 import { matmulReference } from "../../engine/ops/matmul_reference.ts";
 import { testMatrix } from "../../engine/ops/matrix_reference.ts";
 import { type KernelCase, once } from "./case.ts";
@@ -54,6 +56,25 @@ export function matmulCase(shape: MatmulShape): KernelCase {
     : productCase(named("matmul", shape), shape, "fma", 2 * m * n * k, matmul);
 }
 
+/** The same product in fast mode, for a device that was opened for it. */
+export function fastMatmulCase(shape: MatmulShape): KernelCase {
+  const [m, n, k] = shape;
+  const record = (recorder: Recorder, args: MatmulArgs) =>
+    inPrecision(recorder.gpu, "fast", () => matmul(recorder, args));
+  const name = named("matmul-fast", shape);
+  return productCase(name, shape, "fma", 2 * m * n * k, record, matmulMatrixReference);
+}
+
+/** Does what begins with recording, in a precision. */
+export function inPrecision<T>(gpu: Gpu, precision: Precision, record: () => T): T {
+  gpu.precision = precision;
+  try {
+    return record();
+  } finally {
+    gpu.precision = "f32";
+  }
+}
+
 /** The same product by the first version's register-blocked kernel. */
 export async function firstMatmulCase(shape: MatmulShape): Promise<KernelCase> {
   const [m, n, k] = shape;
@@ -78,6 +99,7 @@ function productCase(
   bound: KernelCase["bound"],
   amount: number,
   product: (recorder: Recorder, args: MatmulArgs) => void,
+  referenceOf = matmulReference,
 ): KernelCase {
   return {
     name,
@@ -98,7 +120,7 @@ function productCase(
       const all = await y.read();
       const [rows, columns] = [Math.min(m, SAMPLE[0]), Math.min(n, SAMPLE[1])];
       const [row, column] = [m - rows, n - columns];
-      const reference = matmulReference(
+      const reference = referenceOf(
         values.subarray(row * k),
         w.subarray(column * k),
         [rows, columns, k],

@@ -24,7 +24,7 @@ import { kthLargestCase } from "./cases/kth_largest.ts";
 import { logprobsCase } from "./cases/logprobs.ts";
 import { manyRowsCase, manyRowsNormCase, narrowRowsCase } from "./cases/many_rows.ts";
 import { matmulCase } from "./cases/matmul.ts";
-import { matmulHalfCase } from "./cases/matmul_half.ts";
+import { matmulHalfCase, matmulMatrixCase } from "./cases/matmul_half.ts";
 import { nucleus } from "./cases/nucleus.ts";
 import { penalise } from "./cases/penalise.ts";
 import { project } from "./cases/project.ts";
@@ -45,6 +45,7 @@ export const KERNEL_CASES: readonly KernelCase[] = [
   matmulCase,
   rowScaleCase,
   matmulHalfCase,
+  matmulMatrixCase,
   addBiasCase,
   ropeCase,
   attentionCase,
@@ -86,6 +87,7 @@ export const SHAPED_OPS: readonly string[] = [
   "matmul",
   "row_scale",
   "matmul_half",
+  "matmul_matrix",
   "project",
   "row_norm",
   "softmax",

@@ -23,10 +23,14 @@ export interface AdapterUse {
 export type CreateDawn = (options: string[]) => unknown;
 
 /**
- * Toggles of Dawn that fast mode needs: on Vulkan it hides `shader-f16` of NVIDIA's cards without this one. Subgroup matrices, which
- * need others, have no path here. Where nothing asks for f16, Dawn is as it comes.
+ * Toggles of Dawn that fast mode needs: on Vulkan it hides `shader-f16` of NVIDIA's cards without the first, and everywhere what is an
+ * experiment, as subgroup matrices are, without the others. Where nothing asks for f16, Dawn is as it comes.
  */
-const HALF_TOGGLES = ["vulkan_enable_f16_on_nvidia"];
+const HALF_TOGGLES = [
+  "vulkan_enable_f16_on_nvidia",
+  "allow_unsafe_apis",
+  "use_vulkan_memory_model",
+];
 
 // Dawn's instances must outlive their devices: without a reference the garbage collector ends them.
 const instances = new Map<string, GPU>();

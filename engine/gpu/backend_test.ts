@@ -12,8 +12,10 @@ function optionsFor(...uses: AdapterUse[]) {
   return { instances: uses.map((use) => dawnInstance(create, use, made)), passed };
 }
 
-Deno.test("Dawn is told to offer f16 on every card in fast mode only", () => {
-  const half = ["enable-dawn-features=vulkan_enable_f16_on_nvidia"];
+Deno.test("Dawn is told to offer f16 on every card, and subgroup matrices, in fast mode only", () => {
+  const half = [
+    "enable-dawn-features=vulkan_enable_f16_on_nvidia,allow_unsafe_apis,use_vulkan_memory_model",
+  ];
   assertEquals(optionsFor({}).passed, [[]]);
   assertEquals(optionsFor({ precision: "f32", both: false }).passed, [[]]);
   assertEquals(optionsFor({ precision: "fast" }).passed, [half]);

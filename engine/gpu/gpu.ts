@@ -5,6 +5,7 @@ import { type Backend, type BackendChoice, chooseAdapter } from "./backend.ts";
 import { BufferPool } from "./buffers.ts";
 import { type Kernel, KernelCache } from "./kernel.ts";
 import { Loss } from "./loss.ts";
+import { MATRICES, type MatrixUnit, matrixUnit } from "./matrix_unit.ts";
 import { Naps } from "./naps.ts";
 import {
   type AdapterDescription,
@@ -79,6 +80,8 @@ export class Gpu {
   cores = globalThis.navigator?.hardwareConcurrency ?? 64;
   /** Whether the device was opened for `fast`: the scales of weights are then measured when they are brought. */
   readonly half: boolean;
+  /** The subgroup matrices that products of fast mode go through; absent where the device has none. */
+  matrices: MatrixUnit | undefined;
   /** Textures that kernels for software adapters read through. */
   readonly texels: TexelPool;
   readonly kernels: KernelCache;
@@ -180,6 +183,7 @@ export class Gpu {
     const profile = options.profile ?? profileOf(description);
     const budget = options.memoryBudget ?? Infinity;
     const gpu = new Gpu(device, backend, description, profile, limits, budget);
+    if (requiredFeatures.includes(MATRICES)) gpu.matrices = matrixUnit(adapter);
     if (options.tuning) gpu.tuning = options.tuning;
     if (options.precision) gpu.precision = options.precision;
     return gpu;
@@ -353,7 +357,9 @@ export function requestedFeatures(
   const { backend, name, features } = adapter;
   const found = FEATURES.filter((feature) => features.has(feature));
   const half = features.has("shader-f16");
-  if (half && (both || precision === "fast")) return [...found, "shader-f16"];
+  if (half && (both || precision === "fast")) {
+    return [...found, "shader-f16", ...features.has(MATRICES) ? [MATRICES] : []];
+  }
   if (precision === "f32") return found;
   throw new DeviceError(
     `Cannot compute in fast mode: the adapter has no shader-f16 (${name}, ${backend}); ` +

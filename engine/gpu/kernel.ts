@@ -8,12 +8,30 @@ export interface Kernel {
   /** The .wgsl file without its ending, such as `matmul`. */
   readonly name: string;
   readonly code: string;
-  /** Values of the shader's `override` constants. */
+  /** Values of the shader's `override`s, and of such `const`s as {@link withConstants} writes in. */
   readonly constants: Readonly<Record<string, number>>;
   /** Small and unique per device; part of the bind-group keys. */
   readonly id: number;
   /** Resolves when compiled; all kernels that were asked for compile side by side. */
   readonly pipeline: Promise<GPUComputePipeline>;
+}
+
+/**
+ * A shader's source with these values in the place of those of its `const`s, for what WGSL wants to know before it knows `override`s, and
+ * the values that are left for those.
+ */
+export function withConstants(
+  source: string,
+  constants: Readonly<Record<string, number>>,
+): { code: string; overrides: Record<string, number> } {
+  const overrides: Record<string, number> = {};
+  let code = source;
+  for (const [name, value] of Object.entries(constants)) {
+    const line = new RegExp(`\\bconst ${name} = \\d+u;`);
+    if (line.test(code)) code = code.replace(line, `const ${name} = ${value}u;`);
+    else overrides[name] = value;
+  }
+  return { code, overrides };
 }
 
 /** Compiles each specialisation once. */
@@ -46,7 +64,8 @@ export class KernelCache {
     return [...this.#kernels.values()];
   }
 
-  async #compile(name: string, code: string, constants: Record<string, number>) {
+  async #compile(name: string, source: string, constants: Record<string, number>) {
+    const { code, overrides } = withConstants(source, constants);
     // Dawn reports what it cannot parse to the device too, of which the kernel's name would not be told.
     this.device.pushErrorScope("validation");
     const module = this.device.createShaderModule({ label: name, code });
@@ -55,7 +74,7 @@ export class KernelCache {
       return await this.device.createComputePipelineAsync({
         label: name,
         layout: "auto",
-        compute: { module, entryPoint: "main", constants },
+        compute: { module, entryPoint: "main", constants: overrides },
       });
     } catch (cause) {
       const info = await module.getCompilationInfo().catch(() => undefined);

@@ -9,6 +9,7 @@ import addCode from "../../shaders/add.wgsl" with { type: "text" };
 import editCode from "../../shaders/edit.wgsl" with { type: "text" };
 import { DeviceError } from "../errors.ts";
 import { Gpu } from "./gpu.ts";
+import { withConstants } from "./kernel.ts";
 
 Deno.test("a specialisation is compiled once", async () => {
   using gpu = await Gpu.open();
@@ -38,4 +39,18 @@ Deno.test("a constant that the shader does not have is refused", async () => {
   using gpu = await Gpu.open();
   const { pipeline } = gpu.kernels.get("add", addCode, { LANES: 8 });
   await assertRejects(() => pipeline, DeviceError, 'Cannot compile kernel "add"');
+});
+
+Deno.test("values of consts are written into the source, others are left for overrides", async () => {
+  const source =
+    "const A = 1u; const AB = 2u; // const A = 1u;\nconst B = 3u;\noverride C: u32 = 4u;";
+  assertEquals(withConstants(source, { B: 30, A: 10, C: 40 }), {
+    code: "const A = 10u; const AB = 2u; // const A = 1u;\nconst B = 30u;\noverride C: u32 = 4u;",
+    overrides: { C: 40 },
+  });
+  const broken = addCode.replace("@group", "const SIZE = 1u;\nconst_assert SIZE == 2u;\n@group");
+  using gpu = await Gpu.open();
+  await assertRejects(() => gpu.kernels.get("odd", broken, { SIZE: 3 }).pipeline, DeviceError);
+  await gpu.kernels.get("even", broken, { SIZE: 2 }).pipeline;
+  assertEquals(gpu.kernels.list().map(({ code }) => code), [broken, broken]);
 });

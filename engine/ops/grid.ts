@@ -19,6 +19,17 @@ export function elementGrid(elements: number): Grid {
   return foldGrid(Math.ceil(elements / 64));
 }
 
+/** Rows and columns of outputs that a workgroup of a product computes. */
+export interface Tile {
+  rows: number;
+  columns: number;
+}
+
+/** Tiles of a product of so many rows and columns. */
+export function tileCount(rows: number, columns: number, tile: Tile): number {
+  return Math.ceil(rows / tile.rows) * Math.ceil(columns / tile.columns);
+}
+
 /** What of a device the grids depend on. */
 type Device = Pick<Gpu, "profile" | "tuning">;
 

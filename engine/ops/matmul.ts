@@ -18,7 +18,7 @@ import { f32, u32 } from "../gpu/uniforms.ts";
 import type { WeightMatrix, WeightWindow } from "../weights/matrix.ts";
 import { halfMatmul, hasScales } from "./matmul_half.ts";
 import { windowParams } from "./matmul_params.ts";
-import { CHUNK } from "./grid.ts";
+import { CHUNK, type Tile, tileCount } from "./grid.ts";
 import type { Columns } from "./rows.ts";
 
 /** `x` `[rows, columns of W]` and `y` `[rows, rows of W]`, f32; buffers of a multiple of 16 bytes. */
@@ -73,15 +73,13 @@ function onStorage(
   }
   if (rows <= LANE_ROWS) return "lanes";
   if (matmul !== "staged 64") return matmul;
-  const occupies = (size: number) => tileCount(rows, n, size) >= tilesFor(profile);
+  const occupies = (size: number) => tileCount(rows, n, square(size)) >= tilesFor(profile);
   if (!occupies(64)) return k >= SPLIT_COLUMNS ? "split 32" : rows <= 32 ? "staged 32" : matmul;
   if (registers < BLOCK_REGISTERS) return matmul;
   return occupies(128) ? "block 128" : "block 64";
 }
 
-function tileCount(rows: number, columns: number, size: number): number {
-  return Math.ceil(rows / size) * Math.ceil(columns / size);
-}
+const square = (side: number): Tile => ({ rows: side, columns: side });
 
 /** Rows up to which reading the weights takes longer on a GPU than multiplying by them, one lane a chunk. */
 export const LANE_ROWS = 8;
@@ -143,7 +141,7 @@ function tiles(gpu: Gpu, args: MatmulArgs, kind: keyof typeof TILED, size: numbe
   }
   const { name, code, shape } = TILED[kind];
   const kernel = gpu.kernels.get(name, code, { WEIGHT_DTYPE: weight.dtype, ...shape(size) });
-  return { kernel, groups: (n) => tileCount(rows, n, size) };
+  return { kernel, groups: (n) => tileCount(rows, n, square(size)) };
 }
 
 /** Rows of a workgroup and lanes of a column, of matvec.wgsl and its kin. */

@@ -2,10 +2,13 @@
 
 import matmulHalfCode from "../../shaders/matmul_half.wgsl" with { type: "text" };
 import rowScaleCode from "../../shaders/row_scale.wgsl" with { type: "text" };
+import type { Gpu } from "../gpu/gpu.ts";
+import type { Kernel } from "../gpu/kernel.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { u32 } from "../gpu/uniforms.ts";
-import { rowBlock } from "./grid.ts";
+import { rowBlock, type Tile, tileCount } from "./grid.ts";
 import type { MatmulArgs } from "./matmul.ts";
+import { matrixKernel } from "./matmul_matrix.ts";
 import { windowParams } from "./matmul_params.ts";
 
 /**
@@ -30,26 +33,45 @@ export function hasScales({ weight }: MatmulArgs): boolean {
   return weight.windows.every(({ scale }) => scale !== undefined);
 }
 
-/** As `matmul`, of the rounded sides. A row's product is the same bits in any batch: the shapes of tiles change nothing. */
+/** A kernel of fast mode, and the outputs of one of its workgroups. */
+export interface HalfKernel {
+  kernel: Kernel;
+  tile: Tile;
+}
+
+/**
+ * As `matmul`, of the rounded sides. A row's product is the same bits in any batch: it depends on the matrix alone whether it goes through
+ * a matrix unit, and the shapes of tiles change nothing.
+ */
 export function halfMatmul(recorder: Recorder, args: MatmulArgs): void {
-  const { x, weight, y, rows } = args;
   const { gpu } = recorder;
-  const scale = gpu.tensor([rows]);
+  if (gpu.matrices && args.weight.columns % 8 === 0) {
+    multiply(recorder, args, matrixKernel(gpu, gpu.matrices, args));
+  } else tiledHalfMatmul(recorder, args);
+}
+
+/** The same without a matrix unit. */
+export function tiledHalfMatmul(recorder: Recorder, args: MatmulArgs): void {
+  multiply(recorder, args, tileKernel(recorder.gpu, args));
+}
+
+function multiply(recorder: Recorder, args: MatmulArgs, { kernel, tile }: HalfKernel): void {
+  const { x, weight, y, rows } = args;
+  const scale = recorder.gpu.tensor([rows]);
   rowScale(recorder, { x, dtype: 0, out: scale.buffer, rows, words: weight.columns });
-  const [TR, TC] = threads(rows, gpu.profile === "discrete" || gpu.profile === "apple");
-  const constants = { WEIGHT_DTYPE: weight.dtype, TR, TC };
-  const kernel = gpu.kernels.get("matmul_half", matmulHalfCode, constants);
-  const tiles = (length: number, side: number) => Math.ceil(length / (4 * side));
   for (const window of weight.windows) {
     const buffers = [x, window.buffer, y, scale.buffer, window.scale!];
-    const grid = foldGrid(tiles(rows, TR) * tiles(window.rows, TC));
+    const grid = foldGrid(tileCount(rows, window.rows, tile));
     recorder.dispatch(kernel, buffers, windowParams(args, window), grid);
   }
   scale.release();
 }
 
-/** Threads along the rows and the columns of a tile; a thread has 4 × 4 outputs, so a single row wastes three quarters. */
-function threads(rows: number, wide: boolean): [number, number] {
-  if (rows <= 4) return [1, 32];
-  return wide && rows > 32 ? [16, 16] : [8, 8];
+/** A thread has 4 × 4 outputs, so a single row wastes three quarters. */
+function tileKernel(gpu: Gpu, { rows, weight }: MatmulArgs): HalfKernel {
+  const wide = rows > 32 && (gpu.profile === "discrete" || gpu.profile === "apple");
+  const [TR, TC] = rows <= 4 ? [1, 32] : wide ? [16, 16] : [8, 8];
+  const constants = { WEIGHT_DTYPE: weight.dtype, TR, TC };
+  const kernel = gpu.kernels.get("matmul_half", matmulHalfCode, constants);
+  return { kernel, tile: { rows: 4 * TR, columns: 4 * TC } };
 }

@@ -1,4 +1,4 @@
-/** The matrix product of fast mode, held to the exact one, with the bound that matmul_half.wgsl states. */
+/** The matrix product of fast mode, held to the exact one, with the bounds that matmul_half.wgsl and matmul_matrix.wgsl state. */
 
 import { matmulReference } from "./matmul_reference.ts";
 import { flushed, type Reference, TINY, U } from "./reference.ts";
@@ -10,12 +10,33 @@ const OF_LARGEST = 2 ** -28;
 /** … and of any, where the whole row is so small that its scale ends before it is in the upper range. */
 const LEAST = 2 ** -140;
 
-/** Arguments and result as `matmulReference`. */
+/** What a matrix unit may cut off of each number that it adds, as a share of the largest. */
+const OF_UNIT = 2 ** -22;
+/** The least `K` of a unit: each time it adds as many products, and the sum before. */
+const LEAST_K = 8;
+
+/** Arguments and result as `matmulReference`; for matmul_matrix.wgsl. */
+export function matmulMatrixReference(
+  ...[x, w, sizes, add]: Parameters<typeof matmulReference>
+): Reference {
+  const k = sizes[2];
+  return roundedReference(x, w, sizes, add, (k + Math.ceil(k / LEAST_K)) * OF_UNIT);
+}
+
+/** Arguments and result as `matmulReference`; for matmul_half.wgsl. */
 export function matmulHalfReference(
+  ...[x, w, sizes, add]: Parameters<typeof matmulReference>
+): Reference {
+  return roundedReference(x, w, sizes, add, 0);
+}
+
+/** @param unit what comes on top of the error of sums, as a share of Σ|x̂||ŵ| */
+function roundedReference(
   x: Float32Array,
   w: Float32Array,
   sizes: readonly number[],
-  add?: { y: Float32Array; addScaled: number },
+  add: { y: Float32Array; addScaled: number } | undefined,
+  unit: number,
 ): Reference {
   const [m, n, k] = sizes;
   const { expected, bound } = matmulReference(x, w, sizes, add);
@@ -28,7 +49,7 @@ export function matmulHalfReference(
       for (let i = 0; i < k; i++) {
         const [a, b] = [Math.abs(x[row * k + i]), Math.abs(w[column * k + i])];
         const [da, db] = [dx[row * k + i], dw[column * k + i]];
-        lost += (1 + gamma) * (da * b + a * db + da * db);
+        lost += (1 + gamma) * (da * b + a * db + da * db) + unit * (a + da) * (b + db);
       }
       lost += TINY;
       const share = add ? Math.abs(add.addScaled) : 1;

@@ -96,8 +96,9 @@ const OPS: Record<string, string> = {
 
 /** The audit of the ops that a shader is part of, then the tests of all kernels. */
 export function shaderTests(name: string, ops: readonly string[]): TestRun[] {
-  // The adapters that the tests mostly run on have no subgroups.
+  // The adapters that the tests mostly run on have no subgroups, and no matrices of them.
   if (name === "matvec_subgroup") return [{ files: ["tests/slow/subgroups_test.ts"] }];
+  if (name === "matmul_matrix") return [{ files: ["engine/ops/matmul_matrix_test.ts"] }];
   const own = ops.filter((op) => name === op || name.startsWith(`${op}_`) || OPS[name] === op);
   const audit = ["engine/audit/audit_test.ts"];
   return [

@@ -1,0 +1,179 @@
+import { assert, assertEquals, assertNotEquals } from "@std/assert";
+import { emulateMatrices } from "../../tests/emulated_matrices.ts";
+import { HAS_HALF, openBoth } from "../../tests/fast_gpu.ts";
+import {
+  assertSameBits,
+  assertWithin,
+  compute,
+  input,
+  normals,
+  output,
+  withOutlier,
+} from "../../tests/test_gpu.ts";
+import type { Gpu } from "../gpu/gpu.ts";
+import { MATRIX_NEEDS, type MatrixUnit } from "../gpu/matrix_unit.ts";
+import type { DeviceProfile } from "../gpu/profile.ts";
+import type { DeviceTensor } from "../gpu/tensor.ts";
+import { matmul } from "./matmul.ts";
+import { matmulMatrixReference } from "./matmul_half_reference.ts";
+import { BLOCKS } from "./matmul_matrix.ts";
+import { type StoredDtype, testMatrix } from "./matrix_reference.ts";
+
+const SQUARE: MatrixUnit = { m: 4, n: 4, k: 16, subgroup: 1 };
+/** No two sides alike, and twice as many subgroups as the blocks have use for. */
+const OBLONG: MatrixUnit = { m: 4, n: 2, k: 8, subgroup: 2 };
+
+function matrixTest(
+  name: string,
+  unit: MatrixUnit,
+  body: (gpu: Gpu) => Promise<void>,
+  profile?: DeviceProfile,
+): void {
+  Deno.test(name, { ignore: !HAS_HALF }, async () => {
+    using gpu = await openBoth(profile);
+    gpu.precision = "fast";
+    emulateMatrices(gpu, unit);
+    await body(gpu);
+  });
+}
+
+/** The blocks of the matrix kernels that a device has compiled, by name. */
+function blocksOf({ kernels }: Gpu): string[] {
+  const names = kernels.list().filter(({ name }) => name === "matmul_matrix")
+    .map(({ constants }) =>
+      Object.entries(BLOCKS).find(([, { HIGH, ACROSS }]) =>
+        constants.HIGH === HIGH && constants.ACROSS === ACROSS
+      )![0]
+    );
+  return [...new Set(names)].sort();
+}
+
+Deno.test("a workgroup has what a device must have to be given matrices", () => {
+  for (const { HIGH, WIDE, DOWN, ACROSS, TILE_K } of Object.values(BLOCKS)) {
+    assert(DOWN * ACROSS <= MATRIX_NEEDS.subgroups);
+    const [side, half, single] = [16, 2, 4];
+    const rows = side * (DOWN * HIGH + ACROSS * WIDE);
+    const bytes = half * rows * (TILE_K + 8) + single * DOWN * ACROSS * side * side;
+    assert(bytes <= MATRIX_NEEDS.bytes, `${bytes}`);
+  }
+});
+
+type Case = readonly [m: number, n: number, k: number, dtype: StoredDtype];
+
+/** Each kind of block, and each dtype in one. */
+const CASES: readonly Case[] = [
+  [1, 40, 200, "BF16"],
+  [3, 17, 8, "BF16"],
+  [19, 30, 72, "F16"],
+  [70, 130, 64, "BF16"],
+  [70, 75, 40, "F32"],
+];
+
+for (
+  const { name, unit, cases } of [
+    { name: "square", unit: SQUARE, cases: CASES },
+    {
+      name: "oblong",
+      unit: OBLONG,
+      cases: CASES.map(([m, n, k]): Case => [m, n, k, "BF16"]).slice(1, 4),
+    },
+  ]
+) {
+  matrixTest(
+    `products by ${name} matrices are within their bound, in blocks of every size`,
+    unit,
+    async (gpu) => {
+      for (const [i, [m, n, k, dtype]] of cases.entries()) {
+        const x = normals(i, m * k);
+        const { matrix, values } = await testMatrix(gpu, normals(9, n * k), [n, k], dtype);
+        const before = normals(7, m * n);
+        const [y, added] = await compute(gpu, (recorder) =>
+          [undefined, -0.7].map((addScaled) => {
+            const y = input(gpu, before, [m, n]);
+            matmul(recorder, {
+              x: input(gpu, x).buffer,
+              weight: matrix,
+              y: y.buffer,
+              rows: m,
+              addScaled,
+            });
+            return y;
+          }));
+        const what = `[${m}, ${n}, ${k}] ${dtype}`;
+        assertWithin(y, matmulMatrixReference(x, values, [m, n, k]), what);
+        const add = { y: before, addScaled: -0.7 };
+        assertWithin(added, matmulMatrixReference(x, values, [m, n, k], add), `${what}, added`);
+      }
+      assertEquals(blocksOf(gpu), ["few", "large", "small"]);
+    },
+  );
+}
+
+matrixTest("a wider result gets the columns it is to have, and no others", SQUARE, async (gpu) => {
+  const [m, n, k] = [20, 30, 64];
+  const x = normals(1, m * k);
+  const { matrix, values } = await testMatrix(gpu, normals(2, n * k), [n, k], "BF16");
+  const [y] = await compute(gpu, (recorder) => {
+    const y = input(gpu, new Float32Array(m * 50).fill(7), [m, 50]);
+    const columns = { stride: 50, first: 13 };
+    matmul(recorder, { x: input(gpu, x).buffer, weight: matrix, y: y.buffer, rows: m, columns });
+    return [y];
+  });
+  const { expected, bound } = matmulMatrixReference(x, values, [m, n, k]);
+  y.forEach((value, i) => {
+    const [row, column] = [Math.floor(i / 50), i % 50 - 13];
+    if (column < 0 || column >= n) return assertEquals(value, 7);
+    const at = row * n + column;
+    assert(Math.abs(value - expected[at]) <= bound[at], `${row}, ${column}: ${value}`);
+  });
+});
+
+Deno.test("a row has the same product by matrices in any batch and in any block", {
+  ignore: !HAS_HALF,
+}, async () => {
+  const [m, n, k] = [150, 140, 200];
+  const x = withOutlier(normals(1, m * k), k);
+  const parts = [[0, m], [0, 1], [1, 5], [5, 25], [25, 150]];
+  let expected: Float32Array<ArrayBuffer> | undefined;
+  const used: string[][] = [];
+  for (const profile of ["software", "discrete"] as const) {
+    using gpu = await openBoth(profile);
+    gpu.precision = "fast";
+    emulateMatrices(gpu, SQUARE);
+    const { matrix } = await testMatrix(gpu, normals(2, n * k), [n, k], "BF16");
+    const products = await compute(gpu, (recorder) =>
+      parts.map(([from, to]): DeviceTensor => {
+        const y = output(gpu, [to - from, n]);
+        const part = input(gpu, x.slice(from * k, to * k)).buffer;
+        matmul(recorder, { x: part, weight: matrix, y: y.buffer, rows: to - from });
+        return y;
+      }));
+    expected ??= products[0];
+    parts.forEach(([from, to], i) =>
+      assertSameBits(products[i], expected!.slice(from * n, to * n), `${profile}, ${from}–${to}`)
+    );
+    used.push(blocksOf(gpu));
+  }
+  assertNotEquals(used[0], used[1]);
+});
+
+matrixTest(
+  "rows that are no whole vec4s go without a matrix unit, however many there are",
+  SQUARE,
+  async (gpu) => {
+    for (const [k, kernel] of [[100, "matmul_half"], [104, "matmul_matrix"]] as const) {
+      const { matrix } = await testMatrix(gpu, normals(2, 10 * k), [10, k], "BF16");
+      const before = gpu.kernels.list().length;
+      await compute(gpu, (recorder) =>
+        [1, 5, 40].map((rows) => {
+          const y = output(gpu, [rows, 10]);
+          const x = input(gpu, normals(1, rows * k)).buffer;
+          matmul(recorder, { x, weight: matrix, y: y.buffer, rows });
+          return y;
+        }));
+      const products = gpu.kernels.list().slice(before).map(({ name }) => name)
+        .filter((name) => name.startsWith("matmul"));
+      assertEquals([...new Set(products)], [kernel]);
+    }
+  },
+);
