@@ -1,4 +1,4 @@
-// Causal attention, the variant for real GPUs: one workgroup a (token, head). Formula, layouts, order of sums and
+// Causal attention of few tokens on GPUs, and to many keys on any adapter: one workgroup a (token, head). Formula, layouts, order of sums and
 // error bound are those of attention.wgsl, and so are the bits: a lane takes one key of the chunk for the scores, then
 // one dimension in four for the weighted sum, and what is summed over keys is summed by every lane in the same order.
 

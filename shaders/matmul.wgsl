@@ -1,5 +1,5 @@
-// Matrix product of activations with stored weights, without shared memory: the variant for software adapters.
-// (matmul_tiled.wgsl is the one for GPUs; both give the same bits.)
+// Matrix product of activations with stored weights, without workgroup memory: the variant for software adapters where there are
+// few rows, or no room for textures (matmul_texel.wgsl). All variants give its bits.
 //
 //   y[m, first_column + n] = Σ_k x[m, k] · w[n, k]
 //                          = fma(scale, that, y)      accumulate = 1 (LoRA, residual)

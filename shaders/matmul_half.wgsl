@@ -1,5 +1,5 @@
-// Matrix product of activations with stored weights, both rounded to f16: fast mode's only kernel, which needs `shader-f16`. Tiles
-// in workgroup memory take half the room and half the loads of matmul_tiled.wgsl; all sums are f32.
+// Matrix product of activations with stored weights, both rounded to f16: fast mode's kernel where there are no subgroup matrices
+// (matmul_matrix.wgsl). Tiles in workgroup memory take half the room and half the loads of matmul_tiled.wgsl; all sums are f32.
 //
 //   y[m, first_column + n] = Σ_k x̂[m, k] · ŵ[n, k]
 //                          = fma(scale, that, y)      accumulate = 1 (LoRA, residual)

@@ -1,5 +1,5 @@
-// Matrix product of activations with stored weights through tiles in workgroup memory: the variant for GPUs.
-// (matmul.wgsl is the one for software adapters; both give the same bits, and its formula, shapes and bindings hold here.)
+// Matrix product of activations with stored weights through tiles in workgroup memory: the variant for GPUs where rows are no
+// whole vec4s, which its siblings need (matmul_staged.wgsl). The bits of matmul.wgsl.
 //
 //   y[m, first_column + n] = Σ_k x[m, k] · w[n, k]
 //                          = fma(scale, that, y)      accumulate = 1 (LoRA, residual)

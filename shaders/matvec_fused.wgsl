@@ -107,7 +107,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let w = min(column, width - 1u) + select(0u, p.n0, side >= columns); // the row of the stacked matrices
   let part = select(select(2u, 1u, w < p.n0 + p.n1), 0u, w < p.n0);
   let w_row = w - select(select(p.n0 + p.n1, p.n0, part == 1u), 0u, part == 0u);
-  // What a lane multiplies first is asked for before everything that it does not wait for.
+  // The first weights are on their way while the norms' sums are taken, which do not need them.
   var ahead = weights(part, w_row, lane * CHUNK);
   if (JOIN) { take_roots(1u, row, thread); } if (NORM) { take_roots(0u, row, thread); }
   var total: array<f32, 8>; // of the rows lane, lane + LANES, …
