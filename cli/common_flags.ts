@@ -1,6 +1,7 @@
 /** Flags that several commands take, and how they are read. */
 
 import { UsageError } from "../engine/errors.ts";
+import { checkMatrixUnit } from "../engine/audit/matrix_check.ts";
 import type { BackendChoice } from "../engine/gpu/backend.ts";
 import { Gpu, type GpuOptions, type Precision } from "../engine/gpu/gpu.ts";
 import { DEVICE_PROFILES, type DeviceProfile } from "../engine/gpu/profile.ts";
@@ -122,7 +123,10 @@ export async function openGpu(
   const { backend, precision } = flags;
   const profile = askedProfile();
   const gpu = await Gpu.open({ ...options, backend, memoryBudget, profile, precision });
-  gpu.tuning = await knownTuning(gpu, (line) => console.error(`warning: ${visible(line)}`));
+  const warn = (line: string) => console.error(`warning: ${visible(line)}`);
+  gpu.tuning = await knownTuning(gpu, warn);
+  const fault = precision === "fast" ? await checkMatrixUnit(gpu) : undefined;
+  if (fault !== undefined) warn(`fast mode goes on without the adapter's matrix unit: ${fault}`);
   return gpu;
 }
 

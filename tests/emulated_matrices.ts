@@ -1,6 +1,7 @@
 /**
- * Subgroup matrices for adapters that have none: matmul_matrix.wgsl with each subgroup a single thread, which multiplies whole matrices by
- * itself, with fma in rising k. All but the four functions that touch a matrix, and the types of these, is the kernel's own code.
+ * Subgroup matrices for adapters that have none: matmul_matrix.wgsl with neighbouring threads for subgroups, each of which multiplies whole
+ * matrices, as all others of its subgroup do, with fma in rising k. All but the four functions that touch a matrix, and the types of
+ * these, is the kernel's own code.
  */
 
 import type { Gpu } from "../engine/gpu/gpu.ts";
@@ -15,7 +16,10 @@ function list(count: number, item: (i: number) => string, separator = ", "): str
  * What stands in the kernel, and what for it. Sides are not loaded but looked up where they lie, and sums are a WGSL matrix, of N columns. The
  * loop's end is not known when it is compiled: drivers would write all loops out, and take minutes for it.
  */
-function replacements({ m, n }: MatrixUnit): (readonly [string | RegExp, string])[] {
+function replacements(
+  { m, n }: MatrixUnit,
+  threads: number,
+): (readonly [string | RegExp, string])[] {
   const column = `vec${m}(${list(m, (i) => `half(x_tile[(a + ${i}u * STRIDE + k) / 4u], k)`)})`;
   const product = (j: number) =>
     `fma(column, vec${m}(half(w_tile[(b + ${j}u * STRIDE + k) / 4u], k)), c[${j}])`;
@@ -26,7 +30,7 @@ function replacements({ m, n }: MatrixUnit): (readonly [string | RegExp, string]
     ["subgroup_matrix_right<f16, N, K>", "u32"],
     ["subgroup_matrix_result<f32, N, M>", `mat${n}x${m}<f32>`],
     [", @builtin(subgroup_id) own: u32", ""],
-    ["subgroup = own;", "subgroup = lane;"],
+    ["subgroup = own;", `subgroup = lane / ${threads}u;`],
     [/fn left\(.*\n/, "fn left(at: u32) -> Left { return at; }\n"],
     [/fn right\(.*\n/, "fn right(at: u32) -> Right { return at; }\n"],
     [
@@ -53,22 +57,33 @@ fn multiply(a: Left, b: Right, sums: Sums) -> Sums {
 }
 
 /** @throws {Error} where the kernel no longer has what is to be replaced. */
-function emulated(code: string, unit: MatrixUnit): string {
-  return replacements(unit).reduce((code, [from, to]) => {
+function emulated(code: string, ...how: Parameters<typeof replacements>): string {
+  return replacements(...how).reduce((code, [from, to]) => {
     const replaced = code.replace(from, to);
     if (replaced === code) throw new Error(`Cannot emulate subgroup matrices: no ${from}`);
     return replaced;
   }, code);
 }
 
-/**
- * Gives a device, which must have f16, matrices of two to four rows and columns. With `subgroup` 2 there are twice as many subgroups as a
- * kernel asked for, as where an adapter makes smaller ones than it may.
- */
-export function emulateMatrices(gpu: Gpu, unit: MatrixUnit): void {
+/** How the emulation differs from a unit that does what it says. */
+export interface Differing {
+  /** Threads of a subgroup, where they are fewer than it may have. */
+  threads?: number;
+  /** Makes the kernel wrong. */
+  change?: (code: string) => string;
+}
+
+/** Gives a device, which must have f16, matrices of two to four rows and columns. */
+export function emulateMatrices(
+  gpu: Gpu,
+  unit: MatrixUnit,
+  { threads = unit.subgroup, change = (code) => code }: Differing = {},
+): void {
   const { kernels } = gpu;
   const get = kernels.get.bind(kernels);
-  kernels.get = (name, code, constants) =>
-    get(name, name === "matmul_matrix" ? emulated(code, unit) : code, constants);
+  kernels.get = (name, code, constants) => {
+    const own = name === "matmul_matrix" ? change(emulated(code, unit, threads)) : code;
+    return get(name, own, constants);
+  };
   gpu.matrices = unit;
 }

@@ -8,7 +8,7 @@ import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { u32 } from "../gpu/uniforms.ts";
 import { rowBlock, type Tile, tileCount } from "./grid.ts";
 import type { MatmulArgs } from "./matmul.ts";
-import { matrixKernel } from "./matmul_matrix.ts";
+import { blocksFor, matrixKernel } from "./matmul_matrix.ts";
 import { windowParams } from "./matmul_params.ts";
 
 /**
@@ -44,18 +44,23 @@ export interface HalfKernel {
  * a matrix unit, and the shapes of tiles change nothing.
  */
 export function halfMatmul(recorder: Recorder, args: MatmulArgs): void {
-  const { gpu } = recorder;
-  if (gpu.matrices && args.weight.columns % 8 === 0) {
-    multiply(recorder, args, matrixKernel(gpu, gpu.matrices, args));
-  } else tiledHalfMatmul(recorder, args);
+  const { gpu, gpu: { matrices } } = recorder;
+  if (!matrices || args.weight.columns % 8 !== 0) return tiledHalfMatmul(recorder, args);
+  const blocks = blocksFor(gpu, matrices, args);
+  halfProduct(recorder, args, matrixKernel(gpu, matrices, args.weight.dtype, blocks));
 }
 
 /** The same without a matrix unit. */
 export function tiledHalfMatmul(recorder: Recorder, args: MatmulArgs): void {
-  multiply(recorder, args, tileKernel(recorder.gpu, args));
+  halfProduct(recorder, args, tileKernel(recorder.gpu, args));
 }
 
-function multiply(recorder: Recorder, args: MatmulArgs, { kernel, tile }: HalfKernel): void {
+/** The product by a kernel of fast mode. */
+export function halfProduct(
+  recorder: Recorder,
+  args: MatmulArgs,
+  { kernel, tile }: HalfKernel,
+): void {
   const { x, weight, y, rows } = args;
   const scale = recorder.gpu.tensor([rows]);
   rowScale(recorder, { x, dtype: 0, out: scale.buffer, rows, words: weight.columns });

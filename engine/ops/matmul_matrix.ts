@@ -36,19 +36,27 @@ const LEAST_TILES: Record<DeviceProfile, number> = {
   discrete: 256,
 };
 
-/** matmul_matrix.wgsl, with the blocks for so many rows. The columns of the weights are a multiple of 8. */
+/** The outputs of a workgroup. */
+function tileOf({ DOWN, HIGH, ACROSS, WIDE }: Blocks, { m, n }: MatrixUnit): Tile {
+  return { rows: DOWN * HIGH * m, columns: ACROSS * WIDE * n };
+}
+
+/** The blocks for so many rows. */
+export function blocksFor(gpu: Gpu, unit: MatrixUnit, { rows, weight }: MatmulArgs): Blocks {
+  if (rows <= unit.m) return BLOCKS.few;
+  const tiles = tileCount(rows, weight.rows, tileOf(BLOCKS.large, unit));
+  return tiles < LEAST_TILES[gpu.profile] ? BLOCKS.small : BLOCKS.large;
+}
+
+/** matmul_matrix.wgsl, for weights of a multiple of 8 columns. */
 export function matrixKernel(
   gpu: Gpu,
-  { m: M, n: N, k: K, subgroup: SUBGROUP }: MatrixUnit,
-  { rows, weight }: MatmulArgs,
+  unit: MatrixUnit,
+  WEIGHT_DTYPE: number,
+  blocks: Blocks,
 ): HalfKernel {
-  const tileOf = ({ DOWN, HIGH, ACROSS, WIDE }: Blocks): Tile => ({
-    rows: DOWN * HIGH * M,
-    columns: ACROSS * WIDE * N,
-  });
-  const tiles = tileCount(rows, weight.rows, tileOf(BLOCKS.large));
-  const blocks = BLOCKS[rows <= M ? "few" : tiles < LEAST_TILES[gpu.profile] ? "small" : "large"];
-  const constants = { WEIGHT_DTYPE: weight.dtype, M, N, K, SUBGROUP, ...blocks };
+  const { m: M, n: N, k: K, subgroup: SUBGROUP } = unit;
+  const constants = { WEIGHT_DTYPE, M, N, K, SUBGROUP, ...blocks };
   const kernel = gpu.kernels.get("matmul_matrix", matmulMatrixCode, constants);
-  return { kernel, tile: tileOf(blocks) };
+  return { kernel, tile: tileOf(blocks, unit) };
 }

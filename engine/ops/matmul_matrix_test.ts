@@ -12,27 +12,26 @@ import {
 } from "../../tests/test_gpu.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { MATRIX_NEEDS, type MatrixUnit } from "../gpu/matrix_unit.ts";
-import type { DeviceProfile } from "../gpu/profile.ts";
 import type { DeviceTensor } from "../gpu/tensor.ts";
 import { matmul } from "./matmul.ts";
 import { matmulMatrixReference } from "./matmul_half_reference.ts";
 import { BLOCKS } from "./matmul_matrix.ts";
 import { type StoredDtype, testMatrix } from "./matrix_reference.ts";
 
-const SQUARE: MatrixUnit = { m: 4, n: 4, k: 16, subgroup: 1 };
-/** No two sides alike, and twice as many subgroups as the blocks have use for. */
-const OBLONG: MatrixUnit = { m: 4, n: 2, k: 8, subgroup: 2 };
+const SQUARE: MatrixUnit = { m: 4, n: 4, k: 16, subgroup: 8 };
+/** No two sides alike. */
+const OBLONG: MatrixUnit = { m: 4, n: 2, k: 8, subgroup: 8 };
 
 function matrixTest(
   name: string,
   unit: MatrixUnit,
   body: (gpu: Gpu) => Promise<void>,
-  profile?: DeviceProfile,
+  threads = unit.subgroup,
 ): void {
   Deno.test(name, { ignore: !HAS_HALF }, async () => {
-    using gpu = await openBoth(profile);
+    using gpu = await openBoth();
     gpu.precision = "fast";
-    emulateMatrices(gpu, unit);
+    emulateMatrices(gpu, unit, { threads });
     await body(gpu);
   });
 }
@@ -69,18 +68,19 @@ const CASES: readonly Case[] = [
   [70, 75, 40, "F32"],
 ];
 
+/** Those of each kind of block, in one dtype. */
+const FEW_CASES = CASES.slice(1, 4).map(([m, n, k]): Case => [m, n, k, "BF16"]);
+
 for (
-  const { name, unit, cases } of [
-    { name: "square", unit: SQUARE, cases: CASES },
-    {
-      name: "oblong",
-      unit: OBLONG,
-      cases: CASES.map(([m, n, k]): Case => [m, n, k, "BF16"]).slice(1, 4),
-    },
+  const { name, unit, threads, cases } of [
+    { name: "square matrices", unit: SQUARE, threads: 8, cases: CASES },
+    { name: "oblong matrices", unit: OBLONG, threads: 8, cases: FEW_CASES },
+    // Twice as many as the blocks have use for.
+    { name: "smaller subgroups than there may be", unit: SQUARE, threads: 4, cases: FEW_CASES },
   ]
 ) {
   matrixTest(
-    `products by ${name} matrices are within their bound, in blocks of every size`,
+    `products by ${name} are within their bound, in blocks of every size`,
     unit,
     async (gpu) => {
       for (const [i, [m, n, k, dtype]] of cases.entries()) {
@@ -106,6 +106,7 @@ for (
       }
       assertEquals(blocksOf(gpu), ["few", "large", "small"]);
     },
+    threads,
   );
 }
 
