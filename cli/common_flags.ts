@@ -36,7 +36,7 @@ export const MODEL_FLAGS = {
     kind: "string",
     choices: ["f32", "fast"],
     help:
-      "fast: matrix products of numbers rounded to f16, on adapters that have it; how far that is from f32 is measured at the start (default: f32)",
+      "fast: matrix products of numbers rounded to f16, on adapters that have it, with --backend dawn by the GPU's matrix units; how far that is from f32 is measured at the start (default: f32)",
   },
 } as const satisfies Flags;
 
