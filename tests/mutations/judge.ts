@@ -1,13 +1,13 @@
 /** Plants one bug and runs the tests. */
 
 import { type Mutant, planted } from "./mutant.ts";
-import type { Outcome } from "./outcomes.ts";
+import { type Outcome, reasonOf } from "./outcomes.ts";
 import { runTests } from "./tree.ts";
 
 /** What `deno task test:fast` runs, without the command's own tests, which no mutant here is for. */
 const FAST = ["engine/", "models/", "lens/"];
 
-/** Runs a mutant's own tests, then all fast ones. */
+/** Runs a mutant's own tests, then all fast ones, unless it is known why no test can see it. */
 export async function judge(
   copy: string,
   mutant: Mutant,
@@ -20,7 +20,7 @@ export async function judge(
   try {
     const runs = [
       ...mutant.tests,
-      ...(quick ? [] : [{ files: FAST }, {
+      ...(quick || reasonOf(mutant) !== undefined ? [] : [{ files: FAST }, {
         files: [
           "tests/invariance_test.ts",
           "tests/parity_test.ts",

@@ -34,7 +34,7 @@ export async function keptOutcomes(
 }
 
 /** Why a survivor is none of the tests' fault, if that is known. */
-function reasonOf({ what, file }: Mutant): string | undefined {
+export function reasonOf({ what, file }: Mutant): string | undefined {
   return SURVIVORS.find((entry) => entry.file === file && entry.what === what)?.reason;
 }
 
