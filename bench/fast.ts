@@ -8,7 +8,6 @@ import type { Batch, Transformer } from "../engine/transformer.ts";
 import { type BenchContext, someTokens } from "./context.ts";
 import {
   fastMatmulCase,
-  inPrecision,
   LARGE_MATMUL_SHAPE,
   matmulCase,
   type MatmulShape,
@@ -50,13 +49,14 @@ export async function benchFastProducts(context: BenchContext): Promise<void> {
     const name = `matmul:fast/${shape.join("x")}`;
     using gpu = await deviceFor(context, name);
     if (!gpu) continue;
+    const product = fastMatmulCase(shape);
     const full = await matmulCase(shape).prepare(gpu);
-    const fast = await fastMatmulCase(shape).prepare(gpu);
+    const fast = await product.prepare(gpu);
     const clock = await Clock.of(gpu, full.record);
     const subjects = [full, fast].map(({ record }) => clock.subject(record));
     const [slow, quicker] = await medians(subjects, effort);
     for (const one of [full, fast]) one.release();
-    const speed = `${(fastMatmulCase(shape).amount / quicker / 1e6).toPrecision(3)} GFLOP/s`;
+    const speed = `${(product.amount / quicker / 1e6).toPrecision(3)} GFLOP/s`;
     const note = `${speed} ${through(gpu)}; ${fast.checked}`;
     context.add(row(name, slow / quicker, "×", { timed: clock.timed, note }));
   }
@@ -80,7 +80,7 @@ export async function benchFast(context: BenchContext, name: ShapeName): Promise
   ];
   const note = compareLogits(name, full, fast);
   const subject = (precision: Precision) => (recorder: Recorder) =>
-    inPrecision(gpu, precision, () => model.record(recorder, batch, { capture: LAST_LOGITS }))
+    gpu.inPrecision(precision, () => model.record(recorder, batch, { capture: LAST_LOGITS }))
       .release();
   const clock = await Clock.of(gpu, subject("f32"));
   const subjects = (["f32", "fast"] as const).map((one) => clock.subject(subject(one)));
@@ -109,8 +109,7 @@ export function compareLogits(name: string, full: Float32Array, fast: Float32Arr
 }
 
 async function lastLogits(model: Transformer, batch: Batch, precision: Precision) {
-  const pass = inPrecision(
-    model.gpu,
+  const pass = model.gpu.inPrecision(
     precision,
     () => model.forward(batch, { capture: LAST_LOGITS }),
   );

@@ -1,6 +1,6 @@
 /** How far fast mode is from f32, measured on the inputs of the run that uses it. */
 
-import type { Gpu, Precision } from "../engine/gpu/gpu.ts";
+import type { Precision } from "../engine/gpu/gpu.ts";
 import type { Capture } from "../engine/hooks.ts";
 import type { Batch, Transformer } from "../engine/transformer.ts";
 
@@ -78,23 +78,12 @@ async function activations(
   at: Capture,
   precision: Precision,
 ): Promise<Rows> {
-  const pass = recordedIn(model.gpu, precision, () => model.forward(batch, { capture: [at] }));
+  const pass = model.gpu.inPrecision(precision, () => model.forward(batch, { capture: [at] }));
   const captured = await pass;
   const tensor = captured.get(at.hook);
   const values = await tensor.read();
   captured.release();
   return { values, width: tensor.shape[1] };
-}
-
-/** Does what begins with recording, in a precision; what others record meanwhile is as it was. */
-function recordedIn<T>(gpu: Gpu, precision: Precision, record: () => Promise<T>): Promise<T> {
-  const before = gpu.precision;
-  gpu.precision = precision;
-  try {
-    return record();
-  } finally {
-    gpu.precision = before;
-  }
 }
 
 function relative(actual: ArrayLike<number>, expected: ArrayLike<number>): number {

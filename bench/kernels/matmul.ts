@@ -1,7 +1,6 @@
 /** Matrix products as the engine runs them, and the first version's kernel as a yardstick. */
 
 import { assertWithin, normals } from "../../tests/test_gpu.ts";
-import type { Gpu, Precision } from "../../engine/gpu/gpu.ts";
 import { foldGrid, type Recorder } from "../../engine/gpu/recorder.ts";
 import { f32, u32 } from "../../engine/gpu/uniforms.ts";
 import { matmul, type MatmulArgs } from "../../engine/ops/matmul.ts";
@@ -60,19 +59,9 @@ export function matmulCase(shape: MatmulShape): KernelCase {
 export function fastMatmulCase(shape: MatmulShape): KernelCase {
   const [m, n, k] = shape;
   const record = (recorder: Recorder, args: MatmulArgs) =>
-    inPrecision(recorder.gpu, "fast", () => matmul(recorder, args));
+    recorder.gpu.inPrecision("fast", () => matmul(recorder, args));
   const name = named("matmul-fast", shape);
   return productCase(name, shape, "fma", 2 * m * n * k, record, matmulMatrixReference);
-}
-
-/** Does what begins with recording, in a precision. */
-export function inPrecision<T>(gpu: Gpu, precision: Precision, record: () => T): T {
-  gpu.precision = precision;
-  try {
-    return record();
-  } finally {
-    gpu.precision = "f32";
-  }
 }
 
 /** The same product by the first version's register-blocked kernel. */

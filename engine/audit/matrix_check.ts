@@ -4,6 +4,7 @@ import { DeviceError } from "../errors.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { halfProduct } from "../ops/matmul_half.ts";
 import { BLOCKS, matrixKernel } from "../ops/matmul_matrix.ts";
+import { matmulReference } from "../ops/matmul_reference.ts";
 import { storedMatrix } from "./stored.ts";
 
 /** Sizes that are multiples of no block. */
@@ -41,7 +42,10 @@ async function faultOf(gpu: Gpu): Promise<string | undefined> {
     }
     await recorder.submit();
     const products = await gpu.read(outputs.map(({ y }) => y));
-    const right = products.every((found) => isProduct(new Float32Array(found), x, w));
+    const { expected } = matmulReference(x, w, [M, N, K]);
+    const right = products.every((found) =>
+      new Float32Array(found).every((value, i) => value === expected[i])
+    );
     return right ? undefined : "its products of integers are wrong";
   } catch (error) {
     if (error instanceof DeviceError) return error.message;
@@ -51,14 +55,4 @@ async function faultOf(gpu: Gpu): Promise<string | undefined> {
     for (const tensor of [rows, ...outputs.map(({ y }) => y)]) tensor.release();
     for (const buffer of owned) gpu.buffers.destroy(buffer);
   }
-}
-
-/** Whether `y` `[M, N]` is exactly `x` `[M, K]` times `w` `[N, K]`, transposed. */
-function isProduct(y: Float32Array, x: Float32Array, w: Float32Array): boolean {
-  return y.every((found, i) => {
-    const [row, column] = [Math.floor(i / N) * K, i % N * K];
-    let sum = 0;
-    for (let k = 0; k < K; k++) sum += x[row + k] * w[column + k];
-    return found === sum;
-  });
 }

@@ -196,6 +196,17 @@ export class Gpu {
     return new Recorder(this);
   }
 
+  /** Does what begins with recording, in a precision; what others record meanwhile is as it was. */
+  inPrecision<T>(precision: Precision, record: () => T): T {
+    const before = this.precision;
+    this.precision = precision;
+    try {
+      return record();
+    } finally {
+      this.precision = before;
+    }
+  }
+
   /** A tensor with room for `shape` f32 or u32 elements, contents undefined, from the pool. */
   tensor(shape: readonly number[]): DeviceTensor {
     const elements = shape.reduce((product, size) => product * size, 1);

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { HAS_HALF, openBoth } from "../../tests/fast_gpu.ts";
+import { assertFastWithin, assertSameInParts, HAS_HALF, openBoth } from "../../tests/fast_gpu.ts";
 import {
   assertSameBits,
   assertWithin,
@@ -9,11 +9,9 @@ import {
   normals,
   output,
   run,
-  withOutlier,
 } from "../../tests/test_gpu.ts";
 import { DeviceError } from "../errors.ts";
 import { Gpu, requestedFeatures } from "../gpu/gpu.ts";
-import type { DeviceTensor } from "../gpu/tensor.ts";
 import { matmul } from "./matmul.ts";
 import { matmulHalfReference } from "./matmul_half_reference.ts";
 import { matmulReference } from "./matmul_reference.ts";
@@ -21,33 +19,27 @@ import { type StoredDtype, testMatrix } from "./matrix_reference.ts";
 
 const DTYPES: StoredDtype[] = ["F32", "F16", "BF16"];
 
+/** Has a device multiply by matmul_half.wgsl: matmul_matrix_test.ts is for the other kernel, which has a wider bound. */
+function withoutUnit(gpu: Gpu): void {
+  gpu.matrices = undefined;
+}
+
 /** In fast mode, on a device that is then closed. */
 function fastTest(name: string, body: (gpu: Gpu) => Promise<void>): void {
   Deno.test(name, { ignore: !HAS_HALF }, async () => {
     using gpu = await openBoth();
     gpu.precision = "fast";
+    withoutUnit(gpu);
     await body(gpu);
   });
 }
 
 fastTest("fast products are within their bound, and are not those of f32", async (gpu) => {
-  for (const [i, [m, n, k]] of [[1, 40, 200], [7, 33, 65], [70, 70, 130]].entries()) {
+  for (const [i, sizes] of ([[1, 40, 200], [7, 33, 65], [70, 70, 130]] as const).entries()) {
     for (const dtype of DTYPES) {
-      const x = normals(i, m * k);
-      const { matrix, values } = await testMatrix(gpu, normals(9, n * k), [n, k], dtype);
-      const before = normals(7, m * n);
-      const [y, added] = await compute(gpu, (recorder) =>
-        [undefined, -0.7].map((addScaled) => {
-          const y = input(gpu, before, [m, n]);
-          const args = { x: input(gpu, x).buffer, weight: matrix, y: y.buffer, rows: m };
-          matmul(recorder, { ...args, addScaled });
-          return y;
-        }));
-      const name = `[${m}, ${n}, ${k}] ${dtype}`;
-      assertWithin(y, matmulHalfReference(x, values, [m, n, k]), name);
-      const add = { y: before, addScaled: -0.7 };
-      assertWithin(added, matmulHalfReference(x, values, [m, n, k], add), `${name}, added`);
-      const exact = matmulReference(x, values, [m, n, k]);
+      const { y, x, w } = await assertFastWithin(gpu, sizes, dtype, i, matmulHalfReference);
+      const exact = matmulReference(x, w, sizes);
+      const name = `${sizes} ${dtype}`;
       assert(y.some((v, j) => Math.abs(v - exact.expected[j]) > exact.bound[j]), name);
     }
   }
@@ -76,26 +68,7 @@ fastTest("no element overflows, whatever the ranges are", async (gpu) => {
 Deno.test("a row has the same fast product in any batch and on every class of adapter", {
   ignore: !HAS_HALF,
 }, async () => {
-  const [m, n, k] = [70, 140, 200];
-  const x = withOutlier(normals(1, m * k), k);
-  const parts = [[0, m], [0, 1], [1, 5], [5, 25], [25, 60]];
-  let expected: Float32Array<ArrayBuffer> | undefined;
-  for (const profile of ["software", "discrete"] as const) {
-    using gpu = await openBoth(profile);
-    gpu.precision = "fast";
-    const { matrix } = await testMatrix(gpu, normals(2, n * k), [n, k], "BF16");
-    const products = await compute(gpu, (recorder) =>
-      parts.map(([from, to]): DeviceTensor => {
-        const y = output(gpu, [to - from, n]);
-        const part = input(gpu, x.slice(from * k, to * k)).buffer;
-        matmul(recorder, { x: part, weight: matrix, y: y.buffer, rows: to - from });
-        return y;
-      }));
-    expected ??= products[0];
-    parts.forEach(([from, to], i) =>
-      assertSameBits(products[i], expected!.slice(from * n, to * n), `${profile}, ${from}–${to}`)
-    );
-  }
+  await assertSameInParts(70, [[0, 1], [1, 5], [5, 25], [25, 60]], withoutUnit);
 });
 
 fastTest("weights cut into windows give the same fast product", async (gpu) => {

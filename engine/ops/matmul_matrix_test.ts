@@ -1,18 +1,9 @@
 import { assert, assertEquals, assertNotEquals } from "@std/assert";
 import { emulateMatrices } from "../../tests/emulated_matrices.ts";
-import { HAS_HALF, openBoth } from "../../tests/fast_gpu.ts";
-import {
-  assertSameBits,
-  assertWithin,
-  compute,
-  input,
-  normals,
-  output,
-  withOutlier,
-} from "../../tests/test_gpu.ts";
+import { assertFastWithin, assertSameInParts, HAS_HALF, openBoth } from "../../tests/fast_gpu.ts";
+import { compute, input, normals, output } from "../../tests/test_gpu.ts";
 import type { Gpu } from "../gpu/gpu.ts";
 import { MATRIX_NEEDS, type MatrixUnit } from "../gpu/matrix_unit.ts";
-import type { DeviceTensor } from "../gpu/tensor.ts";
 import { matmul } from "./matmul.ts";
 import { matmulMatrixReference } from "./matmul_half_reference.ts";
 import { BLOCKS } from "./matmul_matrix.ts";
@@ -84,25 +75,7 @@ for (
     unit,
     async (gpu) => {
       for (const [i, [m, n, k, dtype]] of cases.entries()) {
-        const x = normals(i, m * k);
-        const { matrix, values } = await testMatrix(gpu, normals(9, n * k), [n, k], dtype);
-        const before = normals(7, m * n);
-        const [y, added] = await compute(gpu, (recorder) =>
-          [undefined, -0.7].map((addScaled) => {
-            const y = input(gpu, before, [m, n]);
-            matmul(recorder, {
-              x: input(gpu, x).buffer,
-              weight: matrix,
-              y: y.buffer,
-              rows: m,
-              addScaled,
-            });
-            return y;
-          }));
-        const what = `[${m}, ${n}, ${k}] ${dtype}`;
-        assertWithin(y, matmulMatrixReference(x, values, [m, n, k]), what);
-        const add = { y: before, addScaled: -0.7 };
-        assertWithin(added, matmulMatrixReference(x, values, [m, n, k], add), `${what}, added`);
+        await assertFastWithin(gpu, [m, n, k], dtype, i, matmulMatrixReference);
       }
       assertEquals(blocksOf(gpu), ["few", "large", "small"]);
     },
@@ -132,29 +105,13 @@ matrixTest("a wider result gets the columns it is to have, and no others", SQUAR
 Deno.test("a row has the same product by matrices in any batch and in any block", {
   ignore: !HAS_HALF,
 }, async () => {
-  const [m, n, k] = [150, 140, 200];
-  const x = withOutlier(normals(1, m * k), k);
-  const parts = [[0, m], [0, 1], [1, 5], [5, 25], [25, 150]];
-  let expected: Float32Array<ArrayBuffer> | undefined;
   const used: string[][] = [];
-  for (const profile of ["software", "discrete"] as const) {
-    using gpu = await openBoth(profile);
-    gpu.precision = "fast";
-    emulateMatrices(gpu, SQUARE);
-    const { matrix } = await testMatrix(gpu, normals(2, n * k), [n, k], "BF16");
-    const products = await compute(gpu, (recorder) =>
-      parts.map(([from, to]): DeviceTensor => {
-        const y = output(gpu, [to - from, n]);
-        const part = input(gpu, x.slice(from * k, to * k)).buffer;
-        matmul(recorder, { x: part, weight: matrix, y: y.buffer, rows: to - from });
-        return y;
-      }));
-    expected ??= products[0];
-    parts.forEach(([from, to], i) =>
-      assertSameBits(products[i], expected!.slice(from * n, to * n), `${profile}, ${from}–${to}`)
-    );
-    used.push(blocksOf(gpu));
-  }
+  await assertSameInParts(
+    150,
+    [[0, 1], [1, 5], [5, 25], [25, 150]],
+    (gpu) => emulateMatrices(gpu, SQUARE),
+    (gpu) => used.push(blocksOf(gpu)),
+  );
   assertNotEquals(used[0], used[1]);
 });
 

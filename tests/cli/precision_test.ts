@@ -20,6 +20,7 @@ Deno.test(
         /Fast mode: on 64 tokens .* ([\d.e-]+) \(their mean difference\)/.exec(err) ??
           [];
       assert(Number(delta) > 1e-6 && Number(delta) < 1e-2, err);
+      assertMatch(err, /relative L2\. (Without a matrix unit|Products go through .* matrix unit) /);
       const manifest = JSON.parse(await Deno.readTextFile(`${folder}/run/manifest.json`));
       assertEquals(manifest.fingerprint.precision, "fast");
       const { mode, error } = manifest.steps.diff.precision;

@@ -25,7 +25,8 @@ export function shape(
   };
 }
 
-const LARGE = ["normal", "outliers"] as const;
+/** What large shapes are tried on. */
+export const LARGE = ["normal", "outliers"] as const;
 
 export const matmulCase = kernelCase({
   op: "matmul",

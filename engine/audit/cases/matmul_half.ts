@@ -4,7 +4,7 @@ import { halfMatmul, tiledHalfMatmul } from "../../ops/matmul_half.ts";
 import { matmulHalfReference, matmulMatrixReference } from "../../ops/matmul_half_reference.ts";
 import { kernelCase } from "../case.ts";
 import { STORED_DTYPES } from "../stored.ts";
-import { productJob, shape } from "./matmul.ts";
+import { LARGE, productJob, shape } from "./matmul.ts";
 
 export const matmulHalfCase = kernelCase({
   op: "matmul_half",
@@ -26,8 +26,6 @@ export const matmulHalfCase = kernelCase({
   make: (sizes, draw, picked) =>
     productJob(sizes, draw, picked, tiledHalfMatmul, matmulHalfReference),
 });
-
-const LARGE = ["normal", "outliers"] as const;
 
 export const matmulMatrixCase = kernelCase({
   op: "matmul_matrix",
