@@ -11,8 +11,8 @@ import { type BLOCK_NORMS, type BlockLinear, projectedWidth } from "./model_spec
 import { attention, rope } from "./ops/attention.ts";
 import { attentionDecode, fitsDecode } from "./ops/attention_decode.ts";
 import { attentionEach } from "./ops/attention_each.ts";
-import type { Form } from "./ops/few_rows.ts";
-import { copyRows, glu, rmsnorm } from "./ops/rows.ts";
+import type { AddedVector, Form } from "./ops/few_rows.ts";
+import { copyRows, editRows, glu, rmsnorm } from "./ops/rows.ts";
 import { oneTokenEach } from "./query_runs.ts";
 import type { Residual } from "./residual.ts";
 import type { Scratch } from "./scratch.ts";
@@ -68,17 +68,35 @@ export class BlockPass {
     this.#products.forget();
   }
 
-  /** To be called before others read the residual stream: adds what a sublayer left to do. */
+  /** Whether there are so few rows that what is added to the residual stream may be left to the next product. */
+  get joins(): boolean {
+    return this.#products.join;
+  }
+
+  /** Leaves an edit of the residual stream to the dispatch that reads it next. */
+  leave(edit: AddedVector, resid: Residual): void {
+    this.handOver(resid);
+    resid.pending = edit;
+  }
+
+  /** To be called before others read the residual stream: adds what was left to do. */
   settle(resid: Residual): void {
-    const { pending } = resid;
+    const { pending, buffer: x } = resid;
     if (!pending) return;
     resid.pending = undefined;
+    const { hiddenSize: width } = this.model.spec;
+    if (pending.kind === "vector") {
+      const { vector, entries } = pending;
+      const { tokens: count } = this.batch;
+      editRows(this.recorder, "add", { x, vectors: vector, entries, count, width });
+      return;
+    }
     const { y, weight } = pending;
-    this.#norm(y, weight, 1, this.model.spec.hiddenSize, resid.buffer);
+    this.#norm(y, weight, 1, width, x);
     this.scratch.drop(y);
   }
 
-  /** Norm and products of few rows in one dispatch, with what a sublayer left to do. Tells whether it was done: else that is done by itself. */
+  /** Norm and products of few rows in one dispatch, with what was left to add. Tells whether it was done: else that is added by itself. */
   #fused(
     resid: Residual,
     norm: GPUBuffer | undefined,
@@ -90,7 +108,8 @@ export class BlockPass {
     const sum = pending && norm && this.scratch.take(this.model.spec.hiddenSize);
     const join = sum && { ...pending, sum };
     if (join && this.#products.fused(buffer, { norm, join }, stack, out, form)) {
-      for (const done of [buffer, pending.y]) this.scratch.drop(done);
+      this.scratch.drop(buffer);
+      if (pending.kind === "normed") this.scratch.drop(pending.y);
       resid.buffer = sum;
       resid.pending = undefined;
       return true;
@@ -210,7 +229,7 @@ export class BlockPass {
     const v = cached?.v ?? freshV;
     if (cached) {
       const width = kvHeads * headDim;
-      copyRows(recorder, { pairs: cached.rows, x: freshV, out: v, count: tokens, width });
+      copyRows(recorder, { pairs: cached.rows(), x: freshV, out: v, count: tokens, width });
     }
 
     const out = scratch.take(heads * headDim);
@@ -327,9 +346,9 @@ export class BlockPass {
     let out: GPUBuffer | undefined;
     if (resid && norm) {
       this.#products.forget();
-      resid.pending = { y: this.#products.linear(x, linear), weight: norm };
+      resid.pending = { kind: "normed", y: this.#products.linear(x, linear), weight: norm };
       // The next layer's weights may come to where this one's norm lies.
-      const leaves = this.#products.join && !(place === "mlpOut" && block.stages);
+      const leaves = this.joins && !(place === "mlpOut" && block.stages);
       if (!leaves) this.settle(resid);
     } else if (!added) out = this.#normed(block, place, this.#products.linear(x, linear));
     scratch.drop(x);

@@ -5,6 +5,7 @@ import { UsageError } from "./errors.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import { type ComponentEdit, type Edit, type HookEdit, hookOrder, hookWidth } from "./hooks.ts";
 import type { ModelSpec } from "./model_spec.ts";
+import type { AddedVector } from "./ops/few_rows.ts";
 import { editRows, projectRows } from "./ops/rows.ts";
 
 /**
@@ -38,6 +39,23 @@ export function applyEdit(
   if (edit.op === "add" || edit.op === "replace") return editRows(recorder, edit.op, args);
   const others = edit.op === "component" ? edit.from?.tensor.buffer : undefined;
   projectRows(recorder, { ...args, others });
+}
+
+/** An edit that adds one vector to every row, for the residual stream to get later; undefined for any other. */
+export function addedVector(
+  recorder: Recorder,
+  spec: ModelSpec,
+  batch: Batch,
+  edit: HookEdit,
+): AddedVector | undefined {
+  if (edit.op !== "add") return undefined;
+  const { entries, vectors } = planVector(batch, edit, hookWidth(spec, edit.hook), (row) => row);
+  if (entries.length < 4 * batch.tokens) return undefined;
+  return {
+    kind: "vector",
+    vector: recorder.upload(vectors),
+    entries: recorder.upload(Uint32Array.from(entries)),
+  };
 }
 
 /**

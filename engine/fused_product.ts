@@ -33,7 +33,7 @@ export function joinsRows(gpu: Gpu, rows: number): boolean {
 
 /** Whether {@link fusedProduct} does this: from textures on software adapters, from the weights as they are stored on GPUs. */
 export function fitsProduct(gpu: Gpu, { stack, rows, join, norm, form }: Asked): boolean {
-  if (join && sublayerNorm(gpu, stack, rows) === "apart") return false;
+  if (join?.kind === "normed" && sublayerNorm(gpu, stack, rows) === "apart") return false;
   if (gpu.profile === "software") return stack.packed !== undefined && takesFew(gpu, rows);
   // Biases that do not lie together, or before an activation, are added by themselves.
   const biased = stack.linears.some(({ bias }) => bias);

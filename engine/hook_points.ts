@@ -1,7 +1,7 @@
 /** What happens at the hooks of a pass: edits, then captures, and the pass's end after the last that is wanted. */
 
 import { type Batch, rowsAt } from "./batch.ts";
-import { applyEdit } from "./edits.ts";
+import { addedVector, applyEdit } from "./edits.ts";
 import { UsageError } from "./errors.ts";
 import type { Recorder } from "./gpu/recorder.ts";
 import type { DeviceTensor } from "./gpu/tensor.ts";
@@ -14,6 +14,7 @@ import {
   hookWidth,
 } from "./hooks.ts";
 import type { ModelSpec } from "./model_spec.ts";
+import type { AddedVector } from "./ops/few_rows.ts";
 import { copyRows } from "./ops/rows.ts";
 
 /** What a forward pass kept: at each captured hook a tensor `[rows, width]` and the rows of each sequence. */
@@ -97,9 +98,20 @@ export class HookPoints {
 
   /** Whether anything happens at a hook: an edit, a capture, or the end of the pass. */
   uses(hook: HookName): boolean {
-    return this.#edits.some((edit) => edit.hook === hook) ||
-      this.#captures.some((capture) => capture.hook === hook) ||
+    return this.#edits.some((edit) => edit.hook === hook) || this.#seen(hook);
+  }
+
+  /** Whether somebody looks at a hook, or the pass ends there. */
+  #seen(hook: HookName): boolean {
+    return this.#captures.some((capture) => capture.hook === hook) ||
       hookOrder(this.spec, hook) >= this.#last;
+  }
+
+  /** The edit of a hook where nothing else happens and every row gets the same vector; it is then for the caller to do instead of a visit. */
+  addedVector(hook: HookName): AddedVector | undefined {
+    const [edit, ...others] = this.#edits.filter((edit) => edit.hook === hook);
+    if (!edit || others.length > 0 || this.#seen(hook)) return undefined;
+    return addedVector(this.recorder, this.spec, this.batch, edit);
   }
 
   /**

@@ -1,17 +1,17 @@
 // Products of few rows with packed weights (pack_texels.wgsl), and what stands before and after them in a block: RMSNorm,
 // bias, residual stream, gated activation. For software adapters, as matmul_texel.wgsl: loads of texels, no idle lanes.
 //
-//   y[m, n] = Σ_k h[m, k] · w[n, k]     h = r, or rmsnorm(r) with NORM: see rmsnorm.wgsl; r = x, or with JOIN sum = x + rmsnorm(joined)
-//   FORM 0:    out[m, n] = y[m, n]                (+ bias[n] with BIAS)
-//   FORM 1:    out[m, n] ← out[m, n] + y[m, n]
+//   y[m, n] = Σ_k h[m, k] · w[n, k]     h = r, or rmsnorm(r) with NORM: see rmsnorm.wgsl; r = x, or sum with JOIN
+//   JOIN 1, 2: sum[m, k] = x[m, k] + rmsnorm(joined)[m, k], x[m, k] + coefficient[m] · joined[k]: see edit.wgsl
+//   FORM 0, 1: out[m, n] = y[m, n] (+ bias[n] with BIAS), out[m, n] ← out[m, n] + y[m, n]
 //   FORM 2, 3: out[m, j] = act(y[m, j]) · y[m, n/2 + j], act silu (2) or gelu_tanh (3): see glu.wgsl
 //
-// x, joined, sum [m, k] f32, k a multiple of 8; norm, join_norm [k], bias [n] f32; w [n, k] packed; what NORM, JOIN and BIAS name is there
-// with them only; out [m, n] f32, [m, n/2] with FORM 2 and 3, where n/2 is a multiple of 32
+// x, sum [m, k] f32, k a multiple of 8; norm [k], bias [n] f32; joined [m, k], join_by [k], the norm's weight, or one vector [k] and [m]
+// entries of edit.wgsl; each with its override only; w [n, k] packed; out [m, n] f32, [m, n/2] with FORM 2 and 3, n/2 a multiple of 32
 // Sums:  those of rmsnorm.wgsl, and of matmul.wgsl: chunks of 64 k's, each from 0 with fma in rising k, then the chunks in
 //        order from 0. The same bits as step by step, whatever ROWS, BLOCKS and turns.
-// Error: of y γ(64 + ⌈k/64⌉)·Σ|h||w| + Σ|δh||w|, u = 2^-24, δh as in rmsnorm.wgsl, of sum as there with ADD, which then goes through the
-//        norm; FORM 0 with BIAS and 1 round the sum; FORM 2, 3: the errors of gate and up through glu.wgsl, and its own.
+// Error: of y γ(64 + ⌈k/64⌉)·Σ|h||w| + Σ|δh||w|, u = 2^-24, δh as in rmsnorm.wgsl, of sum as there with ADD or in edit.wgsl, which then
+//        goes through the norm; FORM 0 with BIAS and 1 round the sum; FORM 2, 3: the errors of gate and up through glu.wgsl, and its own.
 //
 // A workgroup takes ROWS rows by `turns` times SIDES groups of BLOCKS times 32 columns, of which a lane has four side by side; h is staged
 // in workgroup memory, SEGMENT k's at a time. A mat4x4 is up to four blocks of a row, or four k's by a lane's four columns of weights.
@@ -19,7 +19,7 @@
 override ROWS: u32; override SIDES: u32; // 1, 2 or 4; of eight lanes each
 override BLOCKS: u32; // 1, 2 or 4; 2 or 4 with FORM 2 and 3: half gates, half ups
 override WEIGHT_DTYPE: u32; // 0 f32, 1 f16, 2 bf16
-override NORM: bool; override JOIN: bool; override BIAS: bool; override FORM: u32;
+override NORM: bool; override JOIN: u32; override BIAS: bool; override FORM: u32;
 override PARTIALS: u32; // at least ROWS × chunks
 override SEGMENT: u32 = select(256u, 512u, ROWS < 4u); override STAGED: u32 = ROWS * SEGMENT / 4u;
 const C1 = 1.5957691216057308; const C3 = 0.07135481627260025; // glu.wgsl
@@ -29,7 +29,7 @@ struct Params { m: u32, n: u32, k: u32, eps: f32, turns: u32, zero: u32 } // zer
 @group(0) @binding(1) var<storage, read> norm: array<vec4<f32>>; @group(0) @binding(2) var<storage, read> bias: array<f32>;
 @group(0) @binding(3) var w: texture_storage_2d<rgba32uint, read>;
 @group(0) @binding(4) var<storage, read_write> out: array<f32>; @group(0) @binding(8) var<uniform> p: Params;
-@group(0) @binding(5) var<storage, read> joined: array<vec4<f32>>; @group(0) @binding(6) var<storage, read> join_norm: array<vec4<f32>>;
+@group(0) @binding(5) var<storage, read> joined: array<vec4<f32>>; @group(0) @binding(6) var<storage, read> join_by: array<vec4<f32>>;
 @group(0) @binding(7) var<storage, read_write> sum: array<vec4<f32>>;
 struct Eight { low: vec4<f32>, high: vec4<f32> } struct Block { low: mat4x4<f32>, high: mat4x4<f32> } // of eight k's
 var<workgroup> h: array<vec4<f32>, STAGED>;
@@ -89,9 +89,9 @@ fn finish(row: u32, group: u32, total: mat4x4<f32>) {
 }
 // The i-th vec4 of the row-th row from the first on: of r, or of joined where side is 1. Rows past m repeat the last one.
 fn input(side: u32, first: u32, row: u32, i: u32) -> vec4<f32> {
-  let at = min(first + row, p.m - 1u) * p.k / 4u + i;
-  if (side == 1u) { return joined[at]; }
-  var v = x[at]; if (JOIN) { v += bitcast<vec4<f32>>(bitcast<vec4<u32>>(join_norm[i] * (joined[at] / roots[4u + row])) ^ vec4(p.zero)); }
+  let r = min(first + row, p.m - 1u); let at = r * p.k / 4u + i;
+  if (side == 1u) { return joined[at]; } if (JOIN == 2u) { return fma(vec4(join_by[r].z), joined[i], x[at]); }
+  var v = x[at]; if (JOIN == 1u) { v += bitcast<vec4<f32>>(bitcast<vec4<u32>>(join_by[i] * (joined[at] / roots[4u + row])) ^ vec4(p.zero)); }
   return v;
 }
 fn take_roots(side: u32, first: u32, index: u32) {
@@ -116,7 +116,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
   lane = index % 8u; let wide = 32u * BLOCKS * SIDES; let across = (p.n + wide * p.turns - 1u) / (wide * p.turns);
   let i = id.y * groups.x + id.x; let part = i % across; let first = i / across * ROWS;
   if (first >= p.m) { return; }
-  if (JOIN) { take_roots(1u, first, index); } if (NORM) { take_roots(0u, first, index); }
+  if (JOIN == 1u) { take_roots(1u, first, index); } if (NORM) { take_roots(0u, first, index); }
   for (var turn = 0u; turn < p.turns && (part * p.turns + turn) * wide < p.n; turn++) {
     let group = (part * p.turns + turn) * SIDES + index / 8u;
     var total = array<mat4x4<f32>, 4>();
@@ -126,7 +126,7 @@ fn main(@builtin(workgroup_id) id: vec3<u32>, @builtin(num_workgroups) groups: v
         workgroupBarrier();
         for (var i = index; i < ROWS * width; i += 8u * SIDES) {
           let row = i / width; let at = base / 4u + i % width; var v = input(0u, first, row, at);
-          if (JOIN && part == 0u && turn == 0u && first + row < p.m) { sum[(first + row) * p.k / 4u + at] = v; }
+          if (JOIN > 0u && part == 0u && turn == 0u && first + row < p.m) { sum[(first + row) * p.k / 4u + at] = v; }
           if (NORM) { v = norm[at] * (v / roots[row]); }
           h[row * SEGMENT / 4u + i % width] = v;
         }

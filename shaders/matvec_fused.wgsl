@@ -1,18 +1,18 @@
 // Products of one row of activations, or a few, with up to three stored matrices, and what stands before and after them in a block:
 // RMSNorm, bias, residual stream, gated activation. For decoding on GPUs, as matvec.wgsl; few_rows.wgsl is the sibling for software adapters.
 //
-//   y[m, n] = Σ_k h[m, k] · w[n, k]     w = w0, w1, w2 one after the other; h = r, or rmsnorm(r) with NORM: see rmsnorm.wgsl
-//                                       r = x, or with JOIN sum = x + rmsnorm(joined)
-//   FORM 0:    out[m, n] = y[m, n]                 (+ bias[n] with BIAS)
-//   FORM 1:    out[m, n] ← out[m, n] + y[m, n]
+//   y[m, n] = Σ_k h[m, k] · w[n, k]     w = w0, w1, w2 one after the other; h = r, or rmsnorm(r) with NORM; r = x, or sum with JOIN
+//   JOIN 1, 2: sum[m, k] = x[m, k] + rmsnorm(joined)[m, k], x[m, k] + coefficient[m] · joined[k]: see rmsnorm.wgsl, edit.wgsl
+//   FORM 0, 1: out[m, n] = y[m, n] (+ bias[n] with BIAS), out[m, n] ← out[m, n] + y[m, n]
 //   FORM 2, 3: out[m, j] = act(y[m, j]) · y[m, n0 + j], act silu (2) or gelu_tanh (3): see glu.wgsl; n1 = n0, n2 = 0
 //
-// x, joined, sum [m, k] f32, k a multiple of 8; norm, join_norm [k], bias [n] f32; what NORM, JOIN and BIAS name is there with them only
+// x, sum [m, k] f32, k a multiple of 8; norm [k], bias [n] f32; joined [m, k], join_by [k], the norm's weight, or one vector [k] and [m]
+// entries of edit.wgsl; each with its override only
 // w0 [n0, k], w1 [n1, k], w2 [n2, k] f32, f16 or bf16 as stored; out [m, n0 + n1 + n2] f32, [m, n0] with FORM 2 and 3
 // Sums:  those of rmsnorm.wgsl, and of matvec.wgsl: chunks of 64 k's, each from 0 with fma in rising k by one lane, then the chunks in
 //        order from 0. The same bits as step by step, whatever ROWS and LANES.
-// Error: of y γ(64 + ⌈k/64⌉)·Σ|h||w| + Σ|δh||w|, u = 2^-24, δh as in rmsnorm.wgsl, of sum as there with ADD, which then goes through the
-//        norm; FORM 0 with BIAS and 1 round the sum; FORM 2, 3: the errors of gate and up through glu.wgsl, and its own.
+// Error: of y γ(64 + ⌈k/64⌉)·Σ|h||w| + Σ|δh||w|, u = 2^-24, δh as in rmsnorm.wgsl, of sum as there with ADD or in edit.wgsl, which
+//        then goes through the norm; FORM 0 with BIAS and 1 round the sum; FORM 2, 3: the errors of gate and up through glu.wgsl, and its own.
 //
 // A workgroup of 128 threads takes ROWS rows by 128 / LANES columns, laid out as in matvec.wgsl. With FORM 2 and 3 the first half of its
 // columns are gates, the second the ups that they let pass, whose sums go through workgroup memory at the end. Every workgroup
@@ -23,7 +23,7 @@ const C1 = 1.5957691216057308; const C3 = 0.07135481627260025; // glu.wgsl
 
 override WEIGHT_DTYPE: u32 = 2u; // 0 f32, 1 f16, 2 bf16
 override ROWS: u32 = 1u; override LANES: u32 = 32u; // 1, 4 or 8; a power of 2, at most 32 / ROWS
-override NORM: bool; override JOIN: bool; override BIAS: bool; override FORM: u32;
+override NORM: bool; override JOIN: u32; override BIAS: bool; override FORM: u32;
 override PARTIALS: u32; // at least ROWS × THREADS, and with NORM ROWS × chunks
 
 struct Params { m: u32, k: u32, n0: u32, n1: u32, n2: u32, eps: f32, zero: u32 } // zero is 0, which no compiler knows: see rmsnorm.wgsl
@@ -31,7 +31,7 @@ struct Params { m: u32, k: u32, n0: u32, n1: u32, n2: u32, eps: f32, zero: u32 }
 @group(0) @binding(2) var<storage, read> w0: array<vec4<u32>>; @group(0) @binding(3) var<storage, read> w1: array<vec4<u32>>;
 @group(0) @binding(4) var<storage, read> w2: array<vec4<u32>>; @group(0) @binding(5) var<storage, read> bias: array<f32>;
 @group(0) @binding(6) var<storage, read_write> out: array<f32>; @group(0) @binding(10) var<uniform> p: Params;
-@group(0) @binding(7) var<storage, read> joined: array<vec4<f32>>; @group(0) @binding(8) var<storage, read> join_norm: array<vec4<f32>>;
+@group(0) @binding(7) var<storage, read> joined: array<vec4<f32>>; @group(0) @binding(8) var<storage, read> join_by: array<vec4<f32>>;
 @group(0) @binding(9) var<storage, read_write> sum: array<vec4<f32>>;
 
 var<workgroup> tile: array<vec4<f32>, ROWS * LANES * 16u>; var<workgroup> partials: array<f32, PARTIALS>;
@@ -68,9 +68,9 @@ fn products(chunk: u32, d: u32, u: array<vec4<u32>, 8>) {
 }
 // The i-th vec4 of the row-th row from the first on: of r, or of joined where side is 1. Rows past m repeat the last one.
 fn input(side: u32, first: u32, row: u32, i: u32) -> vec4<f32> {
-  let at = min(first + row, p.m - 1u) * p.k / 4u + i;
-  if (side == 1u) { return joined[at]; }
-  var v = x[at]; if (JOIN) { v += bitcast<vec4<f32>>(bitcast<vec4<u32>>(join_norm[i] * (joined[at] / roots[ROWS + row])) ^ vec4(p.zero)); }
+  let r = min(first + row, p.m - 1u); let at = r * p.k / 4u + i;
+  if (side == 1u) { return joined[at]; } if (JOIN == 2u) { return fma(vec4(join_by[r].z), joined[i], x[at]); }
+  var v = x[at]; if (JOIN == 1u) { v += bitcast<vec4<f32>>(bitcast<vec4<u32>>(join_by[i] * (joined[at] / roots[ROWS + row])) ^ vec4(p.zero)); }
   return v;
 }
 fn take_roots(side: u32, first: u32, thread: u32) {
@@ -109,7 +109,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
   let w_row = w - select(select(p.n0 + p.n1, p.n0, part == 1u), 0u, part == 0u);
   // The first weights are on their way while the norms' sums are taken, which do not need them.
   var ahead = weights(part, w_row, lane * CHUNK);
-  if (JOIN) { take_roots(1u, row, thread); } if (NORM) { take_roots(0u, row, thread); }
+  if (JOIN == 1u) { take_roots(1u, row, thread); } if (NORM) { take_roots(0u, row, thread); }
   var total: array<f32, 8>; // of the rows lane, lane + LANES, …
   for (var start = 0u; start < p.k; start += LANES * CHUNK) {
     for (var i = thread; i < ROWS * LANES * 16u; i += THREADS) {
@@ -117,7 +117,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(num_workgroups) groups
       var v = vec4<f32>();
       if (start + k < p.k) {
         let at = (start + k) / 4u; v = input(0u, row, r, at);
-        if (JOIN && id % across == 0u && row + r < p.m) { sum[(row + r) * p.k / 4u + at] = v; }
+        if (JOIN > 0u && id % across == 0u && row + r < p.m) { sum[(row + r) * p.k / 4u + at] = v; }
         if (NORM) { v = norm[at] * (v / roots[r]); }
       }
       tile[slot(r, k / CHUNK, k % CHUNK / 4u)] = v;

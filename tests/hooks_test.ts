@@ -156,10 +156,11 @@ for (const profile of DEVICE_PROFILES) {
           capture ? { capture: [hook, "logits"] } : { capture: ["logits"], edits: [edit] },
         );
       };
+      // An edit of every row goes with the product that reads the rows next, if there is one.
       for (const hook of ["blocks.1.hook_resid_pre", "blocks.1.hook_resid_mid"]) {
-        const seen = whole + left;
-        assertEquals([at(hook, true), at(hook)], [seen, seen + 1], `${name}, ${hook}`);
+        assertEquals([at(hook, true), at(hook)], [whole + left, whole + left], `${name}, ${hook}`);
       }
+      assertEquals(at(`blocks.${layers - 1}.hook_resid_post`), whole + 1, name);
       // What a sublayer adds is then a buffer of its own, and the sum a dispatch of its own.
       for (const hook of ["blocks.1.hook_attn_out", "blocks.1.hook_mlp_out"]) {
         const apart = whole + left + 1;

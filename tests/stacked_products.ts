@@ -3,8 +3,15 @@
 import type { Gpu } from "../engine/gpu/gpu.ts";
 import type { Recorder } from "../engine/gpu/recorder.ts";
 import { DeviceTensor } from "../engine/gpu/tensor.ts";
-import { type FewRowsArgs, type Form, isGated, type Join } from "../engine/ops/few_rows.ts";
 import {
+  type Addend,
+  type FewRowsArgs,
+  type Form,
+  isGated,
+  type Join,
+} from "../engine/ops/few_rows.ts";
+import {
+  editEntries,
   type FewRowsInputs,
   fewRowsReference,
   joinedReference,
@@ -13,7 +20,7 @@ import { matmul } from "../engine/ops/matmul.ts";
 import { type StoredDtype, testMatrix } from "../engine/ops/matrix_reference.ts";
 import type { WeightMatrix } from "../engine/weights/matrix.ts";
 import { type PackedMatrix, planPacked, recordPacking } from "../engine/weights/packed.ts";
-import { addBias, addInPlace, type Columns, glu, rmsnorm } from "../engine/ops/rows.ts";
+import { addBias, addInPlace, type Columns, editRows, glu, rmsnorm } from "../engine/ops/rows.ts";
 import { input, normals, output, type Reference, withOutlier } from "./test_gpu.ts";
 
 const EPS = 1e-5;
@@ -42,8 +49,8 @@ export interface StackedCase {
   dtype: StoredDtype;
   form: Form;
   norm?: boolean;
-  /** Whether something is joined to the input before its norm. */
-  join?: boolean;
+  /** What is joined to the input before its norm, if anything is. */
+  join?: Join["kind"];
   bias?: boolean;
   /** An adapter's factors of each matrix, of rank 0 where it has none. */
   lora?: { ranks: number[]; dtype: StoredDtype; scale: number };
@@ -51,7 +58,7 @@ export interface StackedCase {
 
 /** What a kernel reads besides the matrices. */
 type Placed = Pick<FewRowsArgs, "x" | "norm"> & {
-  join?: Omit<Join, "sum">;
+  join?: Addend;
   bias?: GPUBuffer;
 };
 
@@ -81,9 +88,7 @@ export class StackedProduct {
     this.#inputs = {
       x: withOutlier(normals(seed, rows * k), k),
       norm: one.norm ? { weight: normals(seed + 1, k), eps: EPS } : undefined,
-      join: one.join
-        ? { y: withOutlier(normals(seed + 5, rows * k), k), weight: normals(seed + 6, k) }
-        : undefined,
+      join: one.join && joined(one.join, one, seed + 5),
       bias: one.bias ? normals(seed + 2, this.n) : undefined,
       shares,
       before: normals(seed + 3, rows * this.n),
@@ -126,9 +131,17 @@ export class StackedProduct {
   place(): Placed {
     const { x, join, norm, bias } = this.#inputs;
     const bring = (values: Float32Array) => place(this.gpu, values).buffer;
+    const added = (): Addend | undefined => {
+      if (!join) return undefined;
+      if (join.kind === "normed") {
+        return { kind: "normed", y: bring(join.y), weight: bring(join.weight) };
+      }
+      const entries = bring(editEntries(join.coefficients));
+      return { kind: "vector", vector: bring(join.vector), entries };
+    };
     return {
       x: bring(x),
-      join: join && { y: bring(join.y), weight: bring(join.weight) },
+      join: added(),
       norm: norm && { weight: bring(norm.weight), eps: norm.eps },
       bias: bias && bring(bias),
     };
@@ -150,10 +163,13 @@ export class StackedProduct {
     const joined = join
       ? place(gpu, this.#inputs.x, [rows, k])
       : new DeviceTensor(gpu, x, [rows, k]);
-    if (join) {
+    if (join?.kind === "normed") {
       const { y, weight } = join;
       const shape = { rows, width: k, eps: norm!.eps };
       rmsnorm(recorder, { x: y, weight, out: joined.buffer, ...shape, add: true });
+    } else if (join) {
+      const { vector: vectors, entries } = join;
+      editRows(recorder, "add", { x: joined.buffer, vectors, entries, count: rows, width: k });
     }
     let h = joined.buffer;
     if (norm) {
@@ -213,6 +229,17 @@ export class StackedProduct {
       for (const { buffer } of windows) this.gpu.buffers.destroy(buffer);
     }
   }
+}
+
+/** Numbers for what is joined, from a seed and the next. */
+function joined(
+  kind: Join["kind"],
+  { rows, k }: StackedCase,
+  seed: number,
+): FewRowsInputs["join"] {
+  return kind === "normed"
+    ? { kind, y: withOutlier(normals(seed, rows * k), k), weight: normals(seed + 1, k) }
+    : { kind, vector: withOutlier(normals(seed, k), k), coefficients: normals(seed + 1, rows) };
 }
 
 function place(gpu: Gpu, values: Float32Array, shape?: number[]): DeviceTensor {

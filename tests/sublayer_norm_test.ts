@@ -1,31 +1,12 @@
 /** A norm after a sublayer goes with the next product of few rows, or is a dispatch of its own: the bits are the same, under an adapter too. */
 
 import { assertEquals } from "@std/assert";
-import { writeRandomAdapter } from "../bench/large/random_model.ts";
 import { Gpu } from "../engine/gpu/gpu.ts";
 import { Tuning } from "../engine/gpu/tuning.ts";
 import type { Transformer } from "../engine/transformer.ts";
-import { loadFinetuned, loadModel } from "../models/load_model.ts";
-import { resolveSource } from "../models/source.ts";
-import { assertSameRun, fixtureModel, FIXTURES, readJson, type Run, run } from "./helpers.ts";
+import { assertSameRun, fixtureModel, type Run, run } from "./helpers.ts";
 import { recorded } from "./hooks_helpers.ts";
-
-/** A whole eight, so that an adapted product is three dispatches. */
-const RANK = 8;
-
-/** A fixture's model, and that under a random adapter on all linear layers. */
-async function pair(gpu: Gpu, name: string): Promise<[Transformer, Transformer]> {
-  const folder = await Deno.makeTempDir();
-  try {
-    const source = await resolveSource(`${FIXTURES}/${name}`);
-    const base = await loadModel(gpu, source);
-    await writeRandomAdapter(folder, await readJson(`${FIXTURES}/${name}/config.json`), RANK, 1);
-    const tuned = await loadFinetuned(gpu, base, await resolveSource(folder));
-    return [base.transformer, tuned.transformer];
-  } finally {
-    await Deno.remove(folder, { recursive: true });
-  }
-}
+import { randomPair } from "./random_pair.ts";
 
 for (const profile of ["software", "discrete"] as const) {
   Deno.test(`a norm after a sublayer costs no dispatch, and changes no bit by where it is done (${profile})`, async () => {
@@ -33,7 +14,7 @@ for (const profile of ["software", "discrete"] as const) {
     // Those of four are few for software adapters, those of eight for GPUs.
     const most = profile === "software" ? 4 : 8;
     for (const name of ["gemma2", "gemma3_text"]) {
-      const [base, tuned] = await pair(gpu, name);
+      const [base, tuned] = await randomPair(gpu, name);
       const { layers } = base.spec;
       for (const model of [base, tuned]) {
         for (const sequences of [1, 3, most, most + 1]) {

@@ -27,14 +27,40 @@ export function isGated(form: Form): form is Activation {
   return form !== "store" && form !== "add";
 }
 
-/** What a sublayer adds to the residual stream through a norm of its own; all `[rows, columns of W]` f32. */
-export interface Join {
-  /** What goes through the norm. */
+/** What a sublayer adds to the residual stream through a norm of its own. */
+export interface AddedNorm {
+  kind: "normed";
+  /** What goes through the norm, `[rows, columns of W]` f32. */
   y: GPUBuffer;
-  /** The norm's. */
+  /** The norm's, `[columns of W]` f32. */
   weight: GPUBuffer;
-  /** Gets the residual stream with it. */
-  sum: GPUBuffer;
+}
+
+/** What an edit adds to it: one vector, by a coefficient for each row. */
+export interface AddedVector {
+  kind: "vector";
+  /** `[columns of W]` f32. */
+  vector: GPUBuffer;
+  /** Of all rows, in order, as edit.wgsl has them. */
+  entries: GPUBuffer;
+}
+
+/** What is to be added to the residual stream. */
+export type Addend = AddedNorm | AddedVector;
+
+/** The same with a buffer that gets the residual stream with it. */
+export type Join = Addend & { sum: GPUBuffer };
+
+/** How the shaders name what is joined, and their buffers for it, in the order of their bindings. */
+export function joinedBuffers(
+  { unused }: Gpu,
+  join: Join | undefined,
+): { JOIN: number; buffers: GPUBuffer[] } {
+  // What is not read must be bound all the same.
+  if (!join) return { JOIN: 0, buffers: [unused.read, unused.read, unused.write] };
+  return join.kind === "normed"
+    ? { JOIN: 1, buffers: [join.y, join.weight, join.sum] }
+    : { JOIN: 2, buffers: [join.vector, join.entries, join.sum] };
 }
 
 /** What {@link fewRows} reads and writes. */
@@ -58,6 +84,7 @@ export function fewRows(recorder: Recorder, args: FewRowsArgs): void {
   const { x, join, norm, weight: { texture, dtype, rows: n, columns: k, bias }, out, rows, form } =
     args;
   if (join && !norm) throw new Error("What is joined to a residual stream has the norm's eps");
+  const { JOIN, buffers: joined } = joinedBuffers(gpu, join);
   const gated = isGated(form);
   const ROWS = rows <= 1 ? 1 : rows <= 2 ? 2 : 4;
   const high = Math.ceil(rows / ROWS);
@@ -74,18 +101,13 @@ export function fewRows(recorder: Recorder, args: FewRowsArgs): void {
     BLOCKS,
     WEIGHT_DTYPE: dtype,
     NORM: norm ? 1 : 0,
-    JOIN: join ? 1 : 0,
+    JOIN,
     BIAS: bias && form === "store" ? 1 : 0,
     FORM: FORMS[form],
     PARTIALS,
     ...segment && { SEGMENT: segment },
   });
-  const { unused } = gpu;
-  // What is not read must be bound all the same.
-  const buffers = [
-    ...[x, norm?.weight ?? x, bias ?? x, texture, out],
-    ...[join?.y ?? x, join?.weight ?? x, join?.sum ?? unused.write],
-  ];
+  const buffers = [x, norm?.weight ?? x, bias ?? x, texture, out, ...joined];
   const params = [u32(rows), u32(n), u32(k), f32(norm?.eps ?? 0), u32(turns), u32(0)];
   recorder.dispatch(kernel, buffers, params, foldGrid(high * Math.ceil(across(BLOCKS) / turns)));
 }

@@ -2,14 +2,16 @@
 
 import { type Form, isGated } from "./few_rows.ts";
 import { flushed, type Reference, TINY, U } from "./reference.ts";
-import { gluReference, rmsnormReference } from "./rows_reference.ts";
+import { editReference, gluReference, rmsnormReference } from "./rows_reference.ts";
 
 /** What goes in; shapes in few_rows.wgsl. */
 export interface FewRowsInputs {
   x: Float32Array;
   norm?: { weight: Float32Array; eps: number };
-  /** What is added to `x` first, through a norm with the same `eps`. */
-  join?: { y: Float32Array; weight: Float32Array };
+  /** What is added to `x` first: through a norm with the same `eps`, or a vector by a coefficient for each row. */
+  join?:
+    | { kind: "normed"; y: Float32Array; weight: Float32Array }
+    | { kind: "vector"; vector: Float32Array; coefficients: Float32Array };
   w: Float32Array;
   bias?: Float32Array;
   /** Adapters' shares of some columns, see many_rows.wgsl. */
@@ -67,7 +69,24 @@ export function joinedReference(
   { x, join, norm }: Pick<FewRowsInputs, "x" | "join" | "norm">,
   [m, k]: readonly [number, number],
 ): Reference {
-  return rmsnormReference(join!.y, join!.weight, m, k, norm!.eps, x);
+  if (join!.kind === "normed") return rmsnormReference(join!.y, join!.weight, m, k, norm!.eps, x);
+  const { vector, coefficients } = join!;
+  const entries = Array.from(
+    coefficients,
+    (coefficient, row) => ({ row, vector: 0, coefficient }),
+  );
+  return editReference("add", x, vector, entries, k);
+}
+
+/** The entries by which every row gets a vector, as edit.wgsl has them, as f32: other words than coefficients are small. */
+export function editEntries(coefficients: Float32Array): Float32Array<ArrayBuffer> {
+  const entries = new Float32Array(4 * coefficients.length);
+  const words = new Uint32Array(entries.buffer);
+  coefficients.forEach((coefficient, row) => {
+    words[4 * row] = row;
+    entries[4 * row + 2] = coefficient;
+  });
+  return entries;
 }
 
 /** many_rows_norm.wgsl's second result: rmsnorm.wgsl of rows `[m, n]` that are themselves within a bound. */

@@ -28,10 +28,21 @@ const CASES: StackedCase[] = [
   { rows: 2, parts: [704, 704], k: 136, dtype: "F16", form: "silu", norm: true },
   { rows: 4, parts: [1312], k: 2112, dtype: "BF16", form: "store", norm: true },
   // What a sublayer adds.
-  { rows: 1, parts: [640, 640], k: 192, dtype: "BF16", form: "gelu_tanh", norm: true, join: true },
-  { rows: 3, parts: [64, 100], k: 328, dtype: "F32", form: "store", norm: true, join: true },
-  { rows: 5, parts: [96, 96], k: 584, dtype: "F16", form: "silu", norm: true, join: true },
-  { rows: 4, parts: [1312], k: 2112, dtype: "BF16", form: "store", norm: true, join: true },
+  {
+    rows: 1,
+    parts: [640, 640],
+    k: 192,
+    dtype: "BF16",
+    form: "gelu_tanh",
+    norm: true,
+    join: "normed",
+  },
+  { rows: 3, parts: [64, 100], k: 328, dtype: "F32", form: "store", norm: true, join: "normed" },
+  { rows: 5, parts: [96, 96], k: 584, dtype: "F16", form: "silu", norm: true, join: "normed" },
+  { rows: 4, parts: [1312], k: 2112, dtype: "BF16", form: "store", norm: true, join: "normed" },
+  // What an edit adds.
+  { rows: 1, parts: [640, 640], k: 192, dtype: "BF16", form: "silu", norm: true, join: "vector" },
+  { rows: 4, parts: [64, 100], k: 584, dtype: "F32", form: "store", norm: true, join: "vector" },
 ];
 
 /** Lanes side by side, and cores. */

@@ -5,7 +5,7 @@ import type { Gpu } from "../gpu/gpu.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
 import { f32, u32 } from "../gpu/uniforms.ts";
 import type { WeightMatrix } from "../weights/matrix.ts";
-import { type FewRowsArgs, FORMS, isGated } from "./few_rows.ts";
+import { type FewRowsArgs, FORMS, isGated, joinedBuffers } from "./few_rows.ts";
 import { CHUNK } from "./grid.ts";
 import { LANE_ROWS, laneShape, THREADS } from "./matmul.ts";
 
@@ -68,13 +68,13 @@ export function matvecFused(recorder: Recorder, args: MatvecFusedArgs): void {
   const { ROWS, LANES } = laneShape(rows, k);
   const gated = isGated(form);
   const sums = norm ? ROWS * Math.ceil(k / CHUNK) : 0;
-  const { kernels, unused } = recorder.gpu;
-  const kernel = kernels.get("matvec_fused", matvecFusedCode, {
+  const { JOIN, buffers: joined } = joinedBuffers(recorder.gpu, join);
+  const kernel = recorder.gpu.kernels.get("matvec_fused", matvecFusedCode, {
     WEIGHT_DTYPE: dtype,
     ROWS,
     LANES,
     NORM: norm ? 1 : 0,
-    JOIN: join ? 1 : 0,
+    JOIN,
     BIAS: bias && form === "store" ? 1 : 0,
     FORM: FORMS[form],
     PARTIALS: Math.max(ROWS * THREADS, 2 ** Math.ceil(Math.log2(sums))),
@@ -84,10 +84,7 @@ export function matvecFused(recorder: Recorder, args: MatvecFusedArgs): void {
   const columns = THREADS / LANES / (gated ? 2 : 1);
   // What is not read must be bound all the same.
   const stored = [0, 1, 2].map((i) => (weights[i] ?? weights[0]).windows[0].buffer);
-  const buffers = [
-    ...[x, norm?.weight ?? x, ...stored, bias ?? x, out],
-    ...[join?.y ?? x, join?.weight ?? x, join?.sum ?? unused.write],
-  ];
+  const buffers = [x, norm?.weight ?? x, ...stored, bias ?? x, out, ...joined];
   const params = [u32(rows), u32(k), ...counts.map(u32), f32(norm?.eps ?? 0), u32(0)];
   const groups = Math.ceil(rows / ROWS) * Math.ceil(n / columns);
   recorder.dispatch(kernel, buffers, params, foldGrid(groups));

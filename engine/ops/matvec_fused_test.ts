@@ -26,10 +26,13 @@ const CASES: StackedCase[] = [
   { rows: 1, parts: [17, 17], k: 584, dtype: "BF16", form: "gelu_tanh", norm: true },
   { rows: 7, parts: [33, 33], k: 1096, dtype: "F16", form: "silu" },
   // What a sublayer adds.
-  { rows: 1, parts: [70, 3, 9], k: 328, dtype: "BF16", form: "store", norm: true, join: true },
-  { rows: 3, parts: [35, 35], k: 72, dtype: "F32", form: "gelu_tanh", norm: true, join: true },
-  { rows: 6, parts: [70], k: 1096, dtype: "F16", form: "store", norm: true, join: true },
-  { rows: 2, parts: [17, 17], k: 2120, dtype: "BF16", form: "silu", norm: true, join: true },
+  { rows: 1, parts: [70, 3, 9], k: 328, dtype: "BF16", form: "store", norm: true, join: "normed" },
+  { rows: 3, parts: [35, 35], k: 72, dtype: "F32", form: "gelu_tanh", norm: true, join: "normed" },
+  { rows: 6, parts: [70], k: 1096, dtype: "F16", form: "store", norm: true, join: "normed" },
+  { rows: 2, parts: [17, 17], k: 2120, dtype: "BF16", form: "silu", norm: true, join: "normed" },
+  // What an edit adds.
+  { rows: 1, parts: [70, 3, 9], k: 2120, dtype: "BF16", form: "store", norm: true, join: "vector" },
+  { rows: 7, parts: [35, 35], k: 72, dtype: "F32", form: "silu", norm: true, join: "vector" },
 ];
 
 Deno.test("fused products of stored weights are within their bound and have the bits of their steps", async () => {

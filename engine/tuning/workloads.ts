@@ -96,7 +96,8 @@ function afterSublayer(rows: number, [n, k]: [number, number]): Workload {
         ...{ stack, norm: { weight: norm.buffer, eps }, out: out.buffer, rows },
         form: "store",
       } as const;
-      const join = { y: y.buffer, weight: after.buffer, sum: sum.buffer };
+      const added = { kind: "normed", y: y.buffer, weight: after.buffer } as const;
+      const join = { ...added, sum: sum.buffer };
       return {
         record(recorder) {
           recorder.copy(before.buffer, 0, x.buffer, 0, 4 * rows * k);

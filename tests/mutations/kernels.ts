@@ -146,21 +146,23 @@ const NAMED: readonly Named[] = [
   [
     "what a sublayer adds goes without its norm",
     "few_rows",
-    "join_norm[i] * (joined[at] / roots[4u + row])",
+    "join_by[i] * (joined[at] / roots[4u + row])",
     "joined[at]",
   ],
   [
     "the norm is that of the stream before what is joined",
     "few_rows",
-    "var v = x[at]; if (JOIN) {",
-    "var v = x[at]; if (JOIN && roots[row] != 0.0) {",
+    "var v = x[at]; if (JOIN == 1u) {",
+    "var v = x[at]; if (JOIN == 1u && roots[row] != 0.0) {",
   ],
   [
     "what a sublayer adds goes without its norm's weight",
     "matvec_fused",
-    "join_norm[i] * (joined[at] / roots[ROWS + row])",
+    "join_by[i] * (joined[at] / roots[ROWS + row])",
     "joined[at] / roots[ROWS + row]",
   ],
+  ["an edit's vector is not scaled", "few_rows", "fma(vec4(join_by[r].z), ", "fma(vec4(1.0), "],
+  ["all rows have the first one's coefficient", "matvec_fused", "join_by[r].z", "join_by[0].z"],
   [
     "the root of what is joined is that of the stream",
     "matvec_fused",

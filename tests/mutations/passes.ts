@@ -104,8 +104,8 @@ const BUGS: readonly NamedBug[] = [
   [
     "what a streamed layer adds is left to the next one",
     "engine/block_pass.ts",
-    'this.#products.join && !(place === "mlpOut" && block.stages)',
-    "this.#products.join",
+    'this.joins && !(place === "mlpOut" && block.stages)',
+    "this.joins",
     ["tests/streaming_test.ts"],
   ],
   [
@@ -125,7 +125,7 @@ const BUGS: readonly NamedBug[] = [
   [
     "a norm after a sublayer goes with the next product whatever was tuned",
     "engine/fused_product.ts",
-    'if (join && sublayerNorm(gpu, stack, rows) === "apart") return false;',
+    'if (join?.kind === "normed" && sublayerNorm(gpu, stack, rows) === "apart") return false;',
     "",
     ["tests/sublayer_norm_test.ts"],
   ],
@@ -156,6 +156,41 @@ const BUGS: readonly NamedBug[] = [
     "    this.settle(resid);\n    this.#products.forget();",
     "    this.settle(resid);",
     [EDITS, HOOKS],
+  ],
+  [
+    "an edit is left to the next product where somebody looks",
+    "engine/hook_points.ts",
+    "if (!edit || others.length > 0 || this.#seen(hook)) return undefined;",
+    "if (!edit || others.length > 0) return undefined;",
+    ["tests/joined_edit_test.ts"],
+  ],
+  [
+    "of two edits of a hook only the first is done",
+    "engine/hook_points.ts",
+    "if (!edit || others.length > 0 || this.#seen(hook)) return undefined;",
+    "if (!edit || this.#seen(hook)) return undefined;",
+    ["tests/edits_test.ts", "tests/joined_edit_test.ts"],
+  ],
+  [
+    "an edit of some rows is left to the next product as if all had it",
+    "engine/edits.ts",
+    "if (entries.length < 4 * batch.tokens) return undefined;",
+    "",
+    ["tests/joined_edit_test.ts"],
+  ],
+  [
+    "an edit comes before what a sublayer leaves to be added",
+    "engine/block_pass.ts",
+    "    this.handOver(resid);\n    resid.pending = edit;",
+    "    resid.pending = edit;",
+    ["tests/joined_edit_test.ts"],
+  ],
+  [
+    "an edit that no product takes is lost",
+    "engine/block_pass.ts",
+    'editRows(this.recorder, "add", { x, vectors: vector, entries, count, width });',
+    "",
+    ["tests/edits_test.ts", "tests/joined_edit_test.ts"],
   ],
   [
     "a hook gets what a sublayer adds before its norm",

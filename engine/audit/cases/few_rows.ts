@@ -7,27 +7,32 @@ import { bindsFused, matvecFused } from "../../ops/matvec_fused.ts";
 import type { WeightMatrix } from "../../weights/matrix.ts";
 import { allRows, kernelCase } from "../case.ts";
 import { STORED_DTYPES } from "../stored.ts";
-import { FORMS, LARGE, make, type Op, packed, SCALE, shape } from "./stacked.ts";
+import { FORMS, JOINS, LARGE, make, type Op, packed, SCALE, shape } from "./stacked.ts";
 
 export const fewRowsCase = kernelCase({
   op: "few_rows",
   shapes: [
     shape([9, 192, 72], "BF16", "silu", { norm: true }),
     shape([3, 37, 264], "F16", "store", { norm: true, bias: true }),
-    shape([3, 128, 328], "BF16", "gelu_tanh", { norm: true, join: true }),
+    shape([3, 128, 328], "BF16", "gelu_tanh", { norm: true, join: "normed" }),
+    shape([4, 96, 264], "BF16", "store", { norm: true, join: "vector" }),
     shape([1, 320, 192], "BF16", "store", { norm: true }),
-    shape([1, 96, 1160], "F32", "store", { norm: true, join: true }),
+    shape([1, 96, 1160], "F32", "store", { norm: true, join: "normed" }),
     shape([1, 33, 8], "F32", "add"),
     shape([2, 64, 520], "F32", "gelu_tanh", { norm: true }),
     shape([4, 130, 64], "BF16", "add"),
     shape([8, 128, 200], "F16", "silu"),
     shape([64, 192, 512], "BF16", "add"),
     shape([1, 1024, 2048], "BF16", "silu", { norm: true }),
-    shape([1, 13824, 1152], "BF16", "gelu_tanh", { norm: true, join: true, distributions: LARGE }),
+    shape([1, 13824, 1152], "BF16", "gelu_tanh", {
+      norm: true,
+      join: "normed",
+      distributions: LARGE,
+    }),
     shape([2, 37, 8192], "BF16", "add", { distributions: LARGE }),
     shape([1, 151936, 64], "BF16", "store", { distributions: LARGE }),
   ],
-  quick: 4,
+  quick: 5,
   random(draw) {
     const form = FORMS[draw.below(4)];
     const n = isGated(form) ? 64 * (1 + draw.below(4)) : 1 + draw.below(200);
@@ -35,7 +40,7 @@ export const fewRowsCase = kernelCase({
     const bias = form === "store" && draw.below(2) === 1;
     const sizes = [1 + draw.below(20), n, 8 * (1 + draw.below(60))] as const;
     const norm = draw.below(2) === 1;
-    return shape(sizes, dtype, form, { norm, join: norm && draw.below(2) === 1, bias });
+    return shape(sizes, dtype, form, { norm, join: norm ? JOINS[draw.below(3)] : undefined, bias });
   },
   make: (sizes, draw, picked) => make(sizes, draw, picked ?? allRows(sizes.rows), packed(fewRows)),
 });
@@ -47,18 +52,23 @@ export const matvecFusedCase = kernelCase({
     shape([9, 130, 72], "BF16", "silu", { norm: true }),
     shape([4, 37, 264], "F16", "store", { norm: true, bias: true }),
     shape([1, 33, 8], "F32", "add"),
-    shape([3, 66, 328], "BF16", "gelu_tanh", { norm: true, join: true }),
+    shape([3, 66, 328], "BF16", "gelu_tanh", { norm: true, join: "normed" }),
+    shape([5, 70, 264], "BF16", "store", { norm: true, join: "vector" }),
     shape([1, 70, 2120], "BF16", "store", { norm: true }),
     shape([3, 66, 520], "F32", "gelu_tanh", { norm: true }),
     shape([8, 134, 200], "F16", "silu"),
     shape([5, 320, 576], "BF16", "store", { norm: true, bias: true }),
     shape([1, 1024, 4160], "BF16", "silu", { norm: true }),
-    shape([8, 134, 1160], "F16", "store", { norm: true, join: true }),
+    shape([8, 134, 1160], "F16", "store", { norm: true, join: "normed" }),
     shape([2, 37, 8192], "BF16", "add", { distributions: LARGE }),
     shape([1, 16000, 4096], "BF16", "store", { norm: true, distributions: LARGE }),
-    shape([1, 13824, 1152], "BF16", "gelu_tanh", { norm: true, join: true, distributions: LARGE }),
+    shape([1, 13824, 1152], "BF16", "gelu_tanh", {
+      norm: true,
+      join: "normed",
+      distributions: LARGE,
+    }),
   ],
-  quick: 4,
+  quick: 5,
   random(draw) {
     const form = FORMS[draw.below(4)];
     const n = isGated(form) ? 2 * (1 + draw.below(90)) : 3 + draw.below(200);
@@ -66,7 +76,7 @@ export const matvecFusedCase = kernelCase({
     const bias = form === "store" && draw.below(2) === 1;
     const sizes = [1 + draw.below(12), n, 8 * (1 + draw.below(80))] as const;
     const norm = draw.below(2) === 1;
-    return shape(sizes, dtype, form, { norm, join: norm && draw.below(2) === 1, bias });
+    return shape(sizes, dtype, form, { norm, join: norm ? JOINS[draw.below(3)] : undefined, bias });
   },
   make: (sizes, draw, picked) =>
     make(

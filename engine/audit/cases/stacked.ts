@@ -2,8 +2,9 @@
 
 import type { Recorder } from "../../gpu/recorder.ts";
 import { ROW_TEXELS, TEXEL_BYTES } from "../../gpu/texels.ts";
-import { type FewRowsArgs, type Form, isGated } from "../../ops/few_rows.ts";
+import { type FewRowsArgs, type Form, isGated, type Join } from "../../ops/few_rows.ts";
 import {
+  editEntries,
   fewRowsReference,
   joinedReference,
   normedReference,
@@ -17,8 +18,8 @@ import { asStored, largestExponent, type StoredDtype } from "../stored.ts";
 
 interface Choices {
   norm?: boolean;
-  /** Whether something is joined to the rows before their norm, which is a result too. */
-  join?: boolean;
+  /** What is joined to the rows before their norm, if anything is; the sum is a result too. */
+  join?: Join["kind"];
   bias?: boolean;
   /** Of an adapter on it, and how its factors are stored (default: not at all). */
   rank?: number;
@@ -37,13 +38,13 @@ export function shape(
   form: Form,
   choices: Choices = {},
 ) {
-  const { norm = false, join = false, bias = false, rank = 0, factors = "BF16" } = choices;
+  const { norm = false, join, bias = false, rank = 0, factors = "BF16" } = choices;
   const { texels = false, after = false, distributions } = choices;
   const size = `[${rows}, ${k}] · [${n}, ${k}]ᵀ, ${dtype.toLowerCase()}, ${form}`;
   const adapter = `an adapter of rank ${rank}, ${factors.toLowerCase()}`;
   const label = [
     size,
-    ...(join ? ["joined"] : []),
+    ...(join ? [JOINED[join]] : []),
     ...(norm ? ["normed"] : []),
     ...(bias ? ["with bias"] : []),
     ...(rank > 0 ? [adapter] : []),
@@ -67,6 +68,11 @@ export function shape(
     distributions,
   };
 }
+
+/** How labels tell what is joined to the rows. */
+const JOINED: Record<Join["kind"], string> = { normed: "joined", vector: "edited" };
+/** What may be joined to them, or nothing. */
+export const JOINS: readonly (Join["kind"] | undefined)[] = [undefined, "normed", "vector"];
 
 /** What large shapes are tried on. */
 export const LARGE = ["normal", "outliers"] as const;
@@ -125,6 +131,19 @@ export function packed(
   };
 }
 
+/** What is joined to the rows; its rows are those that are picked. */
+function drawJoined(
+  kind: Join["kind"],
+  rows: number,
+  k: number,
+  draw: Draw,
+  picked: readonly number[],
+) {
+  return kind === "normed"
+    ? { kind, y: rowsOf(draw.values(rows * k, k, 20), k, picked), weight: draw.normals(k) }
+    : { kind, vector: draw.values(k, k, 20), coefficients: rowsOf(draw.normals(rows), 1, picked) };
+}
+
 /** The job of any of the kernels. */
 export function make(
   { rows, n, k, dtype, form, rank, factors, ...choices }: ReturnType<typeof shape>,
@@ -140,9 +159,7 @@ export function make(
   const wide = widthOf({ n, form });
   const before = form === "add" ? rowsOf(draw.values(rows * n, n, 60), n, picked) : undefined;
   const norm = choices.norm ? { weight: draw.normals(k), eps: 1e-5 } : undefined;
-  const join = choices.join
-    ? { y: rowsOf(draw.values(rows * k, k, 20), k, picked), weight: draw.normals(k) }
-    : undefined;
+  const join = choices.join && drawJoined(choices.join, rows, k, draw, picked);
   const bias = choices.bias ? draw.normals(n) : undefined;
   const matrices: NonNullable<Job["matrices"]> = {};
   let first = 0;
@@ -173,15 +190,24 @@ export function make(
       norm: norm?.weight ?? new Float32Array(1),
       bias: bias ?? new Float32Array(1),
       out: before ?? { words: picked.length * wide },
-      ...(join && { y: join.y, joined: join.weight, sum: { words: picked.length * k } }),
+      ...(join && {
+        ...(join.kind === "normed"
+          ? { joined: join.y, by: join.weight }
+          : { joined: join.vector, by: editEntries(join.coefficients) }),
+        sum: { words: picked.length * k },
+      }),
       ...(after && { after: after.weight, normed: { words: picked.length * n } }),
     },
     matrices,
     record(recorder, at, matrices) {
       op(recorder, parts.map((_, i) => matrices[`w${i}`]), {
         x: at.x.buffer,
-        join: join &&
-          { y: at.y.buffer, weight: at.joined.buffer, sum: at.sum.buffer },
+        join: join && {
+          ...(join.kind === "normed"
+            ? { kind: "normed", y: at.joined.buffer, weight: at.by.buffer }
+            : { kind: "vector", vector: at.joined.buffer, entries: at.by.buffer }),
+          sum: at.sum.buffer,
+        },
         norm: norm && { weight: at.norm.buffer, eps: norm.eps },
         bias: bias && at.bias.buffer,
         out: at.out.buffer,
