@@ -31,8 +31,8 @@ export function applyEdit(
   if (entries.length === 0) return;
   const args = {
     x,
-    vectors: recorder.upload(vectors),
-    entries: recorder.upload(Uint32Array.from(entries)),
+    vectors: recorder.uploadOnce(edit, vectors),
+    entries: recorder.uploadOnce(edit, Uint32Array.from(entries)),
     count: entries.length / 4,
     width,
   };
@@ -53,8 +53,8 @@ export function addedVector(
   if (entries.length < 4 * batch.tokens) return undefined;
   return {
     kind: "vector",
-    vector: recorder.upload(vectors),
-    entries: recorder.upload(Uint32Array.from(entries)),
+    vector: recorder.uploadOnce(edit, vectors),
+    entries: recorder.uploadOnce(edit, Uint32Array.from(entries)),
   };
 }
 

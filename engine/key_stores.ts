@@ -25,8 +25,11 @@ export interface KeyStore {
    * and what tokens share, if they do.
    */
   each?: { qkv: GPUTexture; q: GPUTexture; shared?: SharedPrefixes };
-  /** The cache's buffers of this layer, with the pairs (batch row, cache row); absent where the batch is its own store. */
-  cached?: { k: GPUBuffer; v: GPUBuffer; rows: GPUBuffer };
+  /**
+   * The cache's buffers of this layer, with the pairs (batch row, cache row) for whoever copies rows; absent where the batch is its own
+   * store.
+   */
+  cached?: { k: GPUBuffer; v: GPUBuffer; rows: () => GPUBuffer };
 }
 
 type TokenPlaces = Pick<KeyStore, "info" | "runs">;
@@ -35,7 +38,8 @@ type TokenPlaces = Pick<KeyStore, "info" | "runs">;
 export class KeyStores {
   readonly #cached: TokenPlaces;
   readonly #fresh: TokenPlaces;
-  readonly #rows: GPUBuffer | undefined;
+  readonly #pairs: Uint32Array<ArrayBuffer>;
+  #rows: GPUBuffer | undefined;
   /** Whether the cached tokens' info tells what textures hold, or they hold all. */
   readonly #held: boolean;
   readonly #each: KeyStore["each"];
@@ -59,16 +63,15 @@ export class KeyStores {
       : undefined;
     if (room) {
       const share = spec.heads / spec.kvHeads;
-      this.#each = { ...room, shared: sharedPrefixes(recorder, batch.info, share) };
+      this.#each = { ...room, shared: sharedPrefixes(recorder, batch.info, share, cache!) };
     }
     const each = room !== undefined;
     const held = texels?.hold(recorder, batch, cache!.layers(), each);
     this.#held = held !== undefined;
     this.#cached = this.#fresh = places(held && !each ? withHeld(batch.info, held) : batch.info);
+    this.#pairs = keyRows(batch);
     if (!cache) return;
-    const pairs = keyRows(batch);
-    this.#rows = recorder.upload(pairs);
-    cache.texels?.written(pairs.filter((_, i) => i % 2 === 1), each);
+    cache.texels?.written(this.#pairs.filter((_, i) => i % 2 === 1), each);
     if (fresh) this.#fresh = places(fresh);
   }
 
@@ -86,7 +89,8 @@ export class KeyStores {
     const texels = this.#held
       ? this.cache!.texels!.layers[layer - this.cache!.firstLayer]
       : undefined;
-    return { ...this.#cached, texels, each: this.#each, cached: { ...cached, rows: this.#rows! } };
+    const rows = () => this.#rows ??= this.recorder.upload(this.#pairs);
+    return { ...this.#cached, texels, each: this.#each, cached: { ...cached, rows } };
   }
 }
 

@@ -59,18 +59,20 @@ function groupedTokens(tokens: number, share: number): number {
  * What the tokens with this info share, on the device until the recorder submits; nothing where {@link prefixGroups} finds nothing.
  *
  * @param share heads that read the keys of one key head
+ * @param owner see Recorder.uploadOnce: steps of the same sequences share the same
  */
 export function sharedPrefixes(
   recorder: Recorder,
   info: Uint32Array,
   share: number,
+  owner: object = info,
 ): SharedPrefixes | undefined {
   const found = prefixGroups(info, share);
   if (!found) return undefined;
   const { groups, passed } = found;
   return {
-    groups: recorder.upload(groups),
+    groups: recorder.uploadOnce(owner, groups),
     count: groups.length / GROUP_NUMBERS,
-    passed: recorder.upload(passed),
+    passed: recorder.uploadOnce(owner, passed),
   };
 }

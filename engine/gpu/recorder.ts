@@ -55,6 +55,9 @@ export interface Bringable {
 /** A buffer bound whole, or a part of it, or a texture. */
 export type Bound = GPUBuffer | GPUBufferBinding | GPUTexture;
 
+/** Numbers for the device. */
+type Words = Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>;
+
 /** Workgroup counts along x, y and z. */
 export type Grid = readonly [number, number, number];
 
@@ -62,6 +65,7 @@ export type Grid = readonly [number, number, number];
 export class Recorder {
   #commands: Command[] = [];
   #uploads: GPUBuffer[] = [];
+  readonly #shared = new Map<object, { data: Words; buffer: GPUBuffer }[]>();
   #closed = false;
   /** Measures what is dispatched here, where it is set. */
   timer?: GpuTimer;
@@ -109,10 +113,23 @@ export class Recorder {
   }
 
   /** A buffer with this content, valid until the submit. */
-  upload(data: Uint32Array<ArrayBuffer> | Float32Array<ArrayBuffer>): GPUBuffer {
+  upload(data: Words): GPUBuffer {
     const buffer = this.gpu.buffers.acquire(data.byteLength, "upload");
     this.gpu.write(buffer, data);
     this.#uploads.push(buffer);
+    return buffer;
+  }
+
+  /**
+   * The same, and one buffer for all that an owner uploads with the same content: each write to a buffer is work for the driver,
+   * and what steps have in common needs but one.
+   */
+  uploadOnce(owner: object, data: Words): GPUBuffer {
+    const known = this.#shared.get(owner) ?? [];
+    const found = known.find((shared) => sameBits(shared.data, data));
+    if (found) return found.buffer;
+    const buffer = this.upload(data);
+    this.#shared.set(owner, [...known, { data, buffer }]);
     return buffer;
   }
 
@@ -146,6 +163,7 @@ export class Recorder {
     this.#closed = true;
     this.gpu.buffers.openRecorders--;
     for (const buffer of this.#uploads) this.gpu.buffers.release(buffer);
+    this.#shared.clear();
     this.#commands = [];
   }
 
@@ -190,6 +208,13 @@ export class Recorder {
     }
     pass.end();
   }
+}
+
+function sameBits(a: Words, b: Words): boolean {
+  const [x, y] = [a, b].map((words) =>
+    new Uint32Array(words.buffer, words.byteOffset, words.length)
+  );
+  return x.length === y.length && x.every((word, i) => word === y[i]);
 }
 
 /** Cuts the commands where something is needed; needs without commands in between are parts of their own. */

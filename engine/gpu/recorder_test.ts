@@ -27,6 +27,27 @@ Deno.test("uploads of one recorder keep their contents until the submit", async 
   assertEquals(await results(gpu, [x, y]), [values(31, 42), values(30, 40)]);
 });
 
+Deno.test("what an owner uploads twice is one buffer, if its content is the same", async () => {
+  const gpu = await testGpu("software");
+  const x = input(gpu, values(0, 0));
+  const [owner, other] = [{}, {}];
+  for (const round of [1, 10]) {
+    await run(gpu, (recorder) => {
+      const data = () => values(round, 2 * round);
+      const first = recorder.uploadOnce(owner, data());
+      const others = [
+        recorder.uploadOnce(owner, values(round, 3 * round)),
+        recorder.uploadOnce(owner, values(round)),
+        recorder.uploadOnce(other, data()),
+      ];
+      assertStrictEquals(recorder.uploadOnce(owner, data()), first);
+      assertEquals(new Set([first, ...others]).size, 4);
+      for (const y of [first, others[0]]) addInPlace(recorder, x.buffer, y, 2);
+    });
+  }
+  assertEquals(await results(gpu, [x]), [values(22, 55)]);
+});
+
 Deno.test("an upload buffer serves the next recorder, and the submitted one kept its own", async () => {
   const gpu = await testGpu("software");
   const x = input(gpu, values(0, 0));

@@ -193,6 +193,13 @@ const BUGS: readonly NamedBug[] = [
     ["tests/edits_test.ts", "tests/joined_edit_test.ts"],
   ],
   [
+    "steps share what one owner uploads, whatever it holds",
+    "engine/gpu/recorder.ts",
+    "known.find((shared) => sameBits(shared.data, data))",
+    "known[0]",
+    ["engine/gpu/recorder_test.ts"],
+  ],
+  [
     "a hook gets what a sublayer adds before its norm",
     "engine/block_pass.ts",
     "const out = this.#normOrSame(block, place, x);",
