@@ -65,9 +65,12 @@ export function packBatch(
           `Cannot run sequence ${s}: token ${id} at place ${i} is not in the vocabulary of ${limits.vocabSize}`,
         );
       }
-      ids[offsets[s] + i] = id;
-      const own = [place.prefixStart, place.prefixLength, place.ownStart, starts[s] + i];
-      info.set(own, 4 * (offsets[s] + i));
+      const t = offsets[s] + i;
+      ids[t] = id;
+      info[4 * t] = place.prefixStart;
+      info[4 * t + 1] = place.prefixLength;
+      info[4 * t + 2] = place.ownStart;
+      info[4 * t + 3] = starts[s] + i;
     }
   });
   return { tokens, offsets, starts, ids, info };
@@ -104,6 +107,10 @@ export function rowsAt(batch: Batch, sequence: number, positions: Positions): nu
   const length = batch.offsets[sequence + 1] - first;
   if (positions === "all") return Array.from({ length }, (_, i) => first + i);
   const start = batch.starts[sequence];
+  if (positions.length === 1) { // as every step of decoding asks for each of its sequences
+    const place = positions[0] < 0 ? length + positions[0] : positions[0] - start;
+    return place >= 0 && place < length ? [first + place] : [];
+  }
   const places = positions.map((p) => p < 0 ? length + p : p - start);
   const inside = new Set(places.filter((place) => place >= 0 && place < length));
   return [...inside].sort((a, b) => a - b).map((place) => first + place);

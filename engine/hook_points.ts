@@ -156,13 +156,17 @@ export class HookPoints {
   rowsOfTail(): number[] {
     const lastBlockHook = this.spec.layers * BLOCK_HOOKS.length - 1;
     const wanted = this.#captures.filter(({ hook }) => hookOrder(this.spec, hook) > lastBlockHook);
-    const rows = new Set<number>();
+    const kept = new Uint8Array(this.batch.tokens);
     for (let s = 0; s < this.batch.starts.length; s++) {
       for (const { positions } of wanted) {
-        for (const row of rowsAt(this.batch, s, positions)) rows.add(row);
+        for (const row of rowsAt(this.batch, s, positions)) kept[row] = 1;
       }
     }
-    return [...rows].sort((a, b) => a - b);
+    const rows: number[] = [];
+    kept.forEach((one, row) => {
+      if (one) rows.push(row);
+    });
+    return rows;
   }
 
   /** The listed rows of `x` `[·, width]` in a tensor of their own. */

@@ -60,8 +60,25 @@ export interface ComponentEdit {
 /** Whatever may be changed at a hook. */
 export type HookEdit = Edit | ComponentEdit;
 
-/** Where a hook stands in the order of a forward pass: `hook_embed` is −1, then five a block, then the final two. */
+/** What {@link hookOrder} has said of a model: every pass asks for each of its hooks several times. */
+const ORDERS = new WeakMap<ModelSpec, Map<HookName, number>>();
+
+/**
+ * Where a hook stands in the order of a forward pass: `hook_embed` is −1, then five a block, then the final two.
+ *
+ * @throws {UsageError} for an unknown hook.
+ */
 export function hookOrder(spec: ModelSpec, hook: HookName): number {
+  const orders = ORDERS.get(spec) ?? new Map<HookName, number>();
+  let order = orders.get(hook);
+  if (order === undefined) {
+    order = readOrder(spec, hook);
+    ORDERS.set(spec, orders.set(hook, order));
+  }
+  return order;
+}
+
+function readOrder(spec: ModelSpec, hook: HookName): number {
   if (hook === "hook_embed") return -1;
   const end = spec.layers * BLOCK_HOOKS.length;
   if (hook === "ln_final.hook_normalized") return end;

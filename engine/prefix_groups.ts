@@ -26,7 +26,7 @@ export function prefixGroups(info: Uint32Array, share: number): PrefixGroups | u
   const passed = new Uint32Array(info.length / 4);
   const prefixes = new Map<string, { start: number; keys: number; tokens: number[] }>();
   for (let t = 0; t < passed.length; t++) {
-    const [start, length] = info.subarray(4 * t, 4 * t + 2);
+    const [start, length] = [info[4 * t], info[4 * t + 1]];
     const keys = length - length % KEY_CHUNK;
     if (keys === 0) continue;
     const name = `${start} ${keys}`;

@@ -78,8 +78,9 @@ export function oneTokenEach({ tokens, starts, info }: Batch): boolean {
     return at < rows.length && rows[at] < end;
   };
   for (let t = 0; t < tokens; t++) {
-    const [prefixStart, prefixLength, ownStart] = info.subarray(4 * t, 4 * t + 3);
-    if (among(prefixStart, prefixStart + prefixLength) || among(ownStart, rowOf(t))) return false;
+    const prefixStart = info[4 * t];
+    if (among(prefixStart, prefixStart + info[4 * t + 1])) return false;
+    if (among(info[4 * t + 2], rowOf(t))) return false;
   }
   return rows.every((row, i) => i === 0 || row !== rows[i - 1]);
 }

@@ -149,8 +149,11 @@ const WIDTHS = [4, 3, 2, 1];
 
 /** What products cost in groups of `width` blocks, in what the loads of a block's columns do. */
 function groupCosts(counts: readonly number[], width: number): number {
-  const groups = counts.map((count) => Math.ceil(Math.ceil(count / BLOCK) / width));
-  return groups.reduce((sum, groups) => sum + groups * (ROW_LOADS + width), 0);
+  let sum = 0;
+  for (const count of counts) {
+    sum += Math.ceil(Math.ceil(count / BLOCK) / width) * (ROW_LOADS + width);
+  }
+  return sum;
 }
 /** What the loads of a group's rows cost; it was measured. */
 const ROW_LOADS = 3.3;

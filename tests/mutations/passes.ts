@@ -13,8 +13,8 @@ const BUGS: readonly NamedBug[] = [
   [
     "positions are one too far",
     "engine/batch.ts",
-    "place.ownStart, starts[s] + i]",
-    "place.ownStart, starts[s] + i + 1]",
+    "info[4 * t + 3] = starts[s] + i;",
+    "info[4 * t + 3] = starts[s] + i + 1;",
     ["engine/batch_test.ts", PARITY],
   ],
   [
