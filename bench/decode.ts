@@ -4,6 +4,7 @@ import { generate } from "../engine/generation/generate.ts";
 import type { Edit, Transformer } from "../engine/transformer.ts";
 import { benchBusy } from "./busy.ts";
 import { type BenchContext, someTokens } from "./context.ts";
+import { benchHost } from "./host.ts";
 import { median } from "../engine/gpu/measure.ts";
 import { type Row, row } from "./row.ts";
 import { blockParameters, headParameters, type ShapeName, SHAPES } from "./shapes.ts";
@@ -103,7 +104,8 @@ export async function benchDecode(context: BenchContext, name: ShapeName): Promi
   const { options: { quick } } = context;
   const promptTokens = quick ? 64 : 512;
   const ratio = `decode64:decode/${name}`;
-  const rowsOf = (n: number) => [rowName(n, name), `${rowName(n, name)}/busy`, ratio];
+  const rowsOf = (n: number) =>
+    ["", "/busy", "/host"].map((kind) => `${rowName(n, name)}${kind}`).concat(ratio);
   const asked = [1, 64].filter((n) => context.wanted(rowsOf(n)).length > 0);
   if (asked.length === 0) return;
   const model = await context.model(name);
@@ -114,6 +116,7 @@ export async function benchDecode(context: BenchContext, name: ShapeName): Promi
     const { sequences } = run;
     context.add(decodeRow(context, name, sequences, values[i]));
     await benchBusy(context, rowName(sequences, name), () => decodeOnce(model, run));
+    await benchHost(context, rowName(sequences, name), model, run);
   }
   if (values.length < 2) return;
   const note = "tokens/s of 64 sequences to those of one";

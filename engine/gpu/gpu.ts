@@ -1,9 +1,10 @@
 /** The device: opened with everything the adapter allows, watched for errors, and the owner of all that lives on it. */
 
 import { DeviceError, OutOfMemoryError } from "../errors.ts";
+import { BindGroups } from "./bind_groups.ts";
 import { type Backend, type BackendChoice, chooseAdapter } from "./backend.ts";
 import { BufferPool } from "./buffers.ts";
-import { type Kernel, KernelCache } from "./kernel.ts";
+import { KernelCache } from "./kernel.ts";
 import { Loss } from "./loss.ts";
 import { MATRICES, type MatrixUnit, matrixUnit } from "./matrix_unit.ts";
 import { Naps } from "./naps.ts";
@@ -17,12 +18,11 @@ import {
   registersOf,
 } from "./profile.ts";
 import { Readback } from "./readback.ts";
-import { type Bound, Recorder } from "./recorder.ts";
+import { Recorder } from "./recorder.ts";
 import { DeviceTensor } from "./tensor.ts";
 import { TexelPool, unusedTexture } from "./texels.ts";
 import { Timings } from "./timings.ts";
 import { Tuning } from "./tuning.ts";
-import { type Params, UniformSlots } from "./uniforms.ts";
 import { Waits } from "./waits.ts";
 
 /** The limits that kernels and buffers run into; each is requested at the adapter's maximum. */
@@ -85,6 +85,7 @@ export class Gpu {
   /** Textures that kernels for software adapters read through. */
   readonly texels: TexelPool;
   readonly kernels: KernelCache;
+  readonly bindGroups: BindGroups;
   readonly timings = new Timings();
   /** What asks whether the device has done something. */
   readonly waits: Waits;
@@ -92,11 +93,7 @@ export class Gpu {
   tuning = Tuning.none;
   /** So does this. It may change only where the device was opened for `fast`. */
   precision: Precision = "f32";
-  #uniforms: UniformSlots;
   #unused: { read: GPUBuffer; write: GPUBuffer; texels: GPUTexture } | undefined;
-  #bindGroups = new Map<string, GPUBindGroup>();
-  #resourceIds = new WeakMap<GPUBuffer | GPUTexture, number>();
-  #nextResourceId = 0;
   #failure: DeviceError | undefined;
   #closing = false;
   readonly #loss: Loss;
@@ -118,10 +115,11 @@ export class Gpu {
     this.lanes = lanesOf(adapter);
     this.registers = registersOf(adapter);
     this.subgroupSize = device.features.has("subgroups") ? subgroupMinSize ?? 0 : 0;
+    this.bindGroups = new BindGroups(device);
     this.buffers = new BufferPool(device, {
       limits,
       budget: memoryBudget,
-      onDestroy: () => this.#bindGroups.clear(),
+      onDestroy: () => this.bindGroups.clear(),
       onTrim: () => this.texels.trim(),
       kept: () => this.texels.pooledBytes,
     });
@@ -132,7 +130,6 @@ export class Gpu {
       const naps = new Naps();
       this.#waiting = (work) => naps.during(work);
     }
-    this.#uniforms = new UniformSlots(device);
     globalThis.addEventListener?.("unload", this.#unload);
     device.addEventListener("uncapturederror", (event) => {
       const error = (event as GPUUncapturedErrorEvent).error;
@@ -281,36 +278,6 @@ export class Gpu {
     if (this.#closing) throw new DeviceError("The GPU device is closed");
   }
 
-  /** The bind group of these buffers and parameters for a kernel. */
-  bindGroup(
-    kernel: Kernel,
-    pipeline: GPUComputePipeline,
-    buffers: readonly Bound[],
-    params: Params,
-  ): GPUBindGroup {
-    const uniform = this.#uniforms.get(params);
-    const places = buffers.map((bound) =>
-      "buffer" in bound
-        ? `${this.#resourceId(bound.buffer)}+${bound.offset}+${bound.size}`
-        : this.#resourceId(bound)
-    );
-    const key = `${kernel.id}:${places}:${uniform.key}`;
-    let group = this.#bindGroups.get(key);
-    if (!group) {
-      const resources = buffers.map((bound): GPUBindingResource =>
-        "buffer" in bound ? bound : "createView" in bound ? bound.createView() : { buffer: bound }
-      );
-      resources.push(uniform.binding);
-      group = this.device.createBindGroup({
-        layout: pipeline.getBindGroupLayout(0),
-        entries: resources.map((resource, binding) => ({ binding, resource })),
-      });
-      if (this.#bindGroups.size >= 1 << 14) this.#bindGroups.clear();
-      this.#bindGroups.set(key, group);
-    }
-    return group;
-  }
-
   /** What is bound in the place of what a dispatch makes no use of: to be read, to be written, and a texture to be written. */
   get unused(): { read: GPUBuffer; write: GPUBuffer; texels: GPUTexture } {
     const buffer = () => this.device.createBuffer({ label: "unused", size: 16, usage: 0x80 }); // STORAGE
@@ -333,12 +300,6 @@ export class Gpu {
   /** [Symbol.dispose] so that `using gpu = await Gpu.open()` closes it. */
   [Symbol.dispose](): void {
     this.close();
-  }
-
-  #resourceId(resource: GPUBuffer | GPUTexture): number {
-    let id = this.#resourceIds.get(resource);
-    if (id === undefined) this.#resourceIds.set(resource, id = this.#nextResourceId++);
-    return id;
   }
 
   /** What a wait for the device gives, or why it is lost: on some backends a wait then never ends, or ends well. An abort ends it too. */

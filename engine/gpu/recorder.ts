@@ -11,6 +11,7 @@ import type { Kernel } from "./kernel.ts";
 import { encodeTexelCopy, type TexelCopy } from "./texels.ts";
 import type { GpuTimer } from "./timer.ts";
 import type { Params } from "./uniforms.ts";
+import { WordMap } from "./word_map.ts";
 
 interface Dispatch {
   kind: "dispatch";
@@ -65,7 +66,7 @@ export type Grid = readonly [number, number, number];
 export class Recorder {
   #commands: Command[] = [];
   #uploads: GPUBuffer[] = [];
-  readonly #shared = new Map<object, { data: Words; buffer: GPUBuffer }[]>();
+  readonly #shared = new Map<object, WordMap<GPUBuffer>>();
   #closed = false;
   /** Measures what is dispatched here, where it is set. */
   timer?: GpuTimer;
@@ -125,11 +126,11 @@ export class Recorder {
    * and what steps have in common needs but one.
    */
   uploadOnce(owner: object, data: Words): GPUBuffer {
-    const known = this.#shared.get(owner) ?? [];
-    const found = known.find((shared) => sameBits(shared.data, data));
-    if (found) return found.buffer;
-    const buffer = this.upload(data);
-    this.#shared.set(owner, [...known, { data, buffer }]);
+    const known = this.#shared.get(owner) ?? new WordMap();
+    this.#shared.set(owner, known);
+    const words = new Uint32Array(data.buffer, data.byteOffset, data.length);
+    let buffer = known.get(words);
+    if (!buffer) known.add(words, buffer = this.upload(data));
     return buffer;
   }
 
@@ -203,18 +204,11 @@ export class Recorder {
     for (const { kernel, buffers, params, grid } of dispatches) {
       const pipeline = pipelines.get(kernel)!;
       if (pipeline !== bound) pass.setPipeline(bound = pipeline);
-      pass.setBindGroup(0, this.gpu.bindGroup(kernel, pipeline, buffers, params));
+      pass.setBindGroup(0, this.gpu.bindGroups.get(kernel, pipeline, buffers, params));
       pass.dispatchWorkgroups(...grid);
     }
     pass.end();
   }
-}
-
-function sameBits(a: Words, b: Words): boolean {
-  const [x, y] = [a, b].map((words) =>
-    new Uint32Array(words.buffer, words.byteOffset, words.length)
-  );
-  return x.length === y.length && x.every((word, i) => word === y[i]);
 }
 
 /** Cuts the commands where something is needed; needs without commands in between are parts of their own. */

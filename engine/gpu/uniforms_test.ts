@@ -8,10 +8,10 @@ Deno.test("equal contents share a slot, different ones do not", async () => {
   using gpu = await Gpu.open();
   const slots = new UniformSlots(gpu.device);
   const one = slots.get([u32(1), f32(0.5)]);
-  assertEquals(slots.get([u32(1), f32(0.5)]).key, one.key);
-  assertEquals(slots.get([u32(1), u32(0x3f000000)]).key, one.key); // the same bits
+  assertEquals(slots.get([u32(1), f32(0.5)]).id, one.id);
+  assertEquals(slots.get([u32(1), u32(0x3f000000)]).id, one.id); // the same bits
   const others = [[u32(2), f32(0.5)], [u32(1), f32(0.25)], [f32(0.5), u32(1)], [f32(-0), f32(0)]];
-  const keys = new Set([one, ...others.map((params) => slots.get(params))].map(({ key }) => key));
+  const keys = new Set([one, ...others.map((params) => slots.get(params))].map(({ id }) => id));
   assertEquals(keys.size, 5);
   assertEquals(one.binding.size, 16);
   assertEquals(slots.get([u32(1), u32(2), u32(3), u32(4), u32(5)]).binding.size, 32);
@@ -22,10 +22,10 @@ Deno.test("a full buffer is replaced, and what it held gets a new slot", async (
   const slots = new UniformSlots(gpu.device);
   const first = slots.get([u32(0)]);
   for (let i = 1; i < 4096; i++) slots.get([u32(i)]);
-  assertEquals(slots.get([u32(0)]).key, first.key);
+  assertEquals(slots.get([u32(0)]).id, first.id);
   const next = slots.get([u32(4096)]);
   assertNotStrictEquals(next.binding.buffer, first.binding.buffer);
-  assertNotEquals(slots.get([u32(0)]).key, first.key);
+  assertNotEquals(slots.get([u32(0)]).id, first.id);
 });
 
 Deno.test("more parameters than slots in one submit still give every dispatch its own", async () => {
