@@ -117,31 +117,53 @@ export function classKey(knob: KnobName, ...sizes: readonly number[]): string {
   return [knob, ...ends.map((list, i) => list.find((end) => sizes[i] <= end) ?? "max")].join("/");
 }
 
+/** The keys of all classes of a knob: those of its last size follow one another. */
+function keysOf(knob: KnobName): string[] {
+  let keys: string[] = [knob];
+  for (const ends of Object.values<readonly number[]>(KNOBS[knob].sizes)) {
+    keys = keys.flatMap((key) => [...ends, "max"].map((end) => `${key}/${end}`));
+  }
+  return keys;
+}
+
+/** A knob's choices in the order of {@link keysOf}, and where the classes of its sizes end. */
+interface Table {
+  ends: readonly (readonly number[])[];
+  choices: readonly (string | undefined)[];
+}
+
 /** The choices that a device runs by. */
 export class Tuning {
   /** Nothing is chosen: every op goes by its own rule. */
   static readonly none = new Tuning({});
-  readonly #choices: ReadonlyMap<string, string>;
+  /** By knobs: every product asks, so no key is made of its sizes. */
+  readonly #tables = new Map<string, Table>();
 
   /** One choice for every size of a knob. */
   static always<K extends KnobName>(knob: K, choice: Choice<K>): Tuning {
-    let keys: string[] = [knob];
-    for (const ends of Object.values<readonly number[]>(KNOBS[knob].sizes)) {
-      keys = keys.flatMap((key) => [...ends, "max"].map((end) => `${key}/${end}`));
-    }
-    return new Tuning(Object.fromEntries(keys.map((key) => [key, choice])));
+    return new Tuning(Object.fromEntries(keysOf(knob).map((key) => [key, choice])));
   }
 
   /** @throws {UsageError} for a key or a choice that there is not */
   constructor(readonly choices: Choices) {
     for (const [key, choice] of Object.entries(choices)) check(key, choice);
-    this.#choices = new Map(Object.entries(choices));
+    const knobs = new Set(Object.keys(choices).map((key) => key.split("/")[0] as KnobName));
+    for (const knob of knobs) {
+      const ends = Object.values<readonly number[]>(KNOBS[knob].sizes);
+      this.#tables.set(knob, { ends, choices: keysOf(knob).map((key) => choices[key]) });
+    }
   }
 
   /** What was chosen for a size, or `undefined`. An op that cannot do it in some case goes by its own rule there. */
   choice<K extends KnobName>(knob: K, ...sizes: readonly number[]): Choice<K> | undefined {
-    if (this.#choices.size === 0) return undefined;
-    return this.#choices.get(classKey(knob, ...sizes)) as Choice<K> | undefined;
+    const table = this.#tables.get(knob);
+    if (!table) return undefined;
+    let at = 0;
+    table.ends.forEach((list, i) => {
+      const place = list.findIndex((end) => sizes[i] <= end);
+      at = at * (list.length + 1) + (place < 0 ? list.length : place);
+    });
+    return table.choices[at] as Choice<K> | undefined;
   }
 }
 

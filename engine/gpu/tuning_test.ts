@@ -37,6 +37,24 @@ Deno.test("a tuning answers for its own classes alone", () => {
   assertEquals(Tuning.none.choice("row_block", 1), undefined);
 });
 
+Deno.test("a tuning of all classes answers for each with its own choice", () => {
+  for (const knob of Object.keys(KNOBS) as KnobName[]) {
+    const { sizes, choices } = KNOBS[knob];
+    let places: number[][] = [[]];
+    for (const ends of Object.values<readonly number[]>(sizes)) {
+      const around = [...ends.flatMap((end) => [end, end + 1]), 2 ** 40];
+      places = places.flatMap((place) => around.map((size) => [...place, size]));
+    }
+    const keys = [...new Set(places.map((place) => classKey(knob, ...place)))];
+    const chosen = Object.fromEntries(keys.map((key, i) => [key, choices[i % choices.length]]));
+    const tuning = new Tuning(chosen);
+    for (const place of places) {
+      const key = classKey(knob, ...place);
+      assertEquals(tuning.choice(knob, ...place), chosen[key], key);
+    }
+  }
+});
+
 Deno.test("what cannot be chosen is refused", () => {
   for (
     const [key, choice, why] of [
