@@ -195,13 +195,15 @@ export class BlockPass {
     const qkv = this.scratch.take(stride);
     if (this.#fused(resid, norm, stack, qkv, "store") || many(qkv)) return qkv;
     const x = this.#normOrSame(block, "attentionIn", resid.buffer);
-    const done = isAdapted(linears) && this.#products.plain(x, stack, qkv);
     let first = 0;
-    for (const linear of linears) {
-      if (!done) this.#products.product(x, linear, qkv, { stride, first });
-      this.#products.adapt(x, linear, qkv, { stride, first });
-      first += linear.weight.rows;
-    }
+    const outs = linears.map(({ weight: { rows: count } }) => {
+      const columns = { stride, first };
+      first += count;
+      return { y: qkv, columns };
+    });
+    const done = isAdapted(linears) && this.#products.plain(x, stack, qkv);
+    if (!done) this.#products.products(x, linears, outs);
+    linears.forEach((linear, i) => this.#products.adapt(x, linear, qkv, outs[i].columns));
     if (x !== resid.buffer) this.scratch.drop(x);
     return qkv;
   }
@@ -260,7 +262,7 @@ export class BlockPass {
     if (!all || !this.#products.many(packed, resid, "store", shared, { before })) {
       const x = this.#normOrSame(block, "attentionIn", resid);
       if (!this.#products.many(packed, x, "store", products)) {
-        linears.forEach((linear, i) => this.#products.product(x, linear, outs[i]));
+        this.#products.products(x, linears, outs.map((y) => ({ y })));
       }
       linears.forEach((linear, i) => this.#products.adapt(x, linear, outs[i]));
       if (x !== resid) this.scratch.drop(x);
@@ -317,7 +319,7 @@ export class BlockPass {
     const count = intermediateSize;
     const products = outs.map((out, i) => ({ out, first: i * count, count }));
     if (!adapted || !this.#products.many(stack.packed, x, "store", products)) {
-      linears.forEach((linear, i) => this.#products.product(x, linear, outs[i]));
+      this.#products.products(x, linears, outs.map((y) => ({ y })));
     }
     linears.forEach((linear, i) => this.#products.adapt(x, linear, outs[i]));
     glu(recorder, gate, up, this.batch.tokens * intermediateSize, activation);

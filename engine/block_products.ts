@@ -7,6 +7,7 @@ import { isTexture } from "./gpu/texels.ts";
 import { type Form, type Join, takesFew } from "./ops/few_rows.ts";
 import { manyRows, normsAfter, type PackedProduct, type Share } from "./ops/many_rows.ts";
 import { matmul } from "./ops/matmul.ts";
+import { rowScales } from "./ops/matmul_half.ts";
 import { addBias, type Columns } from "./ops/rows.ts";
 import type { Scratch } from "./scratch.ts";
 import type { Linear } from "./weights/model_weights.ts";
@@ -14,6 +15,12 @@ import type { PackedMatrix } from "./weights/packed.ts";
 
 /** Rows `[tokens, width]` f32: in a buffer, or in a texture for manyRows to read. */
 export type Rows = GPUBuffer | GPUTexture;
+
+/** Where a product goes: a buffer, or some columns of it. */
+interface Out {
+  y: GPUBuffer;
+  columns?: Columns;
+}
 
 /** Rows that lie in a buffer; see BlockProducts.texelsFor. */
 export function inBuffer(x: Rows): GPUBuffer {
@@ -162,16 +169,24 @@ export class BlockProducts {
     const { packed, lora } = linear;
     const input = inBuffer(x);
     if (!lora || !this.plain(input, { linears: [linear], packed }, y)) {
-      this.product(input, linear, y);
+      this.#product(input, linear, { y });
     }
     this.adapt(input, linear, y);
     return y;
   }
 
-  /** `W x` and the bias if there is one, into a buffer or into some columns of it. */
-  product(x: GPUBuffer, { weight, bias }: Linear, y: GPUBuffer, columns?: Columns): void {
+  /** The same of layers with one input, each into a buffer or into some columns of it, and without adapters' shares. */
+  products(x: GPUBuffer, linears: readonly Linear[], outs: readonly Out[]): void {
     const { recorder, rows } = this;
-    matmul(recorder, { x, weight, y, rows, columns });
+    const scales = rowScales(recorder, x, rows, linears.map(({ weight }) => weight));
+    linears.forEach((linear, i) => this.#product(x, linear, outs[i], scales?.buffer));
+    scales?.release();
+  }
+
+  #product(x: GPUBuffer, { weight, bias }: Linear, out: Out, scales?: GPUBuffer): void {
+    const { recorder, rows } = this;
+    const { y, columns } = out;
+    matmul(recorder, { x, weight, rows, ...out, scales });
     if (bias) addBias(recorder, { x: y, bias, rows, width: weight.rows, columns });
   }
 

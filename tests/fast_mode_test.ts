@@ -115,3 +115,28 @@ Deno.test(
     assertEquals(full.get("blocks.0.hook_resid_post")![0].some((x) => Math.abs(x) > 65504), true);
   },
 );
+
+Deno.test(
+  "the rows of each input of a block are measured once",
+  { ignore: !HAS_HALF },
+  async () => {
+    using gpu = await openBoth();
+    const model = await fixtureModel(gpu, "llama3_untied");
+    gpu.precision = "fast";
+    const recorder = gpu.record();
+    const { dispatch } = recorder;
+    const names: string[] = [];
+    recorder.dispatch = (kernel, ...rest) => {
+      names.push(kernel.name);
+      dispatch.call(recorder, kernel, ...rest);
+    };
+    const batch = model.batch([someTokens(model, 40, 1)]);
+    model.record(recorder, batch, { capture: ["logits"] }).release();
+    recorder.close();
+    // What goes into q, k and v, into their output, into gate and up, and into down.
+    const count = (kernel: string) => names.filter((name) => name === kernel).length;
+    const { layers } = model.spec;
+    assertEquals([count("row_scale"), count("matmul_half")], [4 * layers, 7 * layers]);
+    model.destroy();
+  },
+);

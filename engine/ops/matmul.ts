@@ -31,6 +31,8 @@ export interface MatmulArgs {
   addScaled?: number;
   /** Where `y` is wider than the product. */
   columns?: Columns;
+  /** What {@link rowScales} gave for `x`, where several products have it; else fast mode measures it for this one. */
+  scales?: GPUBuffer;
 }
 
 /** `y[r] = W x[r]`. Every variant sums in the same order: see matmul.wgsl. In fast mode both sides are rounded to f16 first. */

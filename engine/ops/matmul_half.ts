@@ -5,8 +5,10 @@ import rowScaleCode from "../../shaders/row_scale.wgsl" with { type: "text" };
 import type { Gpu } from "../gpu/gpu.ts";
 import type { Kernel } from "../gpu/kernel.ts";
 import { foldGrid, type Recorder } from "../gpu/recorder.ts";
+import type { DeviceTensor } from "../gpu/tensor.ts";
 import { u32 } from "../gpu/uniforms.ts";
 import { rowBlock, type Tile, tileCount } from "./grid.ts";
+import type { WeightMatrix } from "../weights/matrix.ts";
 import type { MatmulArgs } from "./matmul.ts";
 import { blocksFor, matrixKernel } from "./matmul_matrix.ts";
 import { windowParams } from "./matmul_params.ts";
@@ -29,7 +31,7 @@ export function rowScale(
 }
 
 /** Whether the scales of all of a matrix's rows are there. */
-export function hasScales({ weight }: MatmulArgs): boolean {
+export function hasScales({ weight }: Pick<MatmulArgs, "weight">): boolean {
   return weight.windows.every(({ scale }) => scale !== undefined);
 }
 
@@ -62,14 +64,30 @@ export function halfProduct(
   { kernel, tile }: HalfKernel,
 ): void {
   const { x, weight, y, rows } = args;
-  const scale = recorder.gpu.tensor([rows]);
-  rowScale(recorder, { x, dtype: 0, out: scale.buffer, rows, words: weight.columns });
+  const own = args.scales ? undefined : measured(recorder, x, rows, weight.columns);
   for (const window of weight.windows) {
-    const buffers = [x, window.buffer, y, scale.buffer, window.scale!];
+    const buffers = [x, window.buffer, y, args.scales ?? own!.buffer, window.scale!];
     const grid = foldGrid(tileCount(rows, window.rows, tile));
     recorder.dispatch(kernel, buffers, windowParams(args, window), grid);
   }
-  scale.release();
+  own?.release();
+}
+
+/** The scales `[rows]` of `x` for its products with these, where those are fast mode's; to be released when they are recorded. */
+export function rowScales(
+  recorder: Recorder,
+  x: GPUBuffer,
+  rows: number,
+  weights: readonly WeightMatrix[],
+): DeviceTensor | undefined {
+  const fast = recorder.gpu.precision === "fast" && weights.some((weight) => hasScales({ weight }));
+  return fast ? measured(recorder, x, rows, weights[0].columns) : undefined;
+}
+
+function measured(recorder: Recorder, x: GPUBuffer, rows: number, words: number): DeviceTensor {
+  const scales = recorder.gpu.tensor([rows]);
+  rowScale(recorder, { x, dtype: 0, out: scales.buffer, rows, words });
+  return scales;
 }
 
 /** A thread has 4 × 4 outputs, so a single row wastes three quarters. */

@@ -209,8 +209,8 @@ const BUGS: readonly NamedBug[] = [
   [
     "values of tokens decoded at once are the keys",
     "engine/block_pass.ts",
-    "      first += linear.weight.rows;",
-    "      first += linears[1].weight.rows;",
+    "      first += count;\n      return { y: qkv, columns };",
+    "      first += linears[1].weight.rows;\n      return { y: qkv, columns };",
     [PARITY, INVARIANCE],
   ],
   [
