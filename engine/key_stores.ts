@@ -38,7 +38,7 @@ type TokenPlaces = Pick<KeyStore, "info" | "runs">;
 export class KeyStores {
   readonly #cached: TokenPlaces;
   readonly #fresh: TokenPlaces;
-  readonly #pairs: Uint32Array<ArrayBuffer>;
+  readonly #pairs: Uint32Array<ArrayBuffer> | undefined;
   #rows: GPUBuffer | undefined;
   /** Whether the cached tokens' info tells what textures hold, or they hold all. */
   readonly #held: boolean;
@@ -69,8 +69,8 @@ export class KeyStores {
     const held = texels?.hold(recorder, batch, cache!.layers(), each);
     this.#held = held !== undefined;
     this.#cached = this.#fresh = places(held && !each ? withHeld(batch.info, held) : batch.info);
-    this.#pairs = keyRows(batch);
     if (!cache) return;
+    this.#pairs = keyRows(batch);
     cache.texels?.written(this.#pairs.filter((_, i) => i % 2 === 1), each);
     if (fresh) this.#fresh = places(fresh);
   }
@@ -89,7 +89,7 @@ export class KeyStores {
     const texels = this.#held
       ? this.cache!.texels!.layers[layer - this.cache!.firstLayer]
       : undefined;
-    const rows = () => this.#rows ??= this.recorder.upload(this.#pairs);
+    const rows = () => this.#rows ??= this.recorder.upload(this.#pairs!);
     return { ...this.#cached, texels, each: this.#each, cached: { ...cached, rows } };
   }
 }
