@@ -1,6 +1,6 @@
 /** An edit of every row of the residual stream goes with the product that reads it next: no dispatch more, and the bits are the same. */
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Gpu } from "../engine/gpu/gpu.ts";
 import type { Edit } from "../engine/hooks.ts";
 import type { Transformer } from "../engine/transformer.ts";
@@ -12,6 +12,7 @@ import { randomPair } from "./random_pair.ts";
 const MODELS = ["qwen3_tied", "gemma3_text"];
 
 const HOOKS = ["blocks.0.hook_resid_pre", "blocks.1.hook_resid_mid", "blocks.1.hook_resid_post"];
+const lastOf = ({ spec: { layers } }: Transformer) => `blocks.${layers - 1}.hook_resid_post`;
 
 for (const profile of ["software", "discrete"] as const) {
   Deno.test(`edits of few rows cost no dispatch, and change no bit by where they are done (${profile})`, async () => {
@@ -22,13 +23,14 @@ for (const profile of ["software", "discrete"] as const) {
       const pair = await randomPair(gpu, name);
       for (const [i, model] of pair.entries()) {
         for (const sequences of [1, 3, most, most + 1]) {
-          for (const hook of HOOKS) {
+          for (const hook of [...HOOKS, lastOf(model)]) {
             const what = `${name}, ${i ? "adapted" : "base"}, ${hook}, ${sequences}`;
             const found = await edited(model, hook, scales(sequences));
             assertSameRun(found.joined, found.apart, what);
             // What adds to the stream through a norm before the edit stands alone then; its place is that of the edit otherwise.
             const normed = name.startsWith("gemma") && !hook.startsWith("blocks.0");
-            const costs = sequences > most || normed ? 1 : 0;
+            // After the last layer no product of few rows comes that takes it.
+            const costs = sequences > most || normed || hook === lastOf(model) ? 1 : 0;
             assertEquals(found.dispatches, costs, what);
           }
         }
@@ -48,9 +50,11 @@ Deno.test("edits that leave rows out, or of which there are two, are dispatches 
     assertEquals(found.dispatches, 1, `${scale}`);
   }
   assertEquals((await edited(model, hook, [null, null, null])).dispatches, 0);
-  const two = await edited(model, hook, [1, 2, 3], { op: "replace" });
-  assertSameRun(two.joined, two.apart, "two edits");
-  assertEquals(two.dispatches, 2);
+  for (const op of ["replace", "add"] as const) {
+    const two = await edited(model, hook, [1, 2, 3], { op });
+    assertSameRun(two.joined, two.apart, `${op}, then add`);
+    assertEquals(two.dispatches, 2);
+  }
   for (const one of [tuned, model]) one.destroy();
 });
 
@@ -72,7 +76,7 @@ async function edited(
   const capture = ["logits"];
   const dispatches = (edits: Edit[]) => recorded(model, batch, { capture, edits }).dispatches;
   const apart = await run(model, texts, { capture: [hook, ...capture], edits });
-  apart.delete(hook);
+  assert(apart.delete(hook), "the hook is captured");
   return {
     joined: await run(model, texts, { capture, edits }),
     apart,
