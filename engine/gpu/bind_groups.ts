@@ -11,12 +11,20 @@ const MOST = 1 << 14;
 /** Marks a resource of which a part is bound, whose place then follows. */
 const PART = 2 ** 31;
 
+/** A group, and the resources that it binds, by their numbers. */
+interface Kept {
+  group: GPUBindGroup;
+  ids: readonly number[];
+}
+
 /** The bind groups of a device. Equal bindings share one, so a repeated forward pass makes none. */
 export class BindGroups {
   readonly #uniforms: UniformSlots;
-  readonly #groups = new WordMap<GPUBindGroup>();
+  readonly #groups = new WordMap<Kept>();
   readonly #ids = new WeakMap<GPUBuffer | GPUTexture, number>();
   #nextId = 0;
+  /** Resources that are gone, and may still be bound by groups that are kept. */
+  readonly #gone = new Set<number>();
   /** What the next list of words is made in. */
   #words = new Uint32Array(64);
 
@@ -34,7 +42,8 @@ export class BindGroups {
     const uniform = this.#uniforms.get(params);
     const length = this.#encode(kernel, buffers, uniform.id);
     const known = this.#groups.get(this.#words, length);
-    if (known) return known;
+    if (known) return known.group;
+    this.#purge();
     const resources = buffers.map((bound): GPUBindingResource =>
       "buffer" in bound ? bound : "createView" in bound ? bound.createView() : { buffer: bound }
     );
@@ -44,13 +53,21 @@ export class BindGroups {
       entries: resources.map((resource, binding) => ({ binding, resource })),
     });
     if (this.#groups.size >= MOST) this.#groups.clear();
-    this.#groups.add(this.#words, group, length);
+    const ids = buffers.map((bound) => this.#idOf("buffer" in bound ? bound.buffer : bound));
+    this.#groups.add(this.#words, { group, ids }, length);
     return group;
   }
 
-  /** Lets go of all of them, and so of the buffers that they hold. */
-  clear(): void {
-    this.#groups.clear();
+  /** Lets go, before the next one is made, of those that bind what is gone; others keep theirs. */
+  forget(resource: GPUBuffer | GPUTexture): void {
+    const id = this.#ids.get(resource);
+    if (id !== undefined) this.#gone.add(id);
+  }
+
+  #purge(): void {
+    if (this.#gone.size === 0) return;
+    this.#groups.forget(({ ids }) => ids.some((id) => this.#gone.has(id)));
+    this.#gone.clear();
   }
 
   /** Makes the words of a group, and tells how many they are. */

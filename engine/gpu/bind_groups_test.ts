@@ -27,10 +27,27 @@ Deno.test("equal bindings share a group, others have their own", async () => {
   const other = gpu.kernels.get("add", addCode, { unlike: 1 });
   other.pipeline.catch(() => {}); // there is no such constant
   assert(gpu.bindGroups.get(other, pipeline, [a, b], [u32(1)]) !== groups[0]);
-  // A buffer that is gone is no longer held by any.
-  gpu.buffers.destroy(b);
-  assert(get(a, a) !== groups[0]);
-  gpu.buffers.destroy(a);
+  for (const buffer of [a, b]) gpu.buffers.destroy(buffer);
+});
+
+Deno.test("groups of a buffer that is gone are made no more, and the others stay", async () => {
+  using gpu = await Gpu.open({ profile: "software" });
+  const kernel = gpu.kernels.get("add", addCode);
+  const pipeline = await kernel.pipeline;
+  const [a, b, c] = [1, 2, 3].map(() => gpu.buffers.create("test", 4096));
+  const get = (x: GPUBuffer | GPUBufferBinding, y: GPUBuffer) =>
+    gpu.bindGroups.get(kernel, pipeline, [x, y], [u32(1)]);
+  const stays = get(a, b);
+  const goes = [get(a, c), get({ buffer: c, offset: 256, size: 256 }, b)];
+  gpu.buffers.destroy(c);
+  get(b, a); // the next that is made
+  assertEquals(get(a, b), stays);
+  // Who asks for them all the same gets a new one, which the device refuses when it is used.
+  gpu.device.pushErrorScope("validation");
+  assert(get(a, c) !== goes[0]);
+  assert(get({ buffer: c, offset: 256, size: 256 }, b) !== goes[1]);
+  await gpu.device.popErrorScope();
+  for (const buffer of [a, b]) gpu.buffers.destroy(buffer);
 });
 
 Deno.test("more bindings than any kernel has so far have room", async () => {

@@ -37,7 +37,8 @@ export class BufferPool {
       limits: { maxBufferSize: number; maxStorageBufferBindingSize: number };
       /** The most bytes that may be allocated at once; the adapter itself does not tell. */
       budget: number;
-      onDestroy: () => void;
+      /** Called with each buffer and texture that is gone for good. */
+      onDestroy: (resource: GPUBuffer | GPUTexture) => void;
       /** Called by {@link trim}: others that keep memory free it too. */
       onTrim: () => void;
       /** Bytes that {@link onTrim} would free. */
@@ -121,6 +122,7 @@ export class BufferPool {
   /** Frees a buffer for good. Work already submitted still completes. */
   destroy(buffer: GPUBuffer): void {
     this.give(buffer.size);
+    this.gone(buffer);
     buffer.destroy();
   }
 
@@ -148,7 +150,6 @@ export class BufferPool {
   giveSpare(bytes: number): void {
     this.#spareBytes -= bytes;
     this.allocatedBytes -= bytes;
-    this.options.onDestroy();
   }
 
   /**
@@ -174,7 +175,11 @@ export class BufferPool {
   /** Gives back what {@link take} took. */
   give(size: number): void {
     this.allocatedBytes -= size;
-    this.options.onDestroy();
+  }
+
+  /** Tells that a resource is gone for good: a buffer of {@link destroy}, or a texture of others. */
+  gone(resource: GPUBuffer | GPUTexture): void {
+    this.options.onDestroy(resource);
   }
 
   /** The largest buffer that can be bound whole, in bytes. */

@@ -119,7 +119,7 @@ export class Gpu {
     this.buffers = new BufferPool(device, {
       limits,
       budget: memoryBudget,
-      onDestroy: () => this.bindGroups.clear(),
+      onDestroy: (resource) => this.bindGroups.forget(resource),
       onTrim: () => this.texels.trim(),
       kept: () => this.texels.pooledBytes,
     });

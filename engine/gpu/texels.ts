@@ -139,6 +139,7 @@ export class TexelPool {
       this.#keptBytes -= bytesOf(texture);
       this.buffers.giveSpare(bytesOf(texture));
     }
+    this.buffers.gone(texture);
     texture.destroy();
   }
 
@@ -184,6 +185,7 @@ export class TexelPool {
   trim(): void {
     for (const texture of this.#free.values().flatMap((list) => list)) {
       this.buffers.giveSpare(bytesOf(texture));
+      this.buffers.gone(texture);
       texture.destroy();
     }
     this.#free.clear();

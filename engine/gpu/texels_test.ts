@@ -18,7 +18,7 @@ const rows = (count: number) => 16384 * count;
 function emptyPool(maxTextureDimension2D: number): TexelPool {
   const createTexture = ({ size }: { size: number[] }) => ({ height: size[1], destroy() {} });
   const spare = { takeSpare: () => true, giveSpare() {} };
-  const buffers = { device: { createTexture }, ...spare, take() {}, give() {} };
+  const buffers = { device: { createTexture }, ...spare, take() {}, give() {}, gone() {} };
   return new TexelPool(buffers as unknown as BufferPool, { maxTextureDimension2D });
 }
 

@@ -36,6 +36,16 @@ export class WordMap<T> {
     this.#size++;
   }
 
+  /** Forgets the keys whose values are like this. */
+  forget(isGone: (value: T) => boolean): void {
+    for (const [hash, entries] of this.#entries) {
+      const left = entries.filter(({ value }) => !isGone(value));
+      this.#size -= entries.length - left.length;
+      if (left.length === 0) this.#entries.delete(hash);
+      else if (left.length < entries.length) this.#entries.set(hash, left);
+    }
+  }
+
   /** Forgets all. */
   clear(): void {
     this.#entries.clear();

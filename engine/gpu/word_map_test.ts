@@ -15,6 +15,9 @@ Deno.test("values are found by the content of their words, of which there are as
     assertEquals(map.get(words(...key, 7, 8), key.length), key.join());
     assertEquals(map.get(words(...key, 3)), undefined);
   }
+  map.forget((value) => value.startsWith("1"));
+  assertEquals(map.size, keys.length - 2);
+  assertEquals([[1, 2], [2, 1]].map((key) => map.get(words(...key))), [undefined, "2,1"]);
   map.clear();
   assertEquals([map.size, map.get(words(0))], [0, undefined]);
 });
