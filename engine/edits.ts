@@ -27,15 +27,9 @@ export function applyEdit(
   const planned = edit.op === "component"
     ? planComponents(batch, edit, width, find)
     : planVector(batch, edit, width, find);
-  const { entries, vectors } = planned;
+  const { entries } = planned;
   if (entries.length === 0) return;
-  const args = {
-    x,
-    vectors: recorder.uploadOnce(edit, vectors),
-    entries: recorder.uploadOnce(edit, Uint32Array.from(entries)),
-    count: entries.length / 4,
-    width,
-  };
+  const args = { x, ...placed(recorder, edit, planned), count: entries.length / 4, width };
   if (edit.op === "add" || edit.op === "replace") return editRows(recorder, edit.op, args);
   const others = edit.op === "component" ? edit.from?.tensor.buffer : undefined;
   projectRows(recorder, { ...args, others });
@@ -49,13 +43,10 @@ export function addedVector(
   edit: HookEdit,
 ): AddedVector | undefined {
   if (edit.op !== "add") return undefined;
-  const { entries, vectors } = planVector(batch, edit, hookWidth(spec, edit.hook), (row) => row);
-  if (entries.length < 4 * batch.tokens) return undefined;
-  return {
-    kind: "vector",
-    vector: recorder.uploadOnce(edit, vectors),
-    entries: recorder.uploadOnce(edit, Uint32Array.from(entries)),
-  };
+  const planned = planVector(batch, edit, hookWidth(spec, edit.hook), (row) => row);
+  if (planned.entries.length < 4 * batch.tokens) return undefined;
+  const { vectors: vector, entries } = placed(recorder, edit, planned);
+  return { kind: "vector", vector, entries };
 }
 
 /**
@@ -90,6 +81,14 @@ export function editsOf<E extends HookEdit>(
 interface Planned {
   entries: number[];
   vectors: Float32Array<ArrayBuffer>;
+}
+
+/** The same on the device, once for all steps of a recording. */
+function placed(recorder: Recorder, edit: HookEdit, { entries, vectors }: Planned) {
+  return {
+    vectors: recorder.uploadOnce(edit, vectors),
+    entries: recorder.uploadOnce(edit, Uint32Array.from(entries)),
+  };
 }
 
 /** Where a row of the batch lies in the activations; undefined where they do not hold it. */

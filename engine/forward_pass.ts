@@ -114,12 +114,13 @@ export class ForwardPass {
     const count = this.batch.tokens * this.model.spec.hiddenSize;
     const at = (point: string, x?: GPUBuffer) => {
       const hook = `blocks.${layer}.${point}`;
+      if (!this.#hooks.uses(hook)) return false;
       const edit = !x && this.#blocks.joins ? this.#hooks.addedVector(hook) : undefined;
       if (edit) {
         this.#blocks.leave(edit, resid);
         return false;
       }
-      if (this.#hooks.uses(hook)) this.#blocks.handOver(resid);
+      this.#blocks.handOver(resid);
       return this.#hooks.visit(hook, x ?? resid.buffer);
     };
 

@@ -10,12 +10,14 @@ import type { Gpu } from "../engine/gpu/gpu.ts";
 import { type Clock, median, medians } from "../engine/gpu/measure.ts";
 import { Tuning } from "../engine/gpu/tuning.ts";
 import { addInPlace } from "../engine/ops/rows.ts";
+import { hostTime } from "../bench/host.ts";
 import { blocksOf, contentOf, withBlock } from "../bench/page.ts";
 import { printRows } from "../bench/print_rows.ts";
 import { FREE_ORDERS } from "../bench/lab/free/orders.ts";
 import { markdownRows, reached, type Row, row } from "../bench/row.ts";
 import { passFlops, SHAPES } from "../bench/shapes.ts";
 import { HAS_HALF } from "./fast_gpu.ts";
+import { fixtureModel } from "./helpers.ts";
 import { closeTestGpus, testGpu } from "./test_gpu.ts";
 
 Deno.test.afterAll(closeTestGpus);
@@ -104,6 +106,18 @@ Deno.test("The device is at work for a share of the time, and nothing is timed a
   assertEquals(recorder.timer, undefined);
   recorder.close();
   for (const tensor of [x, y]) tensor.release();
+});
+
+Deno.test("The host's time is that of steps as they are decoded, with what the cache holds before", async () => {
+  const gpu = await testGpu("discrete");
+  const model = await fixtureModel(gpu, "qwen3_tied");
+  for (const sequences of [1, 3]) {
+    const { ms, dispatches } = await hostTime(model, { sequences, promptTokens: 8 }, 1);
+    // Embedding, five a layer, final norm and head.
+    assertEquals(dispatches, 3 + 5 * model.spec.layers);
+    assert(ms > 0);
+  }
+  model.destroy();
 });
 
 Deno.test("A block of a page is found and replaced, and nothing beside it", () => {

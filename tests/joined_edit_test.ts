@@ -27,7 +27,7 @@ for (const profile of ["software", "discrete"] as const) {
             const what = `${name}, ${i ? "adapted" : "base"}, ${hook}, ${sequences}`;
             const found = await edited(model, hook, scales(sequences));
             assertSameRun(found.joined, found.apart, what);
-            // What adds to the stream through a norm before the edit stands alone then; its place is that of the edit otherwise.
+            // A sublayer's norm before the edit, which the product takes otherwise, is a dispatch of its own then.
             const normed = name.startsWith("gemma") && !hook.startsWith("blocks.0");
             // After the last layer no product of few rows comes that takes it.
             const costs = sequences > most || normed || hook === lastOf(model) ? 1 : 0;

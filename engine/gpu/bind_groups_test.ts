@@ -50,21 +50,51 @@ Deno.test("groups of a buffer that is gone are made no more, and the others stay
   for (const buffer of [a, b]) gpu.buffers.destroy(buffer);
 });
 
-Deno.test("more bindings than any kernel has so far have room", async () => {
-  using gpu = await Gpu.open({ profile: "software" });
-  const layout = gpu.device.createBindGroupLayout({ entries: [] });
-  const kernel = gpu.kernels.get("add", addCode);
-  const made: number[] = [];
-  const pipeline = { getBindGroupLayout: () => layout } as unknown as GPUComputePipeline;
+/** Counts bindings of groups instead of making them: of each the entries. */
+function counted(gpu: Gpu, work: (made: number[], pipeline: GPUComputePipeline) => void): void {
   const { device } = gpu;
   const create = device.createBindGroup;
+  const made: number[] = [];
+  const layout = device.createBindGroupLayout({ entries: [] });
   device.createBindGroup = ({ entries }) => {
     made.push([...entries].length);
     return {} as GPUBindGroup;
   };
-  const buffers = Array.from({ length: 40 }, () => gpu.unused.read);
-  const group = () => gpu.bindGroups.get(kernel, pipeline, buffers, [u32(1)]);
-  assertEquals(group(), group());
-  device.createBindGroup = create;
-  assertEquals(made, [41]);
+  try {
+    work(made, { getBindGroupLayout: () => layout } as unknown as GPUComputePipeline);
+  } finally {
+    device.createBindGroup = create;
+  }
+}
+
+Deno.test("more bindings than any kernel has so far have room", async () => {
+  using gpu = await Gpu.open({ profile: "software" });
+  const kernel = gpu.kernels.get("add", addCode);
+  counted(gpu, (made, pipeline) => {
+    const buffers = Array.from({ length: 40 }, () => gpu.unused.read);
+    const group = () => gpu.bindGroups.get(kernel, pipeline, buffers, [u32(1)]);
+    assertEquals(group(), group());
+    assertEquals(made, [41]);
+  });
+});
+
+Deno.test("nor are groups of a texture that is gone kept", async () => {
+  using gpu = await Gpu.open({ profile: "software" });
+  const kernel = gpu.kernels.get("add", addCode);
+  const [a, b] = [1, 2].map(() => gpu.texels.create(64)!);
+  const pooled = gpu.texels.acquire(64)!;
+  counted(gpu, (made, pipeline) => {
+    const get = (texture: GPUTexture) => gpu.bindGroups.get(kernel, pipeline, [texture], [u32(1)]);
+    for (const texture of [a, b, pooled]) get(texture);
+    gpu.texels.release(pooled);
+    gpu.texels.destroy(b);
+    gpu.texels.trim();
+    gpu.bindGroups.get(kernel, pipeline, [gpu.unused.read], [u32(1)]); // the next that is made
+    assertEquals(made.length, 4);
+    get(a);
+    assertEquals(made.length, 4);
+    for (const texture of [b, pooled]) get(texture);
+    assertEquals(made.length, 6);
+  });
+  gpu.texels.destroy(a);
 });

@@ -1,8 +1,8 @@
 /** The device: opened with everything the adapter allows, watched for errors, and the owner of all that lives on it. */
 
 import { DeviceError, OutOfMemoryError } from "../errors.ts";
-import { BindGroups } from "./bind_groups.ts";
 import { type Backend, type BackendChoice, chooseAdapter } from "./backend.ts";
+import { BindGroups } from "./bind_groups.ts";
 import { BufferPool } from "./buffers.ts";
 import { KernelCache } from "./kernel.ts";
 import { Loss } from "./loss.ts";

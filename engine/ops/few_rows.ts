@@ -67,7 +67,7 @@ export function joinedBuffers(
 export interface FewRowsArgs {
   /** `[rows, columns of W]` f32. */
   x: GPUBuffer;
-  /** What is added to `x` before all else, with the `eps` of `norm`. */
+  /** What is added to `x` before all else; what goes through a norm of its own has the `eps` of `norm`. */
   join?: Join;
   /** Of `x`, before the product. */
   norm?: { weight: GPUBuffer; eps: number };

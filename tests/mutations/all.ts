@@ -5,6 +5,7 @@ import { Draw } from "../../engine/audit/inputs.ts";
 import { hostMutants } from "./host.ts";
 import { kernelMutants } from "./kernels.ts";
 import { MUTATIONS } from "./list.ts";
+import { methodMutants } from "./method.ts";
 import { type Mutant, planted } from "./mutant.ts";
 import { shaderMutants } from "./operators.ts";
 import { passMutants } from "./passes.ts";
@@ -24,8 +25,8 @@ export async function allMutants(): Promise<Mutant[]> {
     const file = `shaders/${name}`;
     return shaderMutants(file, await Deno.readTextFile(`${ROOT}/${file}`), ops);
   }));
-  const written = [...architectures, ...kernelMutants(ops), ...passMutants(), ...hostMutants()];
-  return [...written, ...generated.flat()];
+  const byHand = [...kernelMutants(ops), ...passMutants(), ...hostMutants(), ...methodMutants()];
+  return [...architectures, ...byHand, ...generated.flat()];
 }
 
 /** All of them with the bug planted; throws where one does not fit the sources any more. */

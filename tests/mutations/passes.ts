@@ -139,8 +139,8 @@ const BUGS: readonly NamedBug[] = [
   [
     "a hook sees the stream without what is still to be added",
     "engine/forward_pass.ts",
-    "if (this.#hooks.uses(hook)) this.#blocks.handOver(resid);",
-    "",
+    "      this.#blocks.handOver(resid);\n      return this.#hooks.visit(",
+    "      return this.#hooks.visit(",
     [INVARIANCE, HOOKS],
   ],
   [
@@ -174,7 +174,7 @@ const BUGS: readonly NamedBug[] = [
   [
     "an edit of some rows is left to the next product as if all had it",
     "engine/edits.ts",
-    "if (entries.length < 4 * batch.tokens) return undefined;",
+    "if (planned.entries.length < 4 * batch.tokens) return undefined;",
     "",
     ["tests/joined_edit_test.ts"],
   ],
